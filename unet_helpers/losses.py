@@ -1,0 +1,115 @@
+"""Losses and pixel weights that Keras lacks: soft Dice over classes, and class weights.
+
+For the rest the course takes Keras's own
+`SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)`.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from unet_helpers.labels import VOID
+
+
+def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
+    """Compute one minus the soft Dice coefficient, averaged over the classes present.
+
+    Args:
+        y_true: integer tensor (batch, H, W), classes or void.
+        logits: float tensor (batch, H, W, C), before the softmax.
+        void: pixels with this label count neither as hit nor as miss.
+        smooth: pixels added above and below, so that a class of a few pixels does not jump.
+
+    Returns:
+        float32 scalar from 0 (perfect) to 1. Classes that no pixel of the batch has are left out
+        of the mean: counted in, they would reward predicting nothing.
+
+    Source: Milletari et al. 2016, section 3 (there with squares in the denominator).
+    """
+    y_true = ops.cast(y_true, "int32")
+    n_classes = logits.shape[-1]
+    valid = ops.cast(ops.expand_dims(y_true != void, -1), "float32")
+    # void becomes class 0 only for the one-hot lookup; the mask removes it again
+    truth = ops.one_hot(ops.where(y_true == void, 0, y_true), n_classes, dtype="float32") * valid
+    probabilities = ops.softmax(ops.cast(logits, "float32"), axis=-1) * valid
+    axes = (0, 1, 2)
+    overlap = ops.sum(truth * probabilities, axis=axes)
+    sizes = ops.sum(truth, axis=axes) + ops.sum(probabilities, axis=axes)
+    dice = (2 * overlap + smooth) / (sizes + smooth)
+    present = ops.cast(ops.sum(truth, axis=axes) > 0, "float32")
+    return 1 - ops.sum(dice * present) / ops.maximum(ops.sum(present), 1.0)
+
+
+@keras.saving.register_keras_serializable("unet_helpers")
+class CrossEntropyAndDice(keras.losses.Loss):
+    """Add soft Dice to cross-entropy: one looks at pixels, the other at whole classes.
+
+    Call with integer labels (batch, H, W) and logits (batch, H, W, C); void pixels are left out
+    of both parts. dice_weight says how much Dice counts beside cross-entropy's 1.
+
+    Source: Isensee et al. 2021, methods ("loss function").
+    """
+
+    def __init__(self, dice_weight=1.0, void=VOID, name="cross_entropy_and_dice", **options):
+        super().__init__(name=name, **options)
+        self.dice_weight, self.void = dice_weight, void
+        self.cross_entropy = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, ignore_class=void
+        )
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        dice = soft_dice_loss(y_true, y_pred, self.void)
+        return self.cross_entropy(y_true, y_pred, sample_weight) + self.dice_weight * dice
+
+    def get_config(self):
+        return super().get_config() | {"dice_weight": self.dice_weight, "void": self.void}
+
+
+def median_frequency_weights(masks, n_classes, void=VOID):
+    """Compute a weight per class: the median class frequency over the frequency of this class.
+
+    Args:
+        masks: iterable of integer arrays (H, W) of the training set, classes or void.
+        n_classes: number of classes.
+        void: label that is not counted.
+
+    Returns:
+        float32 array (n_classes,): 1 for the median class, more for rarer ones; 0 for a class
+        that never occurs. The frequency of a class is its pixels over all labelled pixels of
+        the pictures in which it occurs.
+
+    Raises:
+        ValueError: no labelled pixel at all.
+
+    Source: Eigen and Fergus 2015, section 6.2.
+    """
+    pixels, of_pictures = np.zeros(n_classes), np.zeros(n_classes)
+    for mask in masks:
+        labels = np.asarray(mask)
+        labels = labels[labels != void]
+        counts = np.bincount(labels.ravel(), minlength=n_classes)
+        pixels += counts
+        of_pictures += labels.size * (counts > 0)
+    seen = of_pictures > 0
+    if not seen.any():
+        raise ValueError("No labelled pixel in these masks: all of them void, or no masks at all.")
+    frequency = pixels[seen] / of_pictures[seen]
+    weights = np.zeros(n_classes, np.float32)
+    weights[seen] = np.median(frequency) / frequency
+    return weights
+
+
+def pixel_weights(y_true, class_weights, void=VOID):
+    """Look up the weight of every pixel's class: Keras's `class_weight` does not know pixels.
+
+    Args:
+        y_true: integer tensor (..., H, W), classes or void.
+        class_weights: float array (C,).
+
+    Returns:
+        float32 tensor of y_true's shape, 0 where void: the `sample_weight` for the loss.
+    """
+    weights = ops.convert_to_tensor(np.asarray(class_weights, np.float32))
+    y_true = ops.cast(y_true, "int32")
+    valid = y_true != void
+    return ops.take(weights, ops.where(valid, y_true, 0)) * ops.cast(valid, "float32")

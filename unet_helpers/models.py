@@ -1,0 +1,238 @@
+"""Whole networks from images to logits: U-Net, the paper's U-Net, FCN and the naive stack."""
+
+import keras
+from keras import layers
+
+from unet_helpers.blocks import conv_block, convolution, upsampling_block
+
+
+def unet_model(
+    input_size=(96, 128, 3),
+    n_filters=32,
+    n_classes=13,
+    dropout_prob=0.3,
+    dropout_everywhere=False,
+    batch_norm=False,
+    up_kernel_size=3,
+    extra_convolution=True,
+    last_kernel_size=1,
+    name="unet",
+):
+    """Build U-Net with padded convolutions: logits have the height and width of the image.
+
+    Args:
+        input_size: (H, W, channels), H and W divisible by 16, or None for any such size.
+        n_filters: filters of the first block; every level below has twice as many.
+        n_classes: number of logits per pixel; 1 for a binary mask.
+        dropout_prob: in the fourth block and the bottleneck.
+        dropout_everywhere: instead after every pooling and every concatenation.
+        batch_norm: convolution, batch normalisation, ReLU instead of convolution, ReLU.
+        up_kernel_size: 3 or, as in the paper, 2.
+        extra_convolution: one more 3x3 convolution before the last layer.
+        last_kernel_size: 1 (a classifier per pixel) or 3 (it also sees the neighbours).
+
+    Returns:
+        keras.Model: images (batch, H, W, channels), 0 to 255, uint8 or float ->
+        float32 logits (batch, H, W, n_classes), no softmax.
+
+    Raises:
+        ValueError: a side that cannot be halved four times, with the next size that can.
+
+    Source: Ronneberger et al. 2015, figure 1, with "same" padding.
+    """
+    check_divisible(input_size, 16)
+    deep, every = (0.0, dropout_prob) if dropout_everywhere else (dropout_prob, 0.0)
+    down = dict(batch_norm=batch_norm, dropout_after_pooling=dropout_everywhere)
+    up = dict(batch_norm=batch_norm, dropout_prob=every, up_kernel_size=up_kernel_size)
+    f = n_filters
+
+    inputs = keras.Input(input_size, name="image")
+    x = layers.Rescaling(1 / 255, name="rescale")(inputs)
+    # Encoder: what is in the picture? Smaller maps, more filters.
+    x, skip1 = conv_block(x, f, every, **down)
+    x, skip2 = conv_block(x, 2 * f, every, **down)
+    x, skip3 = conv_block(x, 4 * f, every, **down)
+    x, skip4 = conv_block(x, 8 * f, max(deep, every), **down)
+    # Bottleneck
+    x, _ = conv_block(x, 16 * f, deep, max_pooling=False, batch_norm=batch_norm)
+    # Decoder: where exactly is it? Larger maps, and the encoder's features by skip connections.
+    x = upsampling_block(x, skip4, 8 * f, **up)
+    x = upsampling_block(x, skip3, 4 * f, **up)
+    x = upsampling_block(x, skip2, 2 * f, **up)
+    x = upsampling_block(x, skip1, f, **up)
+
+    if extra_convolution:
+        x = convolution(x, f, batch_norm=batch_norm)
+    return keras.Model(inputs, logits_layer(x, n_classes, last_kernel_size), name=name)
+
+
+def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_unet"):
+    """Build the U-Net of the paper: valid convolutions, cropped skips, 23 convolutional layers.
+
+    Args:
+        input_size: (H, W, channels) such that every pooling sees an even side, as 572 does.
+        n_filters: filters of the first block.
+        n_classes: number of logits per pixel.
+
+    Returns:
+        keras.Model: images (batch, 572, 572, 1) -> float32 logits (batch, 388, 388, 2); the
+        logits belong to the picture's centre, 92 pixels are lost on each side.
+
+    Raises:
+        ValueError: a side that does not work out, with the next one that does.
+
+    Source: Ronneberger et al. 2015, figure 1 and section 2; dropout at the end of the
+    contracting path as in section 3.1 (its rate is not given there; 0.5 here).
+    """
+    check_paper_size(input_size)
+    f = n_filters
+    valid = dict(padding="valid")
+    inputs = keras.Input(input_size, name="image")
+    x = layers.Rescaling(1 / 255, name="rescale")(inputs)
+    x, skip1 = conv_block(x, f, **valid)
+    x, skip2 = conv_block(x, 2 * f, **valid)
+    x, skip3 = conv_block(x, 4 * f, **valid)
+    x, skip4 = conv_block(x, 8 * f, dropout_prob=0.5, **valid)
+    x, _ = conv_block(x, 16 * f, dropout_prob=0.5, max_pooling=False, **valid)
+    x = upsampling_block(x, skip4, 8 * f, up_kernel_size=2, **valid)
+    x = upsampling_block(x, skip3, 4 * f, up_kernel_size=2, **valid)
+    x = upsampling_block(x, skip2, 2 * f, up_kernel_size=2, **valid)
+    x = upsampling_block(x, skip1, f, up_kernel_size=2, **valid)
+    return keras.Model(inputs, logits_layer(x, n_classes), name=name)
+
+
+def fcn(
+    input_size=(96, 128, 3), n_filters=32, n_classes=13, stride=32, batch_norm=False, name=None
+):
+    """Build a fully convolutional network: an encoder, scores, and upsampling of the scores.
+
+    Args:
+        input_size: (H, W, channels), H and W divisible by 32, or None for any such size.
+        n_filters: filters of the first of five blocks.
+        n_classes: number of logits per pixel.
+        stride: 32 upsamples the deepest scores at once; 16 first adds the scores of the fourth
+            pooling, 8 also those of the third.
+        batch_norm: convolution, batch normalisation, ReLU.
+
+    Returns:
+        keras.Model: images (batch, H, W, channels), 0 to 255 ->
+        float32 logits (batch, H, W, n_classes).
+
+    Raises:
+        ValueError: a side that cannot be halved five times, or another stride.
+
+    Source: Long et al. 2015, section 4.2 and figure 3 (skip layers add scores, U-Net
+    concatenates features).
+    """
+    if stride not in (32, 16, 8):
+        raise ValueError(f"stride is {stride}; FCN knows 32, 16 and 8.")
+    check_divisible(input_size, 32)
+    f = n_filters
+    inputs = keras.Input(input_size, name="image")
+    x = layers.Rescaling(1 / 255, name="rescale")(inputs)
+    x, _ = conv_block(x, f, batch_norm=batch_norm)
+    x, _ = conv_block(x, 2 * f, batch_norm=batch_norm)
+    pool3, _ = conv_block(x, 4 * f, batch_norm=batch_norm)
+    pool4, _ = conv_block(pool3, 8 * f, batch_norm=batch_norm)
+    pool5, _ = conv_block(pool4, 16 * f, dropout_prob=0.3, batch_norm=batch_norm)
+
+    scores = layers.Conv2D(n_classes, 1, name="score_pool5")(pool5)
+    if stride <= 16:
+        scores = enlarge(scores, n_classes, 2)
+        scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool4")(pool4)])
+    if stride <= 8:
+        scores = enlarge(scores, n_classes, 2)
+        scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool3")(pool3)])
+    logits = enlarge(scores, n_classes, stride, dtype="float32", name="logits")
+    return keras.Model(inputs, logits, name=name or f"fcn_{stride}s")
+
+
+def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9, name="naive_cnn"):
+    """Build a stack of full-resolution convolutions, the costly way to label every pixel.
+
+    Args:
+        input_size: (H, W, channels), any size, None allowed.
+        n_filters: filters of each layer.
+        n_classes: number of logits per pixel.
+        n_layers: number of 3x3 convolutions; each widens the receptive field by 2 pixels.
+
+    Returns:
+        keras.Model: images (batch, H, W, channels), 0 to 255 ->
+        float32 logits (batch, H, W, n_classes).
+    """
+    inputs = keras.Input(input_size, name="image")
+    x = layers.Rescaling(1 / 255, name="rescale")(inputs)
+    for _ in range(n_layers):
+        x = convolution(x, n_filters)
+    return keras.Model(inputs, logits_layer(x, n_classes), name=name)
+
+
+def logits_layer(x, n_classes, kernel_size=1):
+    """Turn features into float32 logits, one per class and pixel, whatever the precision policy.
+
+    Shapes: (batch, H, W, C) -> (batch, H, W, n_classes). Half precision is too coarse for the
+    softmax in the loss, so this layer always computes in float32.
+    """
+    return layers.Conv2D(n_classes, kernel_size, padding="same", dtype="float32", name="logits")(x)
+
+
+def enlarge(scores, n_classes, factor, **options):
+    """Enlarge scores by a transposed convolution that starts as bilinear interpolation.
+
+    Shapes: (batch, h, w, n_classes) -> (batch, factor h, factor w, n_classes).
+    Source: Long et al. 2015, section 3.3.
+    """
+    return layers.Conv2DTranspose(
+        n_classes,
+        2 * factor,
+        strides=factor,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=keras.initializers.Constant(bilinear_kernel(factor, n_classes)),
+        **options,
+    )(scores)
+
+
+def bilinear_kernel(factor, n_classes):
+    """Give the kernel with which a transposed convolution interpolates bilinearly.
+
+    Returns a nested list of floats, shape (2 factor, 2 factor, n_classes, n_classes); each class
+    is interpolated by itself, so only the diagonal of the last two axes is not zero.
+    """
+    line = [1 - abs(i + 0.5 - factor) / factor for i in range(2 * factor)]
+    classes = range(n_classes)
+    return [[[[a * b * (i == j) for i in classes] for j in classes] for b in line] for a in line]
+
+
+def check_divisible(input_size, divisor):
+    """Raise ValueError when a side of (H, W, channels) is not divisible, naming the next size."""
+    height, width = input_size[:2]
+    sides = [side for side in (height, width) if side is not None]
+    if any(side <= 0 or side % divisor for side in sides):
+        fit = [None if side is None else next_multiple(side, divisor) for side in (height, width)]
+        raise ValueError(
+            f"{height}x{width} is not divisible by {divisor}; "
+            f"the next size that is: {fit[0]}x{fit[1]}. "
+            f"The encoder halves the picture {divisor.bit_length() - 1} times, and the decoder "
+            "must meet the same sizes on its way up."
+        )
+
+
+def next_multiple(side, divisor):
+    """Give the smallest positive multiple of divisor that is not below side."""
+    return max(1, -(-side // divisor)) * divisor
+
+
+def check_paper_size(input_size):
+    """Raise ValueError unless all four poolings of the paper's net see even sides.
+
+    Two valid 3x3 convolutions cost 4 pixels a level, so sides are 16 n + 12 with n of 11 or more
+    (188, 204, ..., 572): Ronneberger et al. 2015, section 2, last paragraph.
+    """
+    height, width = input_size[:2]
+    fit = [max(188, next_multiple(side - 12, 16) + 12) for side in (height, width)]
+    if fit != [height, width]:
+        raise ValueError(
+            f"{height}x{width} does not work out with valid convolutions: a pooling would see an "
+            f"odd or empty side. The next size that does: {fit[0]}x{fit[1]}."
+        )

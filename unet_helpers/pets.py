@@ -1,0 +1,214 @@
+"""Oxford-IIIT Pet: find or download (TFDS, else the official archives), split, decode.
+
+The trimaps hold 1 pet, 2 background, 3 outline; one is subtracted, so the classes are
+0 pet, 1 background, 2 outline.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from unet_helpers import download as fetching
+from unet_helpers import pipeline
+from unet_helpers.labels import PETS as LABELS
+from unet_helpers.labels import DataError
+
+TFDS_NAME = "oxford_iiit_pet"
+ARCHIVES = "https://thor.robots.ox.ac.uk/~vgg/data/pets"
+# name: (bytes, sha256)
+ARCHIVE_FILES = {
+    "images.tar.gz": (
+        791_918_971,
+        "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
+    ),
+    "annotations.tar.gz": (
+        19_173_078,
+        "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91",
+    ),
+}
+VAL_SHARE = 0.15
+
+
+def load(split, root=None, image_size=(128, 128), seed=0):
+    """Load one split of the pets as a data set of pairs, sorted by file name.
+
+    Args:
+        split: "train" or "val" (85 % and 15 % of the official training pictures), or "test".
+        root: None or "sample" for the course's sample, "full" for the whole set, or a folder
+            that holds TFDS's `oxford_iiit_pet/4.x.x`, or the archives' `images` and
+            `annotations`.
+        image_size: (height, width) to resize to; None keeps the pictures' own sizes.
+        seed: of the choice of the validation pictures.
+
+    Returns:
+        tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 2), unbatched.
+
+    Raises:
+        DataError: no such folder, no pairs, a picture that cannot be used (the message names it).
+    """
+    pairs = find_pairs(split, root, seed)
+    return pipeline.load_pairs(
+        pairs, read_pair, LABELS.n_classes, image_size, f"pets {split} pictures"
+    )
+
+
+def find_pairs(split, root=None, seed=0):
+    """List the (image, mask) pairs of a split, sorted by name; arguments as in `load`.
+
+    Each is the path of a file, or an encoded picture from TFDS's files.
+    """
+    if split not in ("train", "val", "test"):
+        raise DataError(f"There is no split {split!r}; the pets have train, val and test.")
+    folder = find(root)
+    official = "test" if split == "test" else "train"
+    if (folder / "annotations").is_dir():
+        pairs = pairs_of_archives(folder, official)
+    else:
+        pairs = pairs_of_tfds(folder, official)
+    if split != "test":
+        shares = (1 - VAL_SHARE, VAL_SHARE, 0)
+        names = pipeline.split_at_random(pairs, shares, seed)[split]
+        return [pairs[name] for name in names]
+    return [pairs[name] for name in sorted(pairs)]
+
+
+def read_pair(image_source, trimap_source):
+    """Read one picture and its trimap, labels minus one.
+
+    Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a picture that cannot be read
+    or a trimap with other values than 1, 2, 3.
+    """
+    trimap = pipeline.read_mask(trimap_source)
+    wrong = np.setdiff1d(trimap, (1, 2, 3))
+    if wrong.size:
+        raise DataError(
+            f"{trimap_source} holds {wrong[:8].tolist()}; a trimap has 1 pet, 2 background and "
+            "3 outline. Is it a mask from which one was subtracted already?"
+        )
+    return pipeline.read_image(image_source), trimap - 1
+
+
+def pairs_of_tfds(folder, split):
+    """Read the encoded pairs of TFDS's files: dict from file name to (image, trimap).
+
+    TFDS itself is used where it can be imported; else the same TFRecord files are read without
+    it. Raises DataError when there are none or they are damaged.
+    """
+    versions = sorted(Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"))
+    if not versions:
+        raise DataError(
+            f"{folder} holds no pets: expected {TFDS_NAME}/4.x.x as TFDS writes it, or the "
+            "official folders images and annotations."
+        )
+    place = versions[-1].parent
+    read = examples_by_tfds if tfds_or_none() else examples_without_tfds
+    try:
+        return {
+            name: (
+                pipeline.EncodedPicture(f"{place}: {name}", image),
+                pipeline.EncodedPicture(f"{place}: trimap of {name}", trimap),
+            )
+            for name, image, trimap in read(place, split)
+        }
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"The TFRecord files of {split} in {place} cannot be read ({type(error).__name__}): "
+            "damaged or cut off. Delete this folder and get the pets again."
+        ) from None
+
+
+def examples_by_tfds(place, split):
+    """Yield (file name, encoded image, encoded trimap) of a TFDS folder with TFDS."""
+    tfds = tfds_or_none()
+    builder = tfds.builder_from_directory(place)
+    as_is = {"image": tfds.decode.SkipDecoding(), "segmentation_mask": tfds.decode.SkipDecoding()}
+    for example in builder.as_dataset(split, decoders=as_is).as_numpy_iterator():
+        yield example["file_name"].decode(), example["image"], example["segmentation_mask"]
+
+
+def examples_without_tfds(place, split):
+    """Yield the same as `examples_by_tfds` from the TFRecord files alone."""
+    files = sorted(str(file) for file in Path(place).glob(f"{TFDS_NAME}-{split}.tfrecord-*"))
+    expected = int(files[0].split("-of-")[1]) if files else 1
+    if len(files) != expected:
+        raise DataError(f"{place} has {len(files)} of {expected} TFRecord files of {split}.")
+    keys = ("file_name", "image", "segmentation_mask")
+    parse = partial(
+        tf.io.parse_single_example,
+        features={key: tf.io.FixedLenFeature((), tf.string) for key in keys},
+    )
+    for example in tf.data.TFRecordDataset(files).map(parse).as_numpy_iterator():
+        yield example["file_name"].decode(), example["image"], example["segmentation_mask"]
+
+
+def pairs_of_archives(folder, split):
+    """List the pairs of the unpacked archives: dict from image file name to (image, trimap)."""
+    listing = folder / "annotations" / ("test.txt" if split == "test" else "trainval.txt")
+    if not listing.is_file():
+        raise DataError(f"{listing} is missing; unpack annotations.tar.gz again.")
+    names = [line.split()[0] for line in listing.read_text().splitlines() if line.strip()]
+    pairs = {}
+    for name in names:
+        image = folder / "images" / f"{name}.jpg"
+        trimap = folder / "annotations" / "trimaps" / f"{name}.png"
+        for file in (image, trimap):
+            if not file.is_file():
+                raise DataError(f"{file} is missing, but {listing} names it. Unpack again.")
+        pairs[image.name] = image, trimap
+    if not pairs:
+        raise DataError(f"{listing} names no picture: the {split} split is empty.")
+    return pairs
+
+
+def tfds_or_none():
+    """Import TFDS, or give None where its import fails (a wrong protobuf does that on Colab)."""
+    try:
+        import tensorflow_datasets
+
+        return tensorflow_datasets
+    except Exception:  # protobuf raises its own VersionError, not ImportError
+        return None
+
+
+def find(root=None):
+    """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
+    name = "tensorflow_datasets" if root in (None, "sample", "full") else "pets"
+    return pipeline.choose(root, name, download)
+
+
+def download():
+    """Find the full set in its folder, or get it by TFDS, or else from the official archives.
+
+    Returns Path (about 0.8 GB to download). Raises DataError when neither works.
+    """
+    folder = pipeline.full_folder("pets")
+    if (folder / "annotations").is_dir() or prepared(folder):
+        return folder
+    tfds = tfds_or_none()
+    if tfds is not None:
+        try:
+            tfds.builder(f"{TFDS_NAME}:4.*.*", data_dir=folder).download_and_prepare()
+            return folder
+        except Exception as error:  # TFDS passes on whatever its many parts raise
+            print(f"TFDS could not serve the pets ({type(error).__name__}); taking the archives.")
+    return download_archives(folder)
+
+
+def prepared(folder):
+    """Tell whether TFDS has written the whole set to a folder, not only begun."""
+    for info in Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"):
+        splits = json.loads(info.read_text()).get("splits", [])
+        return {"train", "test"} <= {split["name"] for split in splits}
+    return False
+
+
+def download_archives(folder, address=ARCHIVES, files=None):
+    """Get the two official archives and unpack them to folder/images and folder/annotations."""
+    for name, (size, sha256) in (files or ARCHIVE_FILES).items():
+        archive = fetching.fetch(f"{address}/{name}", folder / name, size, sha256)
+        inside = name.removesuffix(".tar.gz")
+        fetching.unpack(archive, folder / inside, inside=inside)
+    return folder

@@ -1,0 +1,416 @@
+"""From files to training batches: decode, resize, check, split, augment, batch.
+
+A data set is a `tf.data.Dataset` of (image uint8 (H, W, 3), mask uint8 (H, W)) pairs. Files are
+decoded once, when a loader is called; the pairs then stay in memory as uint8, a quarter of the
+size of float32. So a broken file is reported before training, by name.
+"""
+
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, UnidentifiedImageError
+from tqdm.auto import tqdm
+
+from unet_helpers.labels import VOID, DataError, check_values
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+
+
+
+
+# ---------------------------------------------------------------- where data lies
+
+
+def sample_folder(name):
+    """Find the folder of the course's sample data, in the repository or the installed package.
+
+    Returns a Path, for instance .../data/carla. Raises DataError when it is not there.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package.parent / "data" / name, package / "data" / name):
+        if folder.is_dir():
+            return folder
+    raise DataError(
+        f"The sample data {name!r} is neither in {package.parent / 'data'} nor in the installed "
+        "package. Clone the whole repository, or install the package again."
+    )
+
+
+def full_folder(name):
+    """Give the folder for a full data set: UNET_COURSE_DATA_DIR/name, by default data/full/name.
+
+    The folder need not exist yet.
+    """
+    default = Path(__file__).resolve().parent.parent / "data" / "full"
+    return Path(os.environ.get("UNET_COURSE_DATA_DIR") or default) / name
+
+
+def choose(data, name, get_full):
+    """Turn the line `DATA = "sample"` of a notebook into a folder.
+
+    Args:
+        data: "sample", "full", or the path of a folder; None is the sample. The environment
+            variable UNET_COURSE_DATA (sample or full) overrides "sample" and "full" only.
+        name: folder of the data set below `data/`.
+        get_full: function without arguments that finds or downloads the full set and returns
+            its folder.
+
+    Returns:
+        Path of an existing folder.
+
+    Raises:
+        DataError: no such folder, or the download failed.
+    """
+    if data in ("sample", "full"):
+        data = os.environ.get("UNET_COURSE_DATA") or data
+        if data not in ("sample", "full"):
+            raise DataError(f"UNET_COURSE_DATA is {data!r}; it may be sample or full.")
+    if data in (None, "sample"):
+        return sample_folder(name)
+    if data == "full":
+        return get_full()
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise DataError(
+            f"There is no folder {folder}. Pass 'sample', 'full', or the path of an existing "
+            "folder."
+        )
+    return folder
+
+
+# ---------------------------------------------------------------- pairs and splits
+
+
+def image_files(folder):
+    """List the picture files of a folder, sorted by name; raises DataError without the folder."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}; picture files are expected in it.")
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith(".")
+    )
+
+
+def pair_up(image_folder, mask_folder):
+    """Pair images and masks by their names without ending.
+
+    Returns:
+        list of (image Path, mask Path), sorted by name.
+
+    Raises:
+        DataError: no picture at all, an image without its mask or a mask without its image.
+    """
+    images = {file.stem: file for file in image_files(image_folder)}
+    masks = {file.stem: file for file in image_files(mask_folder)}
+    if not images and not masks:
+        raise DataError(
+            f"No pictures in {image_folder} and {mask_folder}. Expected one file per picture in "
+            f"each, with equal names. Endings that are read: {', '.join(IMAGE_ENDINGS)}."
+        )
+    for have, lack, kind in ((images, masks, "mask"), (masks, images, "image")):
+        alone = sorted(set(have) - set(lack))
+        if alone:
+            folder = mask_folder if kind == "mask" else image_folder
+            raise DataError(
+                f"{have[alone[0]]} has no {kind} in {folder}"
+                + (f", and {len(alone) - 1} more like it" if len(alone) > 1 else "")
+                + ". Is a download incomplete? Delete the picture or add its partner."
+            )
+    return [(images[name], masks[name]) for name in sorted(images)]
+
+
+def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
+    """Split names once, before any shuffling of the training.
+
+    Args:
+        names: file names or other strings; their order does not matter, they are sorted first.
+        shares: of train, val and test; must sum to 1.
+        seed: of the permutation.
+
+    Returns:
+        dict with "train", "val" and "test": sorted lists that have no name in common.
+
+    Raises:
+        DataError: shares that do not sum to 1, names that repeat, or a split without a name.
+    """
+    names = sorted(names)
+    if abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
+        raise DataError(f"The shares of train, val and test are {shares}; they must sum to 1.")
+    if len(set(names)) < len(names):
+        raise DataError("Some names occur twice; a picture could end up in two splits.")
+    order = np.random.default_rng(seed).permutation(len(names))
+    ends = np.round(np.cumsum(shares) * len(names)).astype(int)
+    parts = np.split(order, ends[:2])
+    splits = {
+        split: [names[i] for i in sorted(part)]
+        for split, part in zip(("train", "val", "test"), parts, strict=True)
+    }
+    for (split, part), share in zip(splits.items(), shares, strict=True):
+        if share > 0 and not part:
+            raise DataError(
+                f"{len(names)} pictures are too few for a {split} split of {share:.0%}: it would "
+                "be empty."
+            )
+    return splits
+
+
+# ---------------------------------------------------------------- one picture
+
+
+class EncodedPicture:
+    """A picture that is still encoded as PNG or JPEG, with the name to call it by."""
+
+    def __init__(self, name, content):
+        self.name, self.content = name, content
+
+    def __str__(self):
+        return self.name
+
+    def file(self):
+        """Give the bytes as a file to read."""
+        return io.BytesIO(self.content)
+
+
+def read_image(path):
+    """Read a picture as RGB.
+
+    Returns uint8 (H, W, 3). Transparency is dropped, a palette looked up, grey repeated, and of
+    an animation the first picture taken. Raises DataError for a file that is no picture.
+    """
+    with open_picture(path) as picture:
+        if picture.mode == "P" and "transparency" in picture.info:
+            picture = picture.convert("RGBA")
+        return np.asarray(picture.convert("RGB"))
+
+
+def read_mask(path):
+    """Read a mask whose pixels are class ids: one grey or palette channel.
+
+    Returns uint8 (H, W), values as in the file. Raises DataError for a file that is no picture
+    or has several channels.
+    """
+    with open_picture(path) as picture:
+        if picture.mode not in ("L", "P", "1", "I", "I;16"):
+            raise DataError(
+                f"{path} is a {picture.mode} picture with {len(picture.getbands())} channels; a "
+                "mask has one channel of class ids. If the classes are painted as colours, turn "
+                "it into ids with unet_helpers.labels.colour_to_mask and save that as PNG."
+            )
+        values = np.asarray(picture)
+    if values.max(initial=0) > 255:
+        raise DataError(f"{path} holds the label {values.max()}; labels go up to 255 (void).")
+    return values.astype(np.uint8)
+
+
+def read_red_channel(path):
+    """Read a mask that keeps its class ids in the red channel, as CARLA's do.
+
+    Returns uint8 (H, W). Raises DataError for a file that is no picture or has no red channel.
+    """
+    with open_picture(path) as picture:
+        if picture.mode not in ("RGB", "RGBA"):
+            raise DataError(
+                f"{path} is a {picture.mode} picture; CARLA keeps the class id in the red channel "
+                "of an RGB or RGBA picture. Was the mask converted, or is it of another data set?"
+            )
+        return np.asarray(picture)[..., 0].copy()
+
+
+def open_picture(path):
+    """Decode a picture with Pillow; path is a file or an `EncodedPicture` with its name.
+
+    Raises DataError with a sentence when that fails.
+    """
+    try:
+        picture = Image.open(path if isinstance(path, str | os.PathLike) else path.file())
+        picture.load()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist.") from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{path} is no picture, or of a format that cannot be read. Is a download incomplete? "
+            "Delete the file and get it again, or convert it to PNG."
+        ) from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path} cannot be decoded ({error}). The file is damaged or cut off: delete it and "
+            "get it again."
+        ) from None
+    return picture
+
+
+def resize_image(image, size):
+    """Resize an image with antialiasing (bilinear weights over all pixels that are covered).
+
+    Shapes: uint8 (H, W, 3) and size (h, w) -> uint8 (h, w, 3).
+    """
+    if image.shape[:2] == tuple(size):
+        return image
+    picture = Image.fromarray(image)
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def resize_mask(mask, size):
+    """Resize a mask by taking the label at each new pixel's centre; labels are never mixed.
+
+    Shapes: uint8 (H, W) and size (h, w) -> uint8 (h, w). Pixel centres map onto each other
+    as in `resize_image`, so both stay aligned.
+    """
+    if mask.shape == tuple(size):
+        return mask
+    picture = Image.fromarray(mask)
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.NEAREST))
+
+
+# ---------------------------------------------------------------- data sets of pairs
+
+
+def load_pairs(pairs, read_pair, n_classes, image_size, description="pictures"):
+    """Decode, check and resize pairs of files, several at a time, into a data set.
+
+    Args:
+        pairs: list of (image path, mask path).
+        read_pair: function (image path, mask path) -> (uint8 (H, W, 3), uint8 (H, W)), void 255.
+        n_classes: labels must be 0 .. n_classes - 1 or void.
+        image_size: (h, w) of all pairs; None keeps each pair's own size.
+        description: for the progress bar.
+
+    Returns:
+        tf.data.Dataset of (uint8 (h, w, 3), uint8 (h, w)), in the order of pairs, unbatched.
+
+    Raises:
+        DataError: no pairs; image and mask differ in size; labels outside the classes; a file
+            that cannot be read. The message names the file.
+    """
+    if not pairs:
+        raise DataError(f"There are no {description} to load: the split is empty.")
+
+    def load(pair):
+        image, mask = read_pair(*pair)
+        check_pair(image, mask, n_classes, *pair)
+        if image_size is not None:
+            image, mask = resize_image(image, image_size), resize_mask(mask, image_size)
+        return image, mask
+
+    # Pillow decodes outside Python's lock, so threads help.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        loaded = pool.map(load, pairs)
+        # A bar only for work one would wait for.
+        loaded = list(tqdm(loaded, description, len(pairs), disable=len(pairs) < 1000))
+    return from_arrays(*zip(*loaded, strict=True))
+
+
+def from_arrays(images, masks):
+    """Make a data set of (image, mask) pairs from two sequences of uint8 arrays."""
+    if len({image.shape for image in images}) == 1:
+        # Kept on the CPU: a GPU's memory is for the model.
+        with tf.device("CPU:0"):
+            return tf.data.Dataset.from_tensor_slices((np.stack(images), np.stack(masks)))
+    signature = (
+        tf.TensorSpec((None, None, 3), tf.uint8),
+        tf.TensorSpec((None, None), tf.uint8),
+    )
+    dataset = tf.data.Dataset.from_generator(
+        lambda: zip(images, masks, strict=True), output_signature=signature
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(images)))
+
+
+def check_pair(image, mask, n_classes, image_name="image", mask_name="mask"):
+    """Raise DataError unless image and mask fit each other and the classes; names the file."""
+    if image.shape[:2] != mask.shape:
+        raise DataError(
+            f"{image_name} is {image.shape[0]}x{image.shape[1]}, but its mask {mask_name} is "
+            f"{mask.shape[0]}x{mask.shape[1]} (height x width). Do the two belong together?"
+        )
+    check_values(mask, n_classes, mask_name)
+
+
+def to_arrays(dataset):
+    """Collect a data set of equally sized pairs into two arrays.
+
+    Returns (uint8 (N, H, W, 3), uint8 (N, H, W)).
+    """
+    images, masks = zip(*dataset.as_numpy_iterator(), strict=True)
+    return np.stack(images), np.stack(masks)
+
+
+# ---------------------------------------------------------------- training batches
+
+
+def batches(dataset, batch_size=8, training=False, augmentation=None, seed=0):
+    """Turn a data set of pairs into batches, ready for `model.fit` or `model.predict`.
+
+    Args:
+        dataset: tf.data.Dataset of (image, mask) pairs of one size.
+        batch_size: pairs per batch; the last batch may be smaller and is never dropped.
+        training: shuffle (each epoch anew) and augment.
+        augmentation: function (image, mask, seed) -> (image, mask), used only when training.
+        seed: of shuffling and augmentation.
+
+    Returns:
+        tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)).
+    """
+    if training:
+        size = int(dataset.cardinality())
+        dataset = dataset.shuffle(size if size > 0 else 1000, seed=seed)
+        if augmentation is not None:
+            # After decoding and caching: otherwise every epoch would see the same "random" crop.
+            seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+            dataset = tf.data.Dataset.zip(dataset, seeds).map(
+                lambda pair, pair_seed: augmentation(*pair, pair_seed),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def augment(image, mask, seed):
+    """Change a pair at random: mirror, zoom and shift both alike, then the image's colours.
+
+    Args:
+        image: uint8 tensor (H, W, 3).
+        mask: uint8 tensor (H, W), classes or void.
+        seed: int64 tensor (2,); the same seed gives the same change.
+
+    Returns:
+        (image, mask) of the same shapes and dtypes. Where the shift brings in pixels from
+        outside the picture, the mask is void, so no loss or score counts them.
+    """
+    random = tf.random.stateless_uniform((12,), seed)
+    height, width = tf.shape(mask)[0], tf.shape(mask)[1]
+    h, w = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+
+    # One transform for both, from output to input pixels: x' = a x + c, y' = e y + f.
+    zoom = 2.0 ** (random[0] * 1.3 - 0.9)  # < 1 enlarges: a part of the picture fills the frame
+    a = tf.where(random[1] < 0.5, -zoom, zoom)
+    shift = (random[2:4] - 0.5) * (tf.abs(1 - zoom) + 0.1)
+    c = (w - 1) / 2 - a * (w - 1) / 2 + shift[0] * w
+    f = (h - 1) / 2 - zoom * (h - 1) / 2 + shift[1] * h
+    transform = tf.stack([a, 0.0, c, 0.0, zoom, f, 0.0, 0.0])
+    mask = warp(mask[..., None], transform, "NEAREST", float(VOID))[..., 0]
+    image = tf.cast(warp(image, transform, "BILINEAR", 0.0), tf.float32)
+
+    # Light and colour change the image only: a street at dusk has the same classes.
+    contrast, brightness = 0.7 + 0.6 * random[4], 60 * (random[5] - 0.5)
+    tint = 0.85 + 0.3 * random[6:9]
+    mean = tf.reduce_mean(image)
+    image = ((image - mean) * contrast + mean + brightness) * tint
+    return tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8), mask
+
+
+def warp(picture, transform, interpolation, fill):
+    """Resample a uint8 picture (H, W, C) by a transform from output to input pixels."""
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=picture[None],
+        transforms=transform[None],
+        output_shape=tf.shape(picture)[:2],
+        interpolation=interpolation,
+        fill_mode="CONSTANT",
+        fill_value=fill,
+    )[0]

@@ -114,9 +114,7 @@ def download():
     folder = pipeline.full_folder("carla")
     if folder.is_dir():
         return folder
-    manual = (
-        f"Or get it by hand from kaggle.com/datasets/{KAGGLE_NAME} and unpack it to {folder}."
-    )
+    manual = f"Or get it by hand from kaggle.com/datasets/{KAGGLE_NAME} and unpack it to {folder}."
     try:
         import kagglehub
     except ImportError:

@@ -156,6 +156,15 @@ def colour_to_mask(colour, labels):
     return mask.astype(np.uint8)
 
 
+def overlay(image, mask, labels, opacity=0.5):
+    """Lay a mask's colours over its picture.
+
+    Shapes: uint8 (H, W, 3), uint8 (H, W) -> uint8 (H, W, 3). opacity is the share of the mask.
+    """
+    colour = mask_to_colour(mask, labels).astype(np.float32)
+    return (image * (1 - opacity) + colour * opacity).astype(np.uint8)
+
+
 def check_values(mask, n_classes, where):
     """Raise DataError when a mask holds values that are neither classes nor void.
 

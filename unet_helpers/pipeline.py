@@ -20,8 +20,6 @@ from unet_helpers.labels import VOID, DataError, check_values
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 
-
-
 # ---------------------------------------------------------------- where data lies
 
 

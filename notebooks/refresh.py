@@ -1,0 +1,104 @@
+"""Run the notebooks in order and store their outputs: python notebooks/refresh.py [00 05 ...]
+
+Stamps the shared first cell, executes in a fresh kernel, keeps what strict nbval can compare,
+strips what is volatile, and records a fingerprint of the sources, by which a test notices a
+notebook that was edited and not refreshed. A notebook is replaced only when all of it ran.
+`--lax FOLDER` only executes, writes the results to FOLDER and changes nothing here.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+HERE = Path(__file__).resolve().parent
+FIRST_CELL = (HERE / "first_cell.py").read_text().rstrip("\n")
+TIMEOUT = 900  # seconds a cell may take
+
+
+def fingerprint(notebook):
+    """Give the SHA-256 of all cells' types, sources and tags."""
+    cells = [
+        [cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in notebook.cells
+    ]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
+def stamp_first_cell(notebook):
+    """Put the shared first cell into a notebook's first code cell."""
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first.source = FIRST_CELL
+
+
+def execute(notebook, name):
+    """Run all cells in a fresh kernel of this Python, from the notebooks' folder."""
+    # nbval's kernel inherits this variable from pytest, and TensorFlow then logs less to stderr.
+    environment = {**os.environ, "PYTEST_CURRENT_TEST": "1"}
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(HERE)}},
+        store_widget_state=False,
+        record_timing=False,
+    )
+    client.create_kernel_manager()
+    client.km.kernel_spec.argv[0] = sys.executable  # this environment, whatever "python3" means
+    try:
+        client.execute(env=environment)
+    except CellExecutionError as error:
+        raise SystemExit(f"{name} stopped:\n{error}") from None
+
+
+def clean(notebook):
+    """Strip what differs from run to run: stderr, widget models, machine details."""
+    for cell in notebook.cells:
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+        for output in cell.outputs:
+            # GitHub cannot show a widget; its text, the finished bar, it can.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "refreshed_sources": fingerprint(notebook),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="first letters of notebooks; none is all")
+    parser.add_argument("--lax", metavar="FOLDER", help="execute only, write results to FOLDER")
+    arguments = parser.parse_args()
+    paths = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
+    if arguments.names:
+        paths = [path for path in paths if path.name.startswith(tuple(arguments.names))]
+    if not paths:
+        raise SystemExit(f"No notebook in {HERE} starts with {', '.join(arguments.names)}.")
+    for path in paths:
+        start = time.monotonic()
+        notebook = nbformat.read(path, as_version=4)
+        stamp_first_cell(notebook)
+        execute(notebook, path.name)
+        target = path
+        if arguments.lax:
+            target = Path(arguments.lax) / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+        clean(notebook)
+        part = target.with_name(f"part-{target.name}")
+        nbformat.write(notebook, part)
+        part.replace(target)
+        print(f"{path.name}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

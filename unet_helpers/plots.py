@@ -1,0 +1,267 @@
+"""Figures: pictures with masks and legend, curves, confusion matrices, scores per class."""
+
+import base64
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from matplotlib.patches import Patch
+
+from unet_helpers.labels import VOID, VOID_COLOUR, mask_to_colour, overlay
+
+PICTURE_WIDTH = 2.6  # inches of one picture in a grid
+DPI = 80  # keeps stored notebooks small
+BLUE, ORANGE, GREY = "#2f5fa8", "#d9722e", "#9aa3ab"
+
+
+def show_pairs(images, masks, labels, titles=None, columns=4, blend=False):
+    """Show pictures with their masks below them (or laid over them) and the legend.
+
+    Args:
+        images: sequence of uint8 (H, W, 3).
+        masks: sequence of uint8 (H, W).
+        labels: Labels of the data set.
+        titles: a text per picture.
+        columns: pictures per row.
+        blend: one row of pictures under half-transparent masks instead of two rows.
+
+    Returns:
+        matplotlib Figure.
+    """
+    rows = []
+    for start in range(0, len(images), columns):
+        part = range(start, min(start + columns, len(images)))
+        names = [titles[i] if titles is not None else "" for i in part]
+        if blend:
+            rows.append((names, [overlay(images[i], masks[i], labels) for i in part]))
+        else:
+            rows.append((names, [images[i] for i in part]))
+            rows.append(([""] * len(names), [mask_to_colour(masks[i], labels) for i in part]))
+    return picture_grid(rows, labels, present_classes(masks))
+
+
+def show_predictions(images, truths, predictions, labels, titles=None):
+    """Show pictures, their true masks, the predicted ones and the wrong pixels, a column each.
+
+    Args:
+        images, truths, predictions: sequences of uint8 (H, W, 3), (H, W) and (H, W).
+        labels: Labels of the data set.
+        titles: a text per picture.
+
+    Returns:
+        matplotlib Figure. In the last row wrong pixels are orange, void is black.
+    """
+    names = list(titles) if titles is not None else [""] * len(images)
+    none = [""] * len(images)
+    rows = [
+        (names, list(images)),
+        (none, [mask_to_colour(mask, labels) for mask in truths]),
+        (none, [mask_to_colour(mask, labels) for mask in predictions]),
+        (none, [error_map(*three) for three in zip(images, truths, predictions, strict=True)]),
+    ]
+    sides = ["image", "truth", "prediction", "wrong pixels"]
+    shown = present_classes([*truths, *predictions])
+    return picture_grid(rows, labels, shown, sides, [Patch(color=ORANGE, label="wrong pixel")])
+
+
+def error_map(image, truth, prediction):
+    """Paint the wrong pixels orange on a pale grey picture, void black; uint8 (H, W, 3)."""
+    grey = 155 + image.mean(axis=-1, keepdims=True) * 0.35
+    painted = np.repeat(grey, 3, axis=-1).astype(np.uint8)
+    painted[truth != prediction] = [int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)]
+    painted[truth == VOID] = VOID_COLOUR
+    return painted
+
+
+def picture_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
+    """Lay pictures out in rows, with titles above, names at the left and a legend below.
+
+    Args:
+        rows: list of (titles, pictures).
+        labels: Labels for the legend, or None for no legend.
+        shown: class ids that the legend lists.
+        side_titles: a name per row.
+        more_patches: further legend entries.
+
+    Returns:
+        matplotlib Figure.
+    """
+    columns = max(len(pictures) for _, pictures in rows)
+    heights = [max(p.shape[0] / p.shape[1] for p in pictures) for _, pictures in rows]
+    patches = [*legend_patches(labels, shown), *more_patches] if labels else list(more_patches)
+    per_line = max(1, min(len(patches), int(columns * PICTURE_WIDTH / 1.25)))
+    lines = -(-len(patches) // per_line) if patches else 0
+    figure, axes = plt.subplots(
+        len(rows),
+        columns,
+        figsize=(
+            columns * PICTURE_WIDTH + 0.3,
+            sum(heights) * PICTURE_WIDTH + 0.27 * len(rows) + 0.25 * lines + 0.2,
+        ),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+        dpi=DPI,
+    )
+    for r, (titles, pictures) in enumerate(rows):
+        for c, axis in enumerate(axes[r]):
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            if c < len(pictures):
+                axis.imshow(pictures[c], interpolation="nearest")
+                axis.set_title(titles[c], fontsize=9)
+        if side_titles:
+            axes[r, 0].set_ylabel(side_titles[r], fontsize=9)
+    if patches:
+        figure.legend(
+            handles=patches, loc="outside lower center", ncols=per_line, fontsize=8, frameon=False
+        )
+    return figure
+
+
+def present_classes(masks):
+    """List the classes (and void) that occur in masks, sorted."""
+    return sorted(set().union(*(np.unique(mask).tolist() for mask in masks)))
+
+
+def legend_patches(labels, shown=None):
+    """Make the legend entries of the classes, void included; shown=None takes all classes."""
+    shown = range(labels.n_classes) if shown is None else shown
+    return [
+        Patch(
+            facecolor=np.array(VOID_COLOUR if c == VOID else labels.colours[c]) / 255,
+            edgecolor="0.5",
+            linewidth=0.5,
+            label="void" if c == VOID else labels.classes[c],
+        )
+        for c in shown
+    ]
+
+
+def show_history(history):
+    """Plot loss and scores per epoch, from the dict that `training.fit` returns.
+
+    Returns matplotlib Figure: losses at the left; at the right accuracy and mean IoU, if scored.
+    """
+    epochs = range(1, len(history["loss"]) + 1)
+    scored = "val_mean_iou" in history
+    figure, axes = plt.subplots(
+        1,
+        2 if scored else 1,
+        figsize=(8 if scored else 4, 3),
+        squeeze=False,
+        layout="constrained",
+        dpi=DPI,
+    )
+    loss_axis = axes[0, 0]
+    loss_axis.plot(epochs, history["loss"], "o-", color=BLUE, label="training")
+    if "val_loss" in history:
+        loss_axis.plot(epochs, history["val_loss"], "s--", color=ORANGE, label="validation")
+    loss_axis.set(xlabel="epoch", ylabel="loss", title="loss")
+    loss_axis.legend(frameon=False)
+    if scored:
+        axis = axes[0, 1]
+        axis.plot(epochs, history["val_accuracy"], "o-", color=BLUE, label="pixel accuracy")
+        axis.plot(epochs, history["val_mean_iou"], "s--", color=ORANGE, label="mean IoU")
+        axis.set(xlabel="epoch", ylabel="score", ylim=(0, 1), title="scores on validation")
+        axis.legend(frameon=False)
+    for axis in axes[0]:
+        axis.grid(alpha=0.3)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def show_confusion(confusion, labels):
+    """Plot a confusion matrix, each row normalised to the pixels of the true class.
+
+    Args:
+        confusion: int array (C, C), rows true.
+        labels: Labels of the classes.
+
+    Returns:
+        matplotlib Figure; every cell with 1 % or more carries its percentage.
+    """
+    totals = confusion.sum(axis=1, keepdims=True)
+    share = np.divide(confusion, totals, where=totals > 0, out=np.zeros(confusion.shape))
+    side = 2.2 + 0.42 * labels.n_classes
+    figure, axis = plt.subplots(figsize=(side, side), layout="constrained", dpi=DPI)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(share >= 0.01):
+        axis.text(
+            column,
+            row,
+            f"{share[row, column]:.0%}",
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if share[row, column] > 0.5 else "black",
+        )
+    ticks = range(labels.n_classes)
+    axis.set_xticks(ticks, labels.classes, rotation=90, fontsize=8)
+    axis.set_yticks(ticks, labels.classes, fontsize=8)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    axis.set_title("where the pixels of each class went", fontsize=10)
+    return figure
+
+
+def show_class_bars(values, labels, title, series=None, log=False):
+    """Plot one number per class as horizontal bars, of one or several series.
+
+    Args:
+        values: array (C,) or a list of such arrays.
+        labels: Labels of the classes.
+        title: of the figure, says what the number is.
+        series: names of the arrays, for the legend.
+        log: a logarithmic axis, for class shares.
+
+    Returns:
+        matplotlib Figure. A class without a value (nan) says "absent".
+    """
+    groups = np.atleast_2d(np.asarray(values, float))
+    colours = [BLUE] if len(groups) == 1 else [GREY, ORANGE, BLUE][-len(groups) :]
+    figure, axis = plt.subplots(
+        figsize=(6.5, 0.8 + labels.n_classes * (0.14 + 0.14 * len(groups))),
+        layout="constrained",
+        dpi=DPI,
+    )
+    height = 0.8 / len(groups)
+    where = np.arange(labels.n_classes)
+    for i, group in enumerate(groups):
+        place = where + (i - (len(groups) - 1) / 2) * height
+        name = series[i] if series else None
+        axis.barh(place, np.nan_to_num(group), height * 0.9, color=colours[i], label=name)
+        for y, value in zip(place, group, strict=True):
+            text = "absent" if np.isnan(value) else f"{value:.2g}" if log else f"{value:.2f}"
+            axis.annotate(
+                text,
+                (0 if np.isnan(value) else value, y),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+            )
+    axis.set_yticks(where, labels.classes, fontsize=8)
+    axis.invert_yaxis()
+    axis.set_title(title, fontsize=10)
+    axis.margins(x=0.12)
+    if log:
+        axis.set_xscale("log")
+    axis.spines[["top", "right"]].set_visible(False)
+    if series:
+        axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def show(figure, alt):
+    """Show a figure once in a notebook, with a text for readers who cannot see it."""
+    display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)
+
+
+def show_gif(path, alt):
+    """Show an animation in a notebook, with a text for readers who cannot see it."""
+    content = base64.b64encode(Path(path).read_bytes()).decode()
+    bundle = {"image/gif": content, "text/plain": alt}
+    display(bundle, raw=True, metadata={"image/gif": {"alt": alt}})

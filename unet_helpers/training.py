@@ -1,0 +1,398 @@
+"""Training: the precision this machine is fast at, a recipe, and a fit that survives a stop."""
+
+import json
+from pathlib import Path
+
+import imageio.v2 as imageio
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from unet_helpers import inference, metrics
+from unet_helpers.labels import VOID, DataError, mask_to_colour
+
+# ---------------------------------------------------------------- precision
+
+
+def describe_machine():
+    """Find out what this machine can compute with.
+
+    Returns:
+        dict: "device" (a name for people), "gpus" (their number), "precision" (the Keras policy
+        this machine is fastest at) and "why" (a sentence).
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        name = details.get("device_name", "GPU")
+        precision, why = gpu_precision(details.get("compute_capability"))
+    else:
+        name = "CPU"
+        precision, why = cpu_precision(cpu_flags())
+    return {"device": name, "gpus": len(gpus), "precision": precision, "why": why}
+
+
+def gpu_precision(compute_capability):
+    """Choose the policy for a GPU of a compute capability (major, minor), or None if unknown.
+
+    Returns (policy, sentence).
+    """
+    if compute_capability is None:
+        return "float32", "The GPU does not say what it can do, so float32 is the safe choice."
+    version = ".".join(map(str, compute_capability))
+    if compute_capability >= (8, 0):
+        return "mixed_bfloat16", f"A GPU of capability {version} multiplies fastest in bfloat16."
+    if compute_capability >= (7, 0):
+        return "mixed_float16", f"A GPU of capability {version} multiplies fastest in float16."
+    return "float32", f"A GPU of capability {version} gains nothing from half precision."
+
+
+def cpu_precision(flags):
+    """Choose the policy for a CPU from the set of its flags; returns (policy, sentence)."""
+    if flags & {"amx_bf16", "avx512_bf16"}:
+        return "mixed_bfloat16", "This processor multiplies bfloat16 in hardware."
+    return "float32", "This processor has no half-precision instructions, so float32 is fastest."
+
+
+def cpu_flags():
+    """Read the processor's feature flags where Linux lists them; elsewhere an empty set."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    for line in lines:
+        if line.startswith("flags"):
+            return set(line.split(":")[1].split())
+    return set()
+
+
+def use_best_precision():
+    """Set Keras to the precision this machine is fastest at; returns `describe_machine()`.
+
+    Set it before building a model. Weights and logits stay float32 under every policy.
+    """
+    machine = describe_machine()
+    keras.config.set_dtype_policy(machine["precision"])
+    return machine
+
+
+# ---------------------------------------------------------------- recipe
+
+
+def compile_model(model, steps, learning_rate=2e-3, weight_decay=1e-4, loss=None):
+    """Compile a model with the course's recipe.
+
+    AdamW with a learning rate that warms up over the first 15 % of the steps and falls to
+    almost zero along a cosine: large steps early, small ones at the end, so the last epoch is
+    usually the best one and a short training uses all of its budget.
+
+    Args:
+        model: gives logits (B, H, W, C).
+        steps: batches in the whole training, epochs times batches an epoch.
+        learning_rate: the highest rate.
+        weight_decay: of AdamW.
+        loss: a Keras loss; None is cross-entropy from logits, void left out.
+
+    Returns:
+        the compiled model.
+
+    Source: Loshchilov and Hutter 2017 (cosine) and 2019 (AdamW).
+    """
+    warmup = max(1, int(0.15 * steps))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=learning_rate / 10,
+        decay_steps=max(1, steps - warmup),
+        alpha=0.01,
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
+        loss=loss
+        or keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID),
+        # Keras would compile with XLA by itself, which is slower on a CPU (see benchmarks/).
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+    )
+    return model
+
+
+def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), progress=True):
+    """Train a model and score it after every epoch; with a folder, resume where it stopped.
+
+    Args:
+        model: compiled; gives logits (B, H, W, C).
+        train: tf.data.Dataset of (images uint8, masks uint8[, weights]) batches.
+        validation: batches of pictures that are not in train, or None.
+        epochs: number of epochs in all, those of an earlier run in the folder included.
+        folder: keeps `history.json`, the weights and optimizer state of the last epoch and
+            `best.keras`, the model with the best validation IoU. None keeps nothing.
+        callbacks: more Keras callbacks.
+        progress: show a progress bar.
+
+    Returns:
+        dict of lists, one entry an epoch: "loss", and with validation "val_loss",
+        "val_accuracy", "val_mean_iou" (each from one confusion matrix over all of validation).
+
+    Raises:
+        DataError: no batches, pictures of another size than the model's, labels that have no
+            logit, or a folder that holds the training of another model.
+    """
+    n_classes = model.output_shape[-1]
+    for name, dataset in (("training", train), ("validation", validation)):
+        if dataset is not None:
+            check_batches(model, dataset, name)
+    steps = int(train.cardinality())
+    keeper = Keeper(folder) if folder is not None else None
+    history = keeper.restore(model) if keeper else {}
+    done = len(history.get("loss", ()))
+    if keeper and done:
+        print(f"Resuming after epoch {done} of {epochs}, kept in {folder}.")
+    every = [*callbacks]
+    if validation is not None:
+        # First in the list, so that the callbacks after it find the scores in the logs.
+        every.insert(0, ValidationScores(validation, n_classes))
+    record = Record(history)
+    every.append(record)
+    if keeper:
+        keeper.record = record
+        every.append(keeper)
+    if progress:
+        every.append(ProgressBar(epochs, steps))
+    if done < epochs:
+        # shuffle=False: the data set shuffles by itself (pipeline.batches)
+        model.fit(
+            train, epochs=epochs, initial_epoch=done, callbacks=every, verbose=0, shuffle=False
+        )
+    return record.history
+
+
+def check_batches(model, dataset, name):
+    """Raise DataError when a data set of batches does not fit a model; reads it once."""
+    n_classes, expected = model.output_shape[-1], model.input_shape[1:]
+    top, count = -1, 0
+    for images, masks, *_ in dataset:
+        count += 1
+        if images.ndim != 4 or masks.ndim != 3:
+            raise DataError(
+                f"The {name} data has images of shape {tuple(images.shape)} and masks of shape "
+                f"{tuple(masks.shape)}; expected (B, H, W, 3) and (B, H, W). Are the pairs in "
+                "batches (pipeline.batches), and the masks without a channel axis?"
+            )
+        have = tuple(images.shape[1:])
+        if any(want not in (None, size) for want, size in zip(expected, have, strict=True)):
+            raise DataError(
+                f"The {name} pictures are {have[0]}x{have[1]}, the model takes "
+                f"{expected[0]}x{expected[1]}. Give the loader's image_size and the model's "
+                "input_size the same numbers."
+            )
+        labels = np.asarray(masks)
+        labels = labels[labels != VOID]
+        top = max(top, int(labels.max())) if labels.size else top
+    if not count:
+        raise DataError(f"The {name} data is empty: there is no batch to train or score on.")
+    if top < 0:
+        raise DataError(f"The {name} data has no label at all: every pixel is void.")
+    # one logit is a binary mask with the labels 0 and 1
+    if top >= max(n_classes, 2):
+        raise DataError(
+            f"The {name} masks hold the label {top}, but the model has {n_classes} logits, for the "
+            f"classes 0 .. {n_classes - 1}. Build it with n_classes={top + 1} or more."
+        )
+
+
+# ---------------------------------------------------------------- callbacks
+
+
+class ValidationScores(keras.callbacks.Callback):
+    """Add val_loss, val_accuracy and val_mean_iou to the logs, from one pass over validation."""
+
+    def __init__(self, validation, n_classes):
+        super().__init__()
+        self.validation, self.n_classes = validation, n_classes
+
+    def on_epoch_end(self, epoch, logs=None):
+        confusion, loss, pixels = 0, 0.0, 0
+        for images, masks, *_ in self.validation:
+            logits = self.model.predict_on_batch(images)
+            masks = np.asarray(masks)
+            confusion = confusion + metrics.confusion_matrix(
+                masks, inference.to_mask(logits), max(self.n_classes, 2)
+            )
+            # the loss is a mean over valid pixels, so weigh the batches by these
+            valid = int((masks != VOID).sum())
+            loss += valid * float(self.model.loss(masks, logits)) if valid else 0.0
+            pixels += valid
+        scores = metrics.scores(confusion)
+        logs["val_loss"] = loss / pixels
+        logs["val_accuracy"] = scores.pixel_accuracy
+        logs["val_mean_iou"] = scores.mean_iou
+
+
+class Record(keras.callbacks.Callback):
+    """Append the logs of every epoch to a history, that of an earlier run included."""
+
+    def __init__(self, history):
+        super().__init__()
+        self.history = {key: list(values) for key, values in history.items()}
+
+    def on_epoch_end(self, epoch, logs=None):
+        for key, value in logs.items():
+            self.history.setdefault(key, []).append(float(value))
+
+
+class Keeper(keras.callbacks.Callback):
+    """Keep a training in a folder so that it can go on after the process was killed.
+
+    Every file is written beside its place and moved there when whole; `history.json` names the
+    weights that belong to it and is written last.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = Path(folder)
+        self.state = self.folder / "history.json"
+        self.record = None
+
+    def restore(self, model):
+        """Load the kept weights and optimizer state into a model; returns the kept history."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.state.exists():
+            return {}
+        try:
+            kept = json.loads(self.state.read_text())
+            same = kept["shapes"] == weight_shapes(model)
+            if same:
+                model.optimizer.build(model.trainable_variables)
+                model.load_weights(self.folder / kept["weights"])
+        except (ValueError, OSError, KeyError) as error:
+            raise DataError(
+                f"What {self.folder} keeps of a training cannot be read ({type(error).__name__}). "
+                "Delete the folder to start anew, or choose another one."
+            ) from error
+        if not same:
+            raise DataError(
+                f"{self.folder} keeps the training of another model: its layers have other shapes "
+                "than this one's. Choose another folder, or delete this one to start anew."
+            )
+        return kept["history"]
+
+    def on_epoch_end(self, epoch, logs=None):
+        history = self.record.history
+        weights = self.folder / f"epoch-{epoch + 1}.weights.h5"
+        write_whole(weights, self.model.save_weights)
+        scores = history.get("val_mean_iou", [0.0])
+        if scores[-1] >= max(scores):
+            write_whole(self.folder / "best.keras", self.model.save)
+        state = {
+            "weights": weights.name,
+            "shapes": weight_shapes(self.model),
+            "history": history,
+        }
+        write_whole(self.state, lambda path: Path(path).write_text(json.dumps(state, indent=1)))
+        for old in self.folder.glob("epoch-*.weights.h5"):
+            if old != weights:
+                old.unlink()
+
+
+def weight_shapes(model):
+    """List the shapes of all weights of a model, as lists of numbers."""
+    return [list(weight.shape) for weight in model.weights]
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """Show one tqdm bar over all epochs, with the newest losses beside it."""
+
+    def __init__(self, epochs, steps):
+        super().__init__()
+        self.epochs, self.steps = epochs, steps
+
+    def on_train_begin(self, logs=None):
+        self.bar = tqdm(total=self.epochs * self.steps, desc="training", unit="batch")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.bar.n = epoch * self.steps
+        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.set_postfix({key: f"{value:.3f}" for key, value in logs.items()})
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
+
+
+class PredictionGif(keras.callbacks.Callback):
+    """Predict the same picture before training and after every epoch, and write them as a GIF.
+
+    Args:
+        image: uint8 (H, W, 3) of the model's size.
+        labels: Labels, for the colours.
+        path: file to write when training ends; it appears only when whole.
+        truth: uint8 (H, W), shown beside the prediction if given.
+        scale: whole number by which the small pictures are enlarged.
+        seconds: each picture is shown; the last one three times as long.
+    """
+
+    def __init__(self, image, labels, path, truth=None, scale=3, seconds=0.5):
+        super().__init__()
+        self.image, self.labels, self.path, self.truth = image, labels, Path(path), truth
+        self.scale, self.seconds = scale, seconds
+        self.masks = []
+
+    def on_train_begin(self, logs=None):
+        self.masks = []
+        self.add()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.add()
+
+    def on_train_end(self, logs=None):
+        self.write()
+
+    def add(self):
+        """Predict the picture once more."""
+        self.masks.append(inference.predict_masks(self.model, self.image[None])[0])
+
+    def write(self):
+        """Write the GIF; returns its path."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        frames = [self.frame(number, mask) for number, mask in enumerate(self.masks)]
+        times = [1000 * self.seconds] * (len(frames) - 1) + [3000 * self.seconds]
+        write_whole(
+            self.path,
+            lambda path: imageio.mimwrite(path, frames, format="GIF", duration=times, loop=0),
+        )
+        return self.path
+
+    def frame(self, number, mask):
+        """Draw one picture of the GIF: image, prediction, truth, and how far training is."""
+        parts = [self.image, mask_to_colour(mask, self.labels)]
+        if self.truth is not None:
+            parts.append(mask_to_colour(self.truth, self.labels))
+        row = np.concatenate(parts, axis=1)
+        row = row.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
+        # a bar below the pictures grows with the epochs
+        bar = np.full((2 * self.scale, row.shape[1], 3), 60, np.uint8)
+        bar[:, : row.shape[1] * number // max(len(self.masks) - 1, 1)] = (255, 232, 69)
+        return np.concatenate([row, bar])
+
+
+def write_whole(path, write):
+    """Call write(temporary path) and move the file into place, so that path is never half-written.
+
+    Raises DataError when there is no space; what stood at path before is then still there.
+    """
+    path = Path(path)
+    part = path.with_name(f"part-{path.name}")
+    try:
+        write(str(part))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DataError(
+            f"{path} could not be written ({error.strerror or error}). Make space or choose "
+            "another folder; what was there before is kept."
+        ) from error

@@ -520,8 +520,9 @@ class View:
 
 def rasterise(m, view, h, w):
     """Draw the spheres: distance to the silhouette, depth, part, place along it, hair flow."""
-    dist = np.full((h, w), 99.0)
-    depth = np.full((h, w), -9.0)
+    dist = np.full((h, w), 1e4)
+    depth = np.full((h, w), -99.0)
+    beyond = 8.0
     tag = np.full((h, w), -1)
     along = np.zeros((h, w))
     fx, fy = np.zeros((h, w)), np.ones((h, w)) * 0.3
@@ -533,8 +534,9 @@ def rasterise(m, view, h, w):
         xa, xb = int(max((cx - r).min() - margin, 0)), int(min((cx + r).max() + margin + 1, w))
         if ya >= yb or xa >= xb:
             continue
-        d = np.full((yb - ya, xb - xa), 99.0)
-        z = np.full(d.shape, -9.0)
+        # Unlike starting values: equal ones would count as two surfaces that meet.
+        d = np.full((yb - ya, xb - xa), 2e4)
+        z = np.full(d.shape, -99.0)
         s = np.zeros(d.shape)
         for x, y, depth_c, radius, zm, place in zip(
             cx, cy, cz, r, zoom, spheres[:, 4], strict=True
@@ -547,6 +549,8 @@ def rasterise(m, view, h, w):
             sq = ((np.arange(y0, y1) - y) ** 2)[:, None] + ((np.arange(x0, x1) - x) ** 2)[None]
             q = radius * radius - sq
             zz = depth_c + np.sign(q) * np.sqrt(np.abs(q)) / zm
+            # Beyond its rim a sphere only fills creases, so it must not cover what lies behind.
+            zz -= beyond * (q < 0)
             better = zz > z[box]
             z[box] = np.where(better, zz, z[box])
             s[box] = np.where(better, place, s[box])
@@ -563,6 +567,7 @@ def rasterise(m, view, h, w):
         k = soft * view.scale * 0.7 + 1e-3
         gap = np.clip(k - np.abs(d - dist[box]), 0, None) / k
         dist[box] = np.minimum(d, dist[box]) - gap * gap * k / 4
+    depth = np.where(depth < -beyond / 2, depth + beyond, depth)
     return dist, depth, tag, along, fx, fy
 
 

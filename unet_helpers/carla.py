@@ -107,7 +107,7 @@ def find(root=None):
 
 
 def download():
-    """Find the full set in its folder or download it with kagglehub (about 5 GB, no key).
+    """Find the full set in its folder or download it with kagglehub (several GB, no key).
 
     Returns Path. Raises DataError when it cannot be had, with what to do instead.
     """
@@ -126,7 +126,7 @@ def download():
     except Exception as error:  # kagglehub lets requests' and its own errors through
         raise DataError(
             f"CARLA could not be downloaded from Kaggle ({type(error).__name__}: {error}). Is "
-            f"there a network connection and space for 10 GB? Run this again to go on. {manual}"
+            f"there a network connection and enough space? Run this again to go on. {manual}"
         ) from error
     find_recordings(found)
     return found

@@ -1,6 +1,9 @@
 """Training: the precision this machine is fast at, a recipe, and a fit that survives a stop."""
 
 import json
+import os
+import platform
+import time
 from pathlib import Path
 
 import imageio.v2 as imageio
@@ -77,6 +80,20 @@ def use_best_precision():
     return machine
 
 
+def print_machine(machine):
+    """Say in plain sentences what `describe_machine` found, and which versions run here."""
+    if machine["gpus"]:
+        print(f"This machine has {machine['gpus']} GPU: {machine['device']}.")
+        print("That is enough for the full data sets: set DATA = 'full' where a notebook has it.")
+    else:
+        print("This machine has no GPU. The sample data is made for that; keep DATA = 'sample'.")
+    print(f"{machine['why']} Keras computes in {machine['precision']}.")
+    print(
+        f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "
+        f"Keras {keras.__version__}, NumPy {np.__version__}, {os.cpu_count()} processor cores."
+    )
+
+
 # ---------------------------------------------------------------- recipe
 
 
@@ -131,7 +148,7 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
         progress: show a progress bar.
 
     Returns:
-        dict of lists, one entry an epoch: "loss", and with validation "val_loss",
+        dict of lists, one entry an epoch: "loss", "seconds", and with validation "val_loss",
         "val_accuracy", "val_mean_iou" (each from one confusion matrix over all of validation).
 
     Raises:
@@ -236,8 +253,11 @@ class Record(keras.callbacks.Callback):
         super().__init__()
         self.history = {key: list(values) for key, values in history.items()}
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.monotonic()
+
     def on_epoch_end(self, epoch, logs=None):
-        for key, value in logs.items():
+        for key, value in {**logs, "seconds": time.monotonic() - self.start}.items():
             self.history.setdefault(key, []).append(float(value))
 
 

@@ -1,11 +1,14 @@
 """Fetch and unpack archives so that a broken connection or a full disk loses nothing."""
 
+import gzip
 import hashlib
+import http.client
 import shutil
 import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -13,6 +16,7 @@ from tqdm.auto import tqdm
 from unet_helpers.labels import DataError
 
 CHUNK = 1 << 20
+LOST = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
 def fetch(url, target, size=None, sha256=None, timeout=60):
@@ -43,7 +47,7 @@ def fetch(url, target, size=None, sha256=None, timeout=60):
             check_space(target.parent, size - done)
         try:
             receive(url, part, done, timeout)
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        except LOST as error:
             reason = getattr(error, "reason", error)
             kept = part.stat().st_size if part.exists() else 0
             raise DataError(
@@ -75,7 +79,14 @@ def fetch(url, target, size=None, sha256=None, timeout=60):
 def receive(url, part, done, timeout):
     """Append the bytes of url from position `done` to the file part, with a progress bar."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
+    try:
+        answer = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not done:
+            raise
+        # Nothing lies behind position `done`: the part is whole or of another file. Start again.
+        answer = urllib.request.urlopen(url, timeout=timeout)
+    with answer:
         resumed = answer.status == 206
         rest = int(answer.headers.get("Content-Length") or 0)
         before = done if resumed else 0  # a server without ranges sends all of it again
@@ -123,7 +134,7 @@ def unpack(archive, folder, inside=None):
         else:
             with tarfile.open(archive) as file:
                 file.extractall(part, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise DataError(
             f"{archive} cannot be unpacked ({error}). Delete it and run this again to get it anew."

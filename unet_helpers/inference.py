@@ -36,7 +36,7 @@ def predict_logits(model, images, batch_size=8):
     a batch or have been divided by 255 already.
     """
     images = np.asarray(images)
-    if images.ndim != 4:
+    if images.ndim != 4 or not len(images):
         raise DataError(
             f"Images have the shape {images.shape}; expected (N, H, W, 3). For a single picture "
             "add the first axis: image[None]."
@@ -60,8 +60,10 @@ def to_mask(logits, threshold=0.5):
     Shapes: float (..., C) -> uint8 (...); with C = 1 the mask is 0 or 1.
     """
     if logits.shape[-1] == 1:
-        # sigmoid(x) > t is x > log(t / (1 - t))
-        return (logits[..., 0] > np.log(threshold / (1 - threshold))).astype(np.uint8)
+        # sigmoid(x) > t is x > log(t / (1 - t)), which is infinite at the ends
+        with np.errstate(divide="ignore"):
+            limit = np.log(threshold) - np.log1p(-threshold)
+        return (logits[..., 0] > limit).astype(np.uint8)
     return logits.argmax(axis=-1).astype(np.uint8)
 
 

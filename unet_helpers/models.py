@@ -230,6 +230,11 @@ def check_paper_size(input_size):
     (188, 204, ..., 572): Ronneberger et al. 2015, section 2, last paragraph.
     """
     height, width = input_size[:2]
+    if None in (height, width):
+        raise ValueError(
+            f"{height}x{width} is not fixed, but the crops depend on the picture size: pass "
+            "numbers, for instance 572x572."
+        )
     fit = [max(188, next_multiple(side - 12, 16) + 12) for side in (height, width)]
     if fit != [height, width]:
         raise ValueError(

@@ -132,7 +132,7 @@ def examples_by_tfds(place, split):
 def examples_without_tfds(place, split):
     """Yield the same as `examples_by_tfds` from the TFRecord files alone."""
     files = sorted(str(file) for file in Path(place).glob(f"{TFDS_NAME}-{split}.tfrecord-*"))
-    expected = int(files[0].split("-of-")[1]) if files else 1
+    expected = int(files[0].rsplit("-of-", 1)[1]) if files else 1
     if len(files) != expected:
         raise DataError(f"{place} has {len(files)} of {expected} TFRecord files of {split}.")
     keys = ("file_name", "image", "segmentation_mask")

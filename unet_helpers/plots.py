@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import display
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from unet_helpers.labels import VOID, VOID_COLOUR, mask_to_colour, overlay
 
@@ -42,7 +43,8 @@ def show_pairs(images, masks, labels, titles=None, columns=4, blend=False):
 
 
 def show_predictions(images, truths, predictions, labels, titles=None):
-    """Show pictures, their true masks, the predicted ones and the wrong pixels, a column each.
+    """Show pictures, their true masks, the predicted ones and the wrong pixels, a column each
+    (a single picture: one row).
 
     Args:
         images, truths, predictions: sequences of uint8 (H, W, 3), (H, W) and (H, W).
@@ -61,6 +63,9 @@ def show_predictions(images, truths, predictions, labels, titles=None):
         (none, [error_map(*three) for three in zip(images, truths, predictions, strict=True)]),
     ]
     sides = ["image", "truth", "prediction", "wrong pixels"]
+    if len(images) == 1:
+        # a single picture lies down rather than stands
+        rows, sides = [(sides, [pictures[0] for _, pictures in rows])], None
     shown = present_classes([*truths, *predictions])
     return picture_grid(rows, labels, shown, sides, [Patch(color=ORANGE, label="wrong pixel")])
 
@@ -92,18 +97,20 @@ def picture_grid(rows, labels=None, shown=(), side_titles=None, more_patches=())
     patches = [*legend_patches(labels, shown), *more_patches] if labels else list(more_patches)
     per_line = max(1, min(len(patches), int(columns * PICTURE_WIDTH / 1.25)))
     lines = -(-len(patches) // per_line) if patches else 0
+    titled = sum(any(titles) for titles, _ in rows)
     figure, axes = plt.subplots(
         len(rows),
         columns,
         figsize=(
             columns * PICTURE_WIDTH + 0.3,
-            sum(heights) * PICTURE_WIDTH + 0.27 * len(rows) + 0.25 * lines + 0.2,
+            sum(heights) * PICTURE_WIDTH + 0.25 * titled + 0.2 * lines + 0.15,
         ),
         height_ratios=heights,
         squeeze=False,
         layout="constrained",
         dpi=DPI,
     )
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, wspace=0, hspace=0)
     for r, (titles, pictures) in enumerate(rows):
         for c, axis in enumerate(axes[r]):
             axis.set_xticks([])
@@ -111,7 +118,8 @@ def picture_grid(rows, labels=None, shown=(), side_titles=None, more_patches=())
             axis.spines[:].set_visible(False)
             if c < len(pictures):
                 axis.imshow(pictures[c], interpolation="nearest")
-                axis.set_title(titles[c], fontsize=9)
+                if titles[c]:
+                    axis.set_title(titles[c], fontsize=9)
         if side_titles:
             axes[r, 0].set_ylabel(side_titles[r], fontsize=9)
     if patches:
@@ -206,7 +214,7 @@ def show_confusion(confusion, labels):
     return figure
 
 
-def show_class_bars(values, labels, title, series=None, log=False):
+def show_class_bars(values, labels, title, series=None, log=False, percent=False):
     """Plot one number per class as horizontal bars, of one or several series.
 
     Args:
@@ -215,6 +223,7 @@ def show_class_bars(values, labels, title, series=None, log=False):
         title: of the figure, says what the number is.
         series: names of the arrays, for the legend.
         log: a logarithmic axis, for class shares.
+        percent: write the numbers as percentages.
 
     Returns:
         matplotlib Figure. A class without a value (nan) says "absent".
@@ -233,7 +242,7 @@ def show_class_bars(values, labels, title, series=None, log=False):
         name = series[i] if series else None
         axis.barh(place, np.nan_to_num(group), height * 0.9, color=colours[i], label=name)
         for y, value in zip(place, group, strict=True):
-            text = "absent" if np.isnan(value) else f"{value:.2g}" if log else f"{value:.2f}"
+            text = "absent" if np.isnan(value) else f"{value:.1%}" if percent else f"{value:.2f}"
             axis.annotate(
                 text,
                 (0 if np.isnan(value) else value, y),
@@ -248,6 +257,9 @@ def show_class_bars(values, labels, title, series=None, log=False):
     axis.margins(x=0.12)
     if log:
         axis.set_xscale("log")
+    if percent:
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axis.xaxis.set_minor_formatter(NullFormatter())
     axis.spines[["top", "right"]].set_visible(False)
     if series:
         axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))

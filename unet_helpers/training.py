@@ -96,6 +96,8 @@ def print_machine(machine):
 
 # ---------------------------------------------------------------- recipe
 
+BATCH_SIZE = 4  # small batches make many steps, which short trainings need
+
 
 def compile_model(model, steps, learning_rate=2e-3, weight_decay=1e-4, loss=None):
     """Compile a model with the course's recipe.

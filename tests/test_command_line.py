@@ -1,0 +1,61 @@
+"""`python -m unet_helpers`: train and write predictions, on twelve tiny pictures."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from unet_helpers import inference
+from unet_helpers.__main__ import main
+
+
+@pytest.fixture
+def policy():
+    """The command line chooses the precision of this machine; put it back afterwards."""
+    before = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def streets(tmp_path, rng):
+    """Recordings dataA, dataD and dataE with four frames each, in CARLA's layout."""
+    for name in ("dataA", "dataD", "dataE"):
+        for kind in ("CameraRGB", "CameraSeg"):
+            folder = tmp_path / "streets" / name / name / kind
+            folder.mkdir(parents=True)
+            for i in range(4):
+                top = 13 if kind == "CameraSeg" else 256
+                picture = rng.integers(0, top, (20, 20, 3)).astype(np.uint8)
+                Image.fromarray(picture).save(folder / f"{i}.png")
+    return tmp_path / "streets"
+
+
+def test_main_job_writes_its_results(streets, tmp_path, capsys, policy):
+    out = tmp_path / "out"
+    arguments = ["--data", str(streets), "--size", "16", "16", "--filters", "2", "--out", str(out)]
+    assert main([*arguments, "--epochs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "mean IoU" in said
+    assert "TrafficSigns" in said
+    masks = sorted((out / "masks").iterdir())
+    assert [file.name for file in masks] == ["0000.png", "0001.png", "0002.png", "0003.png"]
+    mask = np.asarray(Image.open(masks[0]))
+    assert (mask.shape, mask.dtype) == ((16, 16), np.uint8)
+    assert mask.max() <= 12
+    assert inference.load_model(out / "model.keras").output_shape == (None, 16, 16, 13)
+    for name in ("predictions.png", "epochs.gif"):
+        Image.open(out / name).verify()
+    # what a second call needs to go on
+    assert len(json.loads((out / "history.json").read_text())["history"]["loss"]) == 1
+    assert (out / "epoch-1.weights.h5").is_file()
+
+
+def test_main_job_stops_with_a_sentence(tmp_path, capsys, policy):
+    assert main(["--data", str(tmp_path / "gone"), "--out", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr().err
+    assert "Stopped: There is no folder" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "out").exists()

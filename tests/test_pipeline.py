@@ -1,0 +1,539 @@
+"""Decoding, pairing, resizing, splitting, batching and augmenting, on pictures made here."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from unet_helpers import pipeline
+from unet_helpers.labels import DataError
+
+COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [40, 80, 120]]], np.uint8)
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, np.uint8)).save(path, **options)
+    return path
+
+
+def noise(rng, *shape):
+    return rng.integers(0, 256, shape).astype(np.uint8)
+
+
+# ---------------------------------------------------------------- reading images
+
+
+def test_read_image_of_rgb(tmp_path):
+    image = pipeline.read_image(save(tmp_path / "a.png", COLOURS))
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, COLOURS)
+
+
+def test_read_image_drops_transparency(tmp_path):
+    see_through = np.dstack([COLOURS, np.full((2, 2), 17, np.uint8)])
+    np.testing.assert_array_equal(
+        pipeline.read_image(save(tmp_path / "a.png", see_through)), COLOURS
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"transparency": 1}])
+def test_read_image_looks_up_a_palette(tmp_path, options):
+    picture = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), "P")
+    picture.putpalette(COLOURS.ravel().tolist())
+    picture.save(tmp_path / "a.png", **options)
+    np.testing.assert_array_equal(pipeline.read_image(tmp_path / "a.png"), COLOURS)
+
+
+def test_read_image_repeats_grey(tmp_path):
+    image = pipeline.read_image(save(tmp_path / "a.png", [[3, 200]]))
+    assert image.tolist() == [[[3, 3, 3], [200, 200, 200]]]
+
+
+def test_read_image_takes_the_first_picture_of_a_gif_called_jpg(tmp_path):
+    first, second = (Image.fromarray(np.full((4, 4, 3), v, np.uint8)) for v in (50, 200))
+    first.save(tmp_path / "a.jpg", format="GIF", save_all=True, append_images=[second])
+    image = pipeline.read_image(tmp_path / "a.jpg")
+    assert image.shape == (4, 4, 3)
+    assert abs(image.astype(int) - 50).max() <= 2
+
+
+def test_read_image_of_an_encoded_picture(tmp_path):
+    content = save(tmp_path / "a.png", COLOURS).read_bytes()
+    picture = pipeline.EncodedPicture("cat_1.jpg in a record", content)
+    np.testing.assert_array_equal(pipeline.read_image(picture), COLOURS)
+    with pytest.raises(DataError, match=r"^cat_1\.jpg in a record"):
+        pipeline.read_image(pipeline.EncodedPicture("cat_1.jpg in a record", content[:30]))
+
+
+READERS = [pipeline.read_image, pipeline.read_mask, pipeline.read_red_channel]
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_picture_that_is_cut_off_is_named(tmp_path, rng, read, ending):
+    whole = save(tmp_path / f"a.{ending}", noise(rng, 64, 64, 3)).read_bytes()
+    path = tmp_path / f"cut.{ending}"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=rf"cut\.{ending} cannot be decoded .*damaged or cut off"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("content", [b"<html>404</html>", b""])
+def test_a_file_that_is_no_picture_is_named(tmp_path, read, content):
+    (tmp_path / "page.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"page\.png is no picture.*Delete the file"):
+        read(tmp_path / "page.png")
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_file_that_does_not_exist_is_named(tmp_path, read):
+    with pytest.raises(DataError, match=r"gone\.png does not exist"):
+        read(str(tmp_path / "gone.png"))
+
+
+# ---------------------------------------------------------------- reading masks
+
+MASK = np.array([[0, 1, 2], [12, 255, 1]], np.uint8)
+
+
+def test_read_mask_of_grey(tmp_path):
+    mask = pipeline.read_mask(save(tmp_path / "m.png", MASK))
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, MASK)
+
+
+def test_read_mask_of_a_palette_gives_ids_not_colours(tmp_path):
+    picture = Image.fromarray(MASK, "P")
+    picture.putpalette(list(range(255, -1, -1)) * 3)
+    picture.save(tmp_path / "m.png")
+    np.testing.assert_array_equal(pipeline.read_mask(tmp_path / "m.png"), MASK)
+
+
+def test_read_mask_of_one_bit_and_of_sixteen(tmp_path):
+    Image.fromarray(MASK > 1).save(tmp_path / "one.png")
+    assert pipeline.read_mask(tmp_path / "one.png").tolist() == [[0, 0, 1], [1, 1, 0]]
+    Image.fromarray(MASK.astype(np.uint16)).save(tmp_path / "sixteen.png")
+    np.testing.assert_array_equal(pipeline.read_mask(tmp_path / "sixteen.png"), MASK)
+    Image.fromarray(MASK.astype(np.uint16) + 300).save(tmp_path / "large.png")
+    with pytest.raises(DataError, match=r"large\.png holds the label 555"):
+        pipeline.read_mask(tmp_path / "large.png")
+
+
+def test_read_mask_refuses_a_painted_mask(tmp_path):
+    save(tmp_path / "m.png", COLOURS)
+    with pytest.raises(DataError, match=r"m\.png is a RGB picture with 3 .*colour_to_mask"):
+        pipeline.read_mask(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_read_red_channel(tmp_path, channels):
+    picture = np.zeros((2, 3, channels), np.uint8)
+    picture[..., 0], picture[..., 1], picture[..., -1] = MASK, 77, 255
+    mask = pipeline.read_red_channel(save(tmp_path / "m.png", picture))
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, MASK)
+
+
+def test_read_red_channel_refuses_grey(tmp_path):
+    with pytest.raises(DataError, match=r"m\.png is a L picture; CARLA .* red channel"):
+        pipeline.read_red_channel(save(tmp_path / "m.png", MASK))
+
+
+# ---------------------------------------------------------------- pairs
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders with the pictures b and a; endings of images and masks differ."""
+    for name in "ba":
+        save(tmp_path / "images" / f"{name}.jpg", COLOURS)
+        save(tmp_path / "masks" / f"{name}.png", MASK)
+    return tmp_path / "images", tmp_path / "masks"
+
+
+def test_pair_up_sorts_by_name_and_ignores_other_files(folders):
+    images, masks = folders
+    (images / "notes.txt").write_text("no picture")
+    save(images / ".hidden.png", COLOURS)
+    (images / ".DS_Store").write_bytes(b"")
+    assert pipeline.pair_up(images, masks) == [
+        (images / "a.jpg", masks / "a.png"),
+        (images / "b.jpg", masks / "b.png"),
+    ]
+
+
+def test_pair_up_names_an_image_without_mask(folders):
+    images, masks = folders
+    save(images / "c.jpg", COLOURS)
+    with pytest.raises(DataError, match=r"c\.jpg has no mask in .*masks\. Is a download") as error:
+        pipeline.pair_up(images, masks)
+    assert "more like it" not in str(error.value)
+
+
+def test_pair_up_names_a_mask_without_image(folders):
+    images, masks = folders
+    for name in "dce":
+        save(masks / f"{name}.png", MASK)
+    message = r"c\.png has no image in .*images, and 2 more like it"
+    with pytest.raises(DataError, match=message):
+        pipeline.pair_up(images, masks)
+
+
+def test_pair_up_of_empty_and_of_missing_folders(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(DataError, match=r"No pictures in .*images and .*masks.*\.png, \.jpg"):
+        pipeline.pair_up(tmp_path / "images", tmp_path / "masks")
+    with pytest.raises(DataError, match=r"There is no folder .*elsewhere"):
+        pipeline.pair_up(tmp_path / "images", tmp_path / "elsewhere")
+
+
+def test_check_pair_names_sizes_and_labels():
+    image = np.zeros((2, 3, 3), np.uint8)
+    pipeline.check_pair(image, MASK, 13)
+    with pytest.raises(DataError, match=r"i\.png is 2x3, but its mask m\.png is 3x2"):
+        pipeline.check_pair(image, MASK.T, 13, "i.png", "m.png")
+    with pytest.raises(DataError, match=r"m\.png holds .*\[2, 12\] in 2 pixels.*0 \.\. 1"):
+        pipeline.check_pair(image, MASK, 2, "i.png", "m.png")
+
+
+# ---------------------------------------------------------------- resizing
+
+
+@pytest.mark.parametrize("size", [(3, 5), (4, 4), (11, 10), (21, 14), (40, 9), (1, 1), (7, 7)])
+def test_resize_mask_takes_the_label_at_each_pixel_centre(size):
+    mask = np.arange(7 * 10, dtype=np.uint8).reshape(7, 10)
+    rows = np.floor((np.arange(size[0]) + 0.5) * 7 / size[0]).astype(int)
+    columns = np.floor((np.arange(size[1]) + 0.5) * 10 / size[1]).astype(int)
+    np.testing.assert_array_equal(pipeline.resize_mask(mask, size), mask[np.ix_(rows, columns)])
+
+
+def test_resize_mask_never_invents_a_label(rng):
+    mask = rng.choice([0, 9, 255], (33, 47)).astype(np.uint8)
+    for size in ((10, 10), (50, 100)):
+        assert set(np.unique(pipeline.resize_mask(mask, size))) == {0, 9, 255}
+
+
+def test_resize_image_keeps_a_constant():
+    image = np.full((9, 12, 3), (10, 100, 200), np.uint8)
+    resized = pipeline.resize_image(image, (4, 25))
+    assert resized.shape == (4, 25, 3)
+    assert (resized == (10, 100, 200)).all()
+
+
+def test_resize_image_averages_what_one_pixel_covers():
+    """Without antialiasing a finer checkerboard becomes black or white, not grey."""
+    board = np.indices((64, 64)).sum(axis=0) % 2 * 255
+    image = np.repeat(board[..., None], 3, axis=-1).astype(np.uint8)
+    inside = pipeline.resize_image(image, (16, 16))[1:-1, 1:-1].astype(int)
+    assert abs(inside - 127.5).max() <= 1
+
+
+def test_resize_of_the_same_size_changes_nothing(rng):
+    image = noise(rng, 5, 6, 3)
+    np.testing.assert_array_equal(pipeline.resize_image(image, (5, 6)), image)
+    np.testing.assert_array_equal(pipeline.resize_mask(MASK, (2, 3)), MASK)
+
+
+@pytest.mark.parametrize("size", [(13, 17), (60, 90), (15, 20), (150, 21)])
+def test_image_and_mask_stay_aligned(size):
+    image, mask = np.zeros((30, 40, 3), np.uint8), np.zeros((30, 40), np.uint8)
+    image[:, 26:], mask[:, 26:] = 200, 1
+    small = pipeline.resize_image(image, size)[..., 0] > 100
+    edge = np.argmax(pipeline.resize_mask(mask, size), axis=1)
+    assert (abs(np.argmax(small, axis=1) - edge) <= 1).all()
+    assert abs(edge[0] - 26 * size[1] / 40) <= 1
+
+
+# ---------------------------------------------------------------- splits
+
+NAMES = [f"picture {i}" for i in range(40)]
+
+
+def test_split_at_random_is_complete_and_disjoint():
+    splits = pipeline.split_at_random(NAMES, (0.5, 0.25, 0.25))
+    assert {name: len(part) for name, part in splits.items()} == dict(train=20, val=10, test=10)
+    assert sorted(splits["train"] + splits["val"] + splits["test"]) == sorted(NAMES)
+    assert all(part == sorted(part) for part in splits.values())
+
+
+def test_split_at_random_depends_on_the_seed_and_not_on_the_order():
+    splits = pipeline.split_at_random(NAMES, seed=3)
+    assert pipeline.split_at_random(NAMES[::-1], seed=3) == splits
+    assert pipeline.split_at_random(NAMES, seed=4) != splits
+    assert splits["train"] != sorted(NAMES)[: len(splits["train"])]
+
+
+def test_split_at_random_may_leave_a_split_out():
+    splits = pipeline.split_at_random(NAMES, (0.85, 0.15, 0))
+    assert [len(part) for part in splits.values()] == [34, 6, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "shares", "message"),
+    [
+        (NAMES, (0.7, 0.2, 0.2), r"\(0\.7, 0\.2, 0\.2\); they must sum to 1"),
+        (NAMES, (1.2, -0.1, -0.1), "must sum to 1"),
+        (["a", "b", "c", "a"], (0.5, 0.25, 0.25), "occur twice"),
+        (["a", "b"], (0.7, 0.15, 0.15), r"2 pictures are too few for a test split of 15%"),
+        ([], (0.7, 0.15, 0.15), "0 pictures are too few for a train split"),
+    ],
+)
+def test_split_at_random_refuses(names, shares, message):
+    with pytest.raises(DataError, match=message):
+        pipeline.split_at_random(names, shares)
+
+
+# ---------------------------------------------------------------- loading
+
+
+def read_pair(image, mask):
+    return pipeline.read_image(image), pipeline.read_mask(mask)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Twelve pairs of files; number i has the grey value 10 i and the label i."""
+    result = []
+    for i in range(12):
+        image = save(tmp_path / "images" / f"{i:02d}.png", np.full((8, 6, 3), 10 * i))
+        result.append((image, save(tmp_path / "masks" / f"{i:02d}.png", np.full((8, 6), i))))
+    return result
+
+
+def test_load_pairs_keeps_the_order_and_resizes(pairs):
+    dataset = pipeline.load_pairs(pairs[::-1], read_pair, 12, (4, 2))
+    assert dataset.element_spec == (
+        tf.TensorSpec((4, 2, 3), tf.uint8),
+        tf.TensorSpec((4, 2), tf.uint8),
+    )
+    assert int(dataset.cardinality()) == 12
+    images, masks = pipeline.to_arrays(dataset)
+    assert (images.dtype, masks.dtype) == (np.uint8, np.uint8)
+    assert masks[:, 0, 0].tolist() == list(range(11, -1, -1))
+    assert images[:, 3, 1, 2].tolist() == list(range(110, -1, -10))
+
+
+def test_load_pairs_without_a_size_keeps_each_picture_s_own(pairs, tmp_path):
+    other = save(tmp_path / "i.png", np.zeros((3, 9, 3))), save(tmp_path / "m.png", np.ones((3, 9)))
+    dataset = pipeline.load_pairs([pairs[0], other], read_pair, 12, None)
+    assert [mask.shape for _, mask in dataset] == [(8, 6), (3, 9)]
+    assert [image.shape for image, _ in dataset] == [(8, 6, 3), (3, 9, 3)]
+    assert int(dataset.cardinality()) == 2
+    alike = pipeline.load_pairs(pairs[:2], read_pair, 12, None)
+    assert pipeline.to_arrays(alike)[0].shape == (2, 8, 6, 3)
+
+
+def test_load_pairs_of_an_empty_split():
+    with pytest.raises(DataError, match=r"no CARLA val pictures to load: the split is empty"):
+        pipeline.load_pairs([], read_pair, 12, (4, 4), "CARLA val pictures")
+
+
+def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
+    with pytest.raises(DataError, match=r"11\.png holds labels outside the classes: \[11\]"):
+        pipeline.load_pairs(pairs, read_pair, 11, (4, 4))
+    save(pairs[5][1], np.zeros((6, 8)))
+    with pytest.raises(DataError, match=r"images.05\.png is 8x6, .*masks.05\.png is 6x8"):
+        pipeline.load_pairs(pairs, read_pair, 12, (4, 4))
+    pairs[2][0].write_text("no picture")
+    with pytest.raises(DataError, match=r"images.02\.png is no picture"):
+        pipeline.load_pairs(pairs, read_pair, 12, (4, 4))
+
+
+# ---------------------------------------------------------------- batches
+
+
+def tagged(count=10, size=(4, 4)):
+    """Make a data set whose picture i is full of 10 i and whose mask is full of i."""
+    masks = [np.full(size, i, np.uint8) for i in range(count)]
+    return pipeline.from_arrays([np.repeat(10 * m[..., None], 3, axis=-1) for m in masks], masks)
+
+
+def tags(batched):
+    return [int(tag) for _, masks in batched for tag in masks[:, 0, 0]]
+
+
+def test_batches_keep_the_order_and_the_last_batch():
+    batched = pipeline.batches(tagged(), 4)
+    assert [images.shape[0] for images, _ in batched] == [4, 4, 2]
+    assert tags(batched) == tags(batched) == list(range(10))
+    images, masks = next(iter(batched))
+    assert (images.dtype, masks.dtype) == (tf.uint8, tf.uint8)
+    assert (images.shape, masks.shape) == ((4, 4, 4, 3), (4, 4, 4))
+    assert int(batched.cardinality()) == 3
+
+
+def test_training_batches_shuffle_anew_each_epoch_and_hold_every_pair():
+    batched = pipeline.batches(tagged(30), 8, training=True)
+    epochs = [tags(batched) for _ in range(3)]
+    assert all(sorted(epoch) == list(range(30)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in [*epochs, list(range(30))]}) == 4
+    for images, masks in batched:
+        assert (images[..., 0] == 10 * masks).numpy().all()
+
+
+def test_training_batches_repeat_with_the_seed():
+    def first(seed):
+        return tags(pipeline.batches(tagged(30), 8, training=True, seed=seed))
+
+    assert first(1) == first(1)
+    assert first(1) != first(2)
+
+
+def test_training_batches_with_augmentation_hold_every_pair():
+    def brighter(image, mask, seed):
+        return image + 1, mask
+
+    batched = pipeline.batches(tagged(), 4, training=True, augmentation=brighter)
+    assert int(batched.cardinality()) == 3
+    assert sorted(tags(batched)) == list(range(10))
+    for images, masks in batched:
+        assert (images[..., 0] == 10 * masks + 1).numpy().all()
+
+
+def test_augmentation_is_for_training_only():
+    def forbidden(image, mask, seed):
+        raise AssertionError("called")
+
+    assert tags(pipeline.batches(tagged(), 4, augmentation=forbidden)) == list(range(10))
+
+
+def test_augmentation_gives_every_pair_and_every_epoch_another_seed():
+    def show_seed(image, mask, seed):
+        return image, tf.bitcast(seed, tf.uint8)
+
+    batched = pipeline.batches(tagged(), 4, training=True, augmentation=show_seed)
+    seen = [row.tobytes() for _ in range(3) for _, seeds in batched for row in seeds.numpy()]
+    assert len(seen) == len(set(seen)) == 30
+
+
+# ---------------------------------------------------------------- augmentation
+
+
+@pytest.fixture(scope="module")
+def augmented():
+    """Sixty changes of a picture whose colour tells its mask: 200 where 1, 50 where 0."""
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 5:40] = 1
+    image = np.where(mask, 200, 50).astype(np.uint8)[..., None].repeat(3, axis=-1)
+    change = tf.function(pipeline.augment)
+    return [
+        [part.numpy() for part in change(image, mask, tf.constant([i, 7], tf.int64))]
+        for i in range(60)
+    ]
+
+
+def test_augment_keeps_shapes_dtypes_and_labels(augmented):
+    for image, mask in augmented:
+        assert (image.shape, mask.shape) == ((48, 64, 3), (48, 64))
+        assert (image.dtype, mask.dtype) == (np.uint8, np.uint8)
+        assert set(np.unique(mask)) <= {0, 1, 255}
+    assert len({mask.tobytes() for _, mask in augmented}) > 55
+
+
+def surrounded(mask):
+    """Mark the pixels whose eight neighbours have the same label: elsewhere the image blends."""
+    height, width = mask.shape
+    padded = np.pad(mask, 1, mode="edge")
+    beside = [padded[r : r + height, c : c + width] for r in range(3) for c in range(3)]
+    return np.all([other == mask for other in beside], axis=0)
+
+
+def test_augment_moves_image_and_mask_together(augmented):
+    compared = 0
+    for image, mask in augmented:
+        inside = surrounded(mask) & (mask != 255)
+        if not (inside & (mask == 0)).any() or not (inside & (mask == 1)).any():
+            continue
+        bright = image.astype(int).sum(axis=-1)
+        assert bright[inside & (mask == 1)].min() > bright[inside & (mask == 0)].max()
+        compared += inside.sum()
+    assert compared > 60 * 48 * 64 / 2
+
+
+def test_augment_marks_what_lies_outside_as_void(augmented):
+    shares = [float((mask == 255).mean()) for _, mask in augmented]
+    assert any(share > 0.05 for share in shares)
+    assert any(share == 0 for share in shares)
+    for image, mask in augmented:
+        # outside is one flat colour: black before light and colour are changed
+        assert len(np.unique(image[surrounded(mask) & (mask == 255)], axis=0)) <= 1
+
+
+def test_augment_is_repeated_by_its_seed(rng):
+    image, mask = noise(rng, 20, 30, 3), rng.integers(0, 3, (20, 30)).astype(np.uint8)
+    for seed in ([1, 2], [3, 4]):
+        first, second = (pipeline.augment(image, mask, tf.constant(seed)) for _ in range(2))
+        np.testing.assert_array_equal(first[0], second[0])
+        np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_augment_mirrors_about_half_of_the_pictures():
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:, 16:] = 1
+    image = mask[..., None].repeat(3, axis=-1)
+    seeds = tf.data.Dataset.range(300).map(lambda i: tf.stack([i, 0]))
+    masks = seeds.map(lambda seed: pipeline.augment(image, mask, seed)[1]).as_numpy_iterator()
+    columns = np.arange(32)
+    mirrored = 0
+    for changed in masks:
+        ones, zeros = (np.nonzero(changed == c)[1] for c in (1, 0))
+        mirrored += columns[ones].mean() < columns[zeros].mean()
+    assert 115 < mirrored < 185  # four standard deviations
+
+
+def test_augment_changes_light_and_colour(augmented):
+    tints = np.array([image[mask == 1].mean(axis=0) for image, mask in augmented if 1 in mask])
+    assert tints.std(axis=0).min() > 5
+    assert (tints[:, 0] - tints[:, 2]).std() > 3
+
+
+# ---------------------------------------------------------------- where data lies
+
+
+def never():
+    raise AssertionError("the full set was asked for")
+
+
+@pytest.mark.parametrize("data", [None, "sample"])
+def test_choose_takes_the_sample(data, repo):
+    assert pipeline.choose(data, "carla", never) == repo / "data" / "carla"
+
+
+def test_choose_gets_the_full_set(tmp_path):
+    assert pipeline.choose("full", "carla", lambda: tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path])
+def test_choose_takes_a_folder(tmp_path, kind, monkeypatch):
+    monkeypatch.setenv("UNET_COURSE_DATA", "full")
+    assert pipeline.choose(kind(tmp_path), "carla", never) == tmp_path
+
+
+def test_choose_names_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(DataError, match=r"no folder .*gone.*'sample', 'full', or the path"):
+        pipeline.choose(tmp_path / "gone", "carla", never)
+
+
+def test_the_environment_overrides_the_line_of_a_notebook(monkeypatch, repo, tmp_path):
+    monkeypatch.setenv("UNET_COURSE_DATA", "sample")
+    assert pipeline.choose("full", "carla", never) == repo / "data" / "carla"
+    monkeypatch.setenv("UNET_COURSE_DATA", "full")
+    assert pipeline.choose("sample", "carla", lambda: tmp_path) == tmp_path
+    assert pipeline.choose(None, "carla", never) == repo / "data" / "carla"
+    monkeypatch.setenv("UNET_COURSE_DATA", "everything")
+    with pytest.raises(DataError, match=r"UNET_COURSE_DATA is 'everything'; .*sample or full"):
+        pipeline.choose("sample", "carla", never)
+
+
+def test_full_folder(monkeypatch, repo, tmp_path):
+    assert pipeline.full_folder("pets") == repo / "data" / "full" / "pets"
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path))
+    assert pipeline.full_folder("pets") == tmp_path / "pets"
+
+
+def test_sample_folder_that_is_not_there():
+    with pytest.raises(DataError, match=r"sample data 'zebras' .*Clone the whole repository"):
+        pipeline.sample_folder("zebras")

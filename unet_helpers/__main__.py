@@ -1,0 +1,96 @@
+"""Train a U-Net, score it on unseen pictures and write predictions, from the command line.
+
+python -m unet_helpers                      CARLA sample, results in runs/carla
+python -m unet_helpers --dataset pets
+python -m unet_helpers --data full --filters 32 --epochs 20
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import imageio.v2 as imageio
+import keras
+
+from unet_helpers import camvid, carla, inference, metrics, models, pets, pipeline, plots, training
+from unet_helpers.labels import DataError
+
+LOADERS = {"carla": carla, "pets": pets, "camvid": camvid}
+SIZES = {"carla": (96, 128), "pets": (128, 128), "camvid": (96, 128)}
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit status, 1 with a sentence when the data is bad."""
+    parser = argparse.ArgumentParser(prog="python -m unet_helpers", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--dataset", choices=LOADERS, default="carla")
+    parser.add_argument("--data", default="sample", help="sample, full, or the path of a folder")
+    parser.add_argument("--filters", type=int, default=16, help="filters of the first block")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=training.BATCH_SIZE)
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--out", type=Path, help="folder of the results, default runs/DATASET")
+    options = parser.parse_args(arguments)
+    try:
+        run(options)
+    except (DataError, ValueError) as error:
+        print(f"\nStopped: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(options):
+    """Load, train (or resume), score and write; options as `main` parses them."""
+    loader = LOADERS[options.dataset]
+    size = tuple(options.size or SIZES[options.dataset])
+    folder = options.out or Path("runs") / options.dataset
+    training.print_machine(training.use_best_precision())
+    root = loader.find(options.data)
+    train, validation, test = (loader.load(split, root, size) for split in ("train", "val", "test"))
+
+    keras.utils.set_random_seed(0)
+    batches = pipeline.batches(train, options.batch_size, True, pipeline.augment)
+    model = models.unet_model((*size, 3), options.filters, loader.LABELS.n_classes, batch_norm=True)
+    training.compile_model(model, steps=options.epochs * len(batches))
+    images, masks = pipeline.to_arrays(validation)
+    middle = len(images) // 2
+    film = training.PredictionGif(
+        images[middle], loader.LABELS, folder / "epochs.gif", truth=masks[middle]
+    )
+    training.fit(
+        model, batches, pipeline.batches(validation), options.epochs, folder, callbacks=[film]
+    )
+    training.write_whole(folder / "model.keras", model.save)
+
+    confusion = inference.evaluate(model, pipeline.batches(test), loader.LABELS.n_classes)
+    print_scores(confusion, loader.LABELS)
+    write_predictions(model, test, loader.LABELS, folder)
+    print(f"Model, predictions and the film of the epochs are in {folder}.")
+
+
+def print_scores(confusion, labels):
+    """Print accuracy, mean IoU and the IoU of every class."""
+    scores = metrics.scores(confusion)
+    print("On the test pictures, which training has not seen:")
+    print(f"  pixel accuracy {scores.pixel_accuracy:.3f}, mean IoU {scores.mean_iou:.3f}")
+    for name, iou, dice in zip(labels.classes, scores.iou, scores.dice, strict=True):
+        print(f"  {name:13} IoU {iou:.3f}  Dice {dice:.3f}")
+
+
+def write_predictions(model, test, labels, folder, overview=8):
+    """Write the mask of every test picture as PNG (class ids), and an overview in colours."""
+    images, truths = pipeline.to_arrays(test)
+    predictions = inference.predict_masks(model, images)
+    masks = folder / "masks"
+    masks.mkdir(parents=True, exist_ok=True)
+    for number, mask in enumerate(predictions):
+        imageio.imwrite(masks / f"{number:04}.png", mask)
+    some = range(0, len(images), max(1, len(images) // overview))[:overview]
+    figure = plots.show_predictions(
+        *([group[i] for i in some] for group in (images, truths, predictions)), labels
+    )
+    figure.savefig(folder / "predictions.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -42,7 +42,13 @@ def main():
     keras.utils.set_random_seed(0)
     course = options.recipe == "course"
     training.use_best_precision()
-    model = models.unet_model((*size, 3), options.filters, labels.n_classes, batch_norm=course)
+    model = models.unet_model(
+        (*size, 3),
+        options.filters,
+        labels.n_classes,
+        batch_norm=course,
+        dropout_prob=0.0 if course else 0.3,
+    )
     batches = pipeline.batches(
         train, options.batch_size, True, pipeline.augment if course else None
     )

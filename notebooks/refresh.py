@@ -65,7 +65,7 @@ def clean(notebook):
             continue
         cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
         for output in cell.outputs:
-            # GitHub cannot show a widget; its text, the finished bar, it can.
+            # The model of a widget is not stored, so its view could not be shown.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

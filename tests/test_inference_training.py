@@ -440,6 +440,18 @@ def test_fit_keeps_files_of_the_last_and_of_the_best_epoch(trained, validation):
     assert result.mean_iou == pytest.approx(max(trained["history"]["val_mean_iou"]))
 
 
+def test_best_model_is_that_of_the_best_epoch_and_not_of_the_last(tmp_path):
+    model, keeper = learner(), training.Keeper(tmp_path)
+    keeper.set_model(model)
+    keeper.record = training.Record({})
+    for epoch, iou in enumerate([0.3, 0.9, 0.5]):
+        model.set_weights([0 * w + epoch for w in model.get_weights()])
+        keeper.record.history.setdefault("val_mean_iou", []).append(iou)
+        keeper.on_epoch_end(epoch)
+    best = inference.load_model(tmp_path / "best.keras")
+    assert {float(w.flat[0]) for w in best.get_weights()} == {1.0}
+
+
 def test_fit_trains_nothing_when_all_epochs_are_done(trained, train, validation, capsys):
     model, spy = learner(seed=5), Spy()
     history = training.fit(model, train, validation, 4, trained["folder"], [spy], progress=False)

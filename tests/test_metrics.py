@@ -6,7 +6,7 @@ import pytest
 from unet_helpers.metrics import border, boundary_f1, confusion_matrix, dilate, scores
 
 TRUTH = np.array([[0, 0, 1], [1, 2, 255], [0, 255, 1]], np.uint8)
-PREDICTION = np.array([[0, 1, 1], [0, 2, 2], [0, 1, 1]], np.uint8)
+PREDICTION = np.array([[0, 1, 1], [1, 2, 2], [0, 1, 1]], np.uint8)
 
 
 def random_masks(rng, n_classes=4, shape=(3, 20, 30)):
@@ -30,7 +30,7 @@ def slow_confusion(truth, prediction, n_classes):
 def test_confusion_matrix_by_hand_has_the_truth_in_its_rows():
     confusion = confusion_matrix(TRUTH, PREDICTION, 3)
     assert confusion.dtype == np.int64
-    assert confusion.tolist() == [[2, 1, 0], [1, 2, 0], [0, 0, 1]]
+    assert confusion.tolist() == [[2, 1, 0], [0, 3, 0], [0, 0, 1]]
 
 
 def test_confusion_matrix_of_another_void_value():
@@ -100,15 +100,16 @@ def test_confusion_matrix_refuses_what_would_count_wrongly(truth, prediction, me
 
 
 def test_scores_by_hand():
-    result = scores([[2, 1, 0], [1, 2, 0], [0, 0, 1]])
-    assert result.pixel_accuracy == pytest.approx(5 / 7)
-    np.testing.assert_allclose(result.iou, [2 / 4, 2 / 4, 1])
-    np.testing.assert_allclose(result.dice, [4 / 6, 4 / 6, 1])
-    np.testing.assert_allclose(result.recall, [2 / 3, 2 / 3, 1])
-    np.testing.assert_allclose(result.precision, [2 / 3, 2 / 3, 1])
-    assert result.mean_iou == pytest.approx(2 / 3)
-    assert result.mean_dice == pytest.approx((4 / 6 + 4 / 6 + 1) / 3)
-    assert result.frequency_weighted_iou == pytest.approx((3 * 0.5 + 3 * 0.5 + 1) / 7)
+    result = scores([[2, 1, 0], [0, 3, 0], [0, 0, 1]])
+    assert result.pixel_accuracy == pytest.approx(6 / 7)
+    np.testing.assert_allclose(result.iou, [2 / 3, 3 / 4, 1])
+    np.testing.assert_allclose(result.dice, [4 / 5, 6 / 7, 1])
+    np.testing.assert_allclose(result.recall, [2 / 3, 1, 1])
+    np.testing.assert_allclose(result.precision, [1, 3 / 4, 1])
+    assert result.mean_iou == pytest.approx((2 / 3 + 3 / 4 + 1) / 3)
+    assert result.mean_dice == pytest.approx((4 / 5 + 6 / 7 + 1) / 3)
+    # weighed by the pixels of the truth: 3, 3 and 1
+    assert result.frequency_weighted_iou == pytest.approx((3 * 2 / 3 + 3 * 3 / 4 + 1) / 7)
 
 
 def test_recall_and_precision_are_not_exchanged():
@@ -238,8 +239,8 @@ def test_boundary_f1_of_a_class_without_border_is_nan():
 def test_boundary_f1_counts_nothing_in_void():
     truth = half(2, 4)
     truth[:, 2:] = 255
-    guess = half(2, 4)
-    guess[:, 3] = 2  # only where nobody says what is there
+    guess = half(3, 4)  # class 1 goes on where nobody says what is there
+    guess[:, 3] = 2
     f1 = boundary_f1(truth, guess, 3, tolerance=0)
     assert f1[1] == 1
     assert np.isnan(f1[[0, 2]]).all()

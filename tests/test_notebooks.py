@@ -88,8 +88,11 @@ def test_notebook_is_small_and_every_figure_has_a_description(path):
     assert path.stat().st_size < 2_000_000
     for cell in code_cells(path):
         for output in cell.outputs:
-            for kind in {"image/png", "image/gif"} & set(output.get("data", {})):
-                assert output.metadata[kind]["alt"], cell.source
+            data = output.get("data", {})
+            if "image/png" in data:
+                assert output.metadata["image/png"]["alt"], cell.source
+            if "text/html" in data:
+                assert ' alt="' in data["text/html"], cell.source
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS)

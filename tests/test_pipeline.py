@@ -37,7 +37,10 @@ def test_read_image_drops_transparency(tmp_path):
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"transparency": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"transparency": 1}, {"transparency": bytes([255, 0, 99, 255])}]
+)
+@pytest.mark.filterwarnings("error")
 def test_read_image_looks_up_a_palette(tmp_path, options):
     picture = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), "P")
     picture.putpalette(COLOURS.ravel().tolist())
@@ -418,7 +421,7 @@ def augmented():
     mask = np.zeros((48, 64), np.uint8)
     mask[10:30, 5:40] = 1
     image = np.where(mask, 200, 50).astype(np.uint8)[..., None].repeat(3, axis=-1)
-    change = tf.function(pipeline.augment)
+    change = tf.function(lambda *pair_and_seed: pipeline.augment(*pair_and_seed, zoom=1.0))
     return [
         [part.numpy() for part in change(image, mask, tf.constant([i, 7], tf.int64))]
         for i in range(60)
@@ -470,18 +473,22 @@ def test_augment_is_repeated_by_its_seed(rng):
         np.testing.assert_array_equal(first[1], second[1])
 
 
-def test_augment_mirrors_about_half_of_the_pictures():
-    mask = np.zeros((32, 32), np.uint8)
-    mask[:, 16:] = 1
+def test_augment_without_zoom_only_mirrors_and_that_about_half_of_the_time():
+    mask = np.arange(12 * 17, dtype=np.uint8).reshape(12, 17)
     image = mask[..., None].repeat(3, axis=-1)
-    seeds = tf.data.Dataset.range(300).map(lambda i: tf.stack([i, 0]))
-    masks = seeds.map(lambda seed: pipeline.augment(image, mask, seed)[1]).as_numpy_iterator()
-    columns = np.arange(32)
+    change = tf.function(pipeline.augment)
     mirrored = 0
-    for changed in masks:
-        ones, zeros = (np.nonzero(changed == c)[1] for c in (1, 0))
-        mirrored += columns[ones].mean() < columns[zeros].mean()
-    assert 115 < mirrored < 185  # four standard deviations
+    for i in range(120):
+        bright, changed = (part.numpy() for part in change(image, mask, tf.constant([i, 0])))
+        if changed[0, 0] == mask[0, 0]:
+            np.testing.assert_array_equal(changed, mask)
+        else:
+            np.testing.assert_array_equal(changed, mask[:, ::-1])
+            mirrored += 1
+        # where the mask counts up, the image gets brighter or stays
+        order = np.argsort(changed, axis=None)
+        assert (np.diff(bright.reshape(-1, 3)[order].astype(int), axis=0) >= 0).all()
+    assert 38 < mirrored < 82  # four standard deviations
 
 
 def test_augment_changes_light_and_colour(augmented):

@@ -195,6 +195,8 @@ def test_show_gif_displays_the_bytes_with_a_text(displayed, tmp_path):
     (tmp_path / "a.gif").write_bytes(b"GIF89a...")
     plots.show_gif(tmp_path / "a.gif", "a street, epoch by epoch")
     ((bundle,), options) = displayed[0]
-    assert base64.b64decode(bundle["image/gif"]) == b"GIF89a..."
+    content = base64.b64encode(b"GIF89a...").decode()
+    assert f'src="data:image/gif;base64,{content}"' in bundle["text/html"]
+    assert 'alt="a street, epoch by epoch"' in bundle["text/html"]
     assert bundle["text/plain"] == "a street, epoch by epoch"
     assert options["raw"]

@@ -41,7 +41,8 @@ def predict_logits(model, images, batch_size=8):
             f"Images have the shape {images.shape}; expected (N, H, W, 3). For a single picture "
             "add the first axis: image[None]."
         )
-    if images.dtype != np.uint8 and images.size and images.max() <= 1:
+    # only fractions give it away: a black picture is 0 everywhere, too
+    if images.dtype != np.uint8 and images.max() <= 1 and (images % 1).any():
         raise DataError(
             "These images lie between 0 and 1. The model divides by 255 itself; pass them as "
             "they come from the file, 0 to 255."

@@ -73,7 +73,7 @@ CARLA = Labels(
 PETS = Labels(
     "Oxford-IIIT Pet",
     ("pet", "background", "outline"),
-    ((230, 110, 40), (40, 70, 120), (250, 235, 150)),
+    ((90, 190, 170), (40, 70, 120), (250, 235, 150)),
 )
 
 CAMVID = Labels(

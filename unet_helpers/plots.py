@@ -1,6 +1,7 @@
 """Figures: pictures with masks and legend, curves, confusion matrices, scores per class."""
 
 import base64
+import html
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -231,7 +232,7 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
     groups = np.atleast_2d(np.asarray(values, float))
     colours = [BLUE] if len(groups) == 1 else [GREY, ORANGE, BLUE][-len(groups) :]
     figure, axis = plt.subplots(
-        figsize=(6.5, 0.8 + labels.n_classes * (0.14 + 0.14 * len(groups))),
+        figsize=(6.5, 0.8 + labels.n_classes * (0.14 + 0.11 * len(groups))),
         layout="constrained",
         dpi=DPI,
     )
@@ -275,5 +276,6 @@ def show(figure, alt):
 def show_gif(path, alt):
     """Show an animation in a notebook, with a text for readers who cannot see it."""
     content = base64.b64encode(Path(path).read_bytes()).decode()
-    bundle = {"image/gif": content, "text/plain": alt}
-    display(bundle, raw=True, metadata={"image/gif": {"alt": alt}})
+    # As HTML, because GitHub and nbconvert show no output of type image/gif.
+    picture = f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">'
+    display({"text/html": picture, "text/plain": alt}, raw=True)

@@ -96,10 +96,10 @@ def print_machine(machine):
 
 # ---------------------------------------------------------------- recipe
 
-BATCH_SIZE = 4  # small batches make many steps, which short trainings need
+BATCH_SIZE = 2  # small batches make many steps, and short trainings need steps
 
 
-def compile_model(model, steps, learning_rate=2e-3, weight_decay=1e-4, loss=None):
+def compile_model(model, steps, learning_rate=5e-3, weight_decay=1e-4, loss=None):
     """Compile a model with the course's recipe.
 
     AdamW with a learning rate that warms up over the first 15 % of the steps and falls to

@@ -1,0 +1,52 @@
+"""What can be predicted without learning any shape: the majority class, and colour alone."""
+
+import numpy as np
+
+from unet_helpers.labels import VOID
+
+
+def majority_class(masks, n_classes):
+    """Find the class with the most labelled pixels.
+
+    Shapes: integer (N, H, W), classes or void -> int.
+    """
+    masks = np.asarray(masks)
+    return int(np.bincount(masks[masks != VOID], minlength=n_classes).argmax())
+
+
+def colour_bins(images):
+    """Number the colours in 16 steps per channel: uint8 (..., 3) -> int (...), 0 to 4095."""
+    red, green, blue = np.moveaxis(np.asarray(images).astype(int) // 16, -1, 0)
+    return 256 * red + 16 * green + blue
+
+
+def class_of_colours(images, masks, n_classes):
+    """Find for each colour the class it mostly has; colours never seen get the majority class.
+
+    Shapes: uint8 (N, H, W, 3), integer (N, H, W), classes or void -> uint8 (4096,), to be
+    indexed with `colour_bins`.
+    """
+    masks = np.asarray(masks)
+    valid = masks != VOID
+    counts = np.zeros((4096, n_classes), int)
+    np.add.at(counts, (colour_bins(images)[valid], masks[valid]), 1)
+    common = majority_class(masks, n_classes)
+    return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), common).astype(np.uint8)
+
+
+def predictions(train_images, train_masks, images, n_classes):
+    """Predict masks by both baselines, learned from training pictures.
+
+    Args:
+        train_images, train_masks: uint8 (N, H, W, 3) and (N, H, W).
+        images: uint8 (M, H, W, 3) to predict.
+
+    Returns:
+        dict from the baseline's name to uint8 (M, H, W).
+    """
+    common = majority_class(train_masks, n_classes)
+    lookup = class_of_colours(train_images, train_masks, n_classes)
+    return {
+        "majority class": np.full(np.shape(images)[:-1], common, np.uint8),
+        "colour only": lookup[colour_bins(images)],
+    }

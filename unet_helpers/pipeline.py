@@ -41,10 +41,12 @@ def sample_folder(name):
 def full_folder(name):
     """Give the folder for a full data set: UNET_COURSE_DATA_DIR/name, by default data/full/name.
 
-    The folder need not exist yet.
+    `data` is the repository's, or, where only the package is installed, one in the working
+    folder. The folder need not exist yet.
     """
-    default = Path(__file__).resolve().parent.parent / "data" / "full"
-    return Path(os.environ.get("UNET_COURSE_DATA_DIR") or default) / name
+    repository = Path(__file__).resolve().parent.parent
+    here = repository if (repository / "data").is_dir() else Path.cwd()
+    return Path(os.environ.get("UNET_COURSE_DATA_DIR") or here / "data" / "full") / name
 
 
 def choose(data, name, get_full):

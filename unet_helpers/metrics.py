@@ -117,7 +117,7 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
         n_classes: number of classes.
         tolerance: a border pixel counts as met when the other mask has a border pixel of the
             same class at most this many pixels away, rows and columns counted separately.
-        void: value in y_true of pixels without a label; no border is counted in them.
+        void: value in y_true of pixels without a label; no border is counted in or along them.
 
     Returns:
         float array (n_classes,): harmonic mean of border precision and recall, counted over all
@@ -137,8 +137,8 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
     f1 = np.full(n_classes, np.nan)
     valid = y_true != void
     for c in range(n_classes):
-        true = border(y_true == c) & valid
-        pred = border((y_pred == c) & valid)
+        true = border(y_true == c, valid)
+        pred = border((y_pred == c) & valid, valid)
         if not true.any() and not pred.any():
             continue
         met_pred = (pred & dilate(true, tolerance)).sum()
@@ -148,14 +148,16 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
     return f1
 
 
-def border(region):
-    """Mark the pixels of a region that have a neighbour outside it (up, down, left or right).
+def border(region, valid=True):
+    """Mark the pixels of a region that touch a labelled pixel outside it (4 neighbours).
 
-    Shapes: bool (N, H, W) -> bool (N, H, W). The rim of the picture is no border.
+    Shapes: bool (N, H, W), and valid likewise, False where void -> bool (N, H, W). Neither the
+    rim of the picture nor void makes a border: nobody knows what lies behind them.
     """
-    padded = np.pad(region, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    inside = padded[:, :-2, 1:-1] & padded[:, 2:, 1:-1] & padded[:, 1:-1, :-2] & padded[:, 1:-1, 2:]
-    return region & ~inside
+    outside = np.pad(~region & valid, ((0, 0), (1, 1), (1, 1)))
+    above, below = outside[:, :-2, 1:-1], outside[:, 2:, 1:-1]
+    left, right = outside[:, 1:-1, :-2], outside[:, 1:-1, 2:]
+    return region & (above | below | left | right)
 
 
 def dilate(region, radius):

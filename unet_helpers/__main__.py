@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import imageio.v2 as imageio
 import keras
+from PIL import Image
 
 from unet_helpers import (
     baselines,
@@ -96,13 +96,18 @@ def print_scores(confusion, labels):
 
 
 def write_predictions(model, test, labels, folder, overview=8):
-    """Write the mask of every test picture as PNG (class ids), and an overview in colours."""
+    """Write the mask of every test picture as PNG, and an overview.
+
+    The PNG files have a palette: their pixels are class ids, and a viewer shows the colours.
+    """
     images, truths = pipeline.to_arrays(test)
     predictions = inference.predict_masks(model, images)
     masks = folder / "masks"
     masks.mkdir(parents=True, exist_ok=True)
     for number, mask in enumerate(predictions):
-        imageio.imwrite(masks / f"{number:04}.png", mask)
+        picture = Image.fromarray(mask)
+        picture.putpalette([value for colour in labels.colours for value in colour])
+        picture.save(masks / f"{number:04}.png")
     some = range(0, len(images), max(1, len(images) // overview))[:overview]
     figure = plots.show_predictions(
         *([group[i] for i in some] for group in (images, truths, predictions)), labels

@@ -130,7 +130,8 @@ def compile_model(model, steps, learning_rate=5e-3, weight_decay=1e-4, loss=None
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
         loss=loss
         or keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID),
-        # Keras would compile with XLA by itself, which is slower on a CPU (see benchmarks/).
+        # Keras would compile with XLA by itself; on a CPU that starts later and is no faster after
+        # (benchmarks/compilation.py).
         jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
     )
     return model

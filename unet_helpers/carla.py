@@ -47,8 +47,8 @@ def find_pairs(split, root=None, split_by="recording", seed=0):
     if split not in ("train", "val", "test", "all"):
         raise DataError(f"There is no split {split!r}; CARLA has train, val, test and all.")
     folder = find(root)
-    recordings = find_recordings(folder)
-    pairs = [pair for place in recordings.values() for pair in pipeline.pair_up(*place)]
+    recordings = {name: pipeline.pair_up(*place) for name, place in find_recordings(folder).items()}
+    pairs = [pair for recording in recordings.values() for pair in recording]
     if split == "all":
         return pairs
     if split_by == "random":
@@ -63,7 +63,7 @@ def find_pairs(split, root=None, split_by="recording", seed=0):
             f"has {', '.join(recordings)}. Load split='all', or split_by='random' and keep in "
             "mind that neighbouring frames are near copies."
         )
-    return [pair for name in wanted for pair in pipeline.pair_up(*recordings[name])]
+    return [pair for name in wanted for pair in recordings[name]]
 
 
 def find_recordings(folder):

@@ -234,7 +234,7 @@ class ValidationScores(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         confusion, loss, pixels = 0, 0.0, 0
         for images, masks, *_ in self.validation:
-            logits = self.model.predict_on_batch(images)
+            logits = inference.predict_logits(self.model, images, len(images))
             masks = np.asarray(masks)
             confusion = confusion + metrics.confusion_matrix(
                 masks, inference.to_mask(logits), max(self.n_classes, 2)

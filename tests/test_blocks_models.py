@@ -335,7 +335,11 @@ def test_fcn_adds_scores_of_earlier_poolings(stride, skips):
     assert len(of_kind(model, layers.Add)) == skips
     assert len(of_kind(model, layers.MaxPooling2D)) == 5
     ups = of_kind(model, layers.Conv2DTranspose)
-    assert [up.strides for up in ups] == [(2, 2)] * skips + [(stride, stride)]
+    assert [up.strides for up in ups] == [(2, 2)] * skips
+    # the last enlargement is bilinear and learns nothing
+    last = model.get_layer("logits")
+    assert (last.size, last.interpolation) == ((stride, stride), "bilinear")
+    assert not last.weights
 
 
 def test_fcn_knows_three_strides():
@@ -368,6 +372,18 @@ def test_enlarging_a_ramp_interpolates_between_its_steps():
     ramp[0, :, :, 0] = [0, 4, 8]
     large = ops.convert_to_numpy(models.enlarge(ramp, 1, 2))[0, 2, :, 0]
     np.testing.assert_allclose(large[1:5], [1, 3, 5, 7])
+
+
+@pytest.mark.parametrize(("skips", "joins"), [((1, 2, 3, 4), 4), ((2, 3, 4), 3), ((), 0)])
+def test_unet_without_skips_has_fewer_joins_and_the_same_output(skips, joins):
+    model = models.unet_model((32, 32, 3), 2, 3, skips=skips)
+    assert len(of_kind(model, layers.Concatenate)) == joins
+    assert model.output_shape == (None, 32, 32, 3)
+    # a skip that is left out takes its channels from the next convolution's kernel
+    missing = sum(
+        9 * (2 * 2**level) * (2 * 2**level) for level in range(4) if level + 1 not in skips
+    )
+    assert model.count_params() == models.unet_model((32, 32, 3), 2, 3).count_params() - missing
 
 
 def test_naive_cnn_keeps_the_full_resolution():
@@ -424,8 +440,8 @@ def run_python(program, folder, **environment):
 FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
-    **dict.fromkeys(("carla", "pets", "camvid", "inference", "plots"), 2),
-    **dict.fromkeys(("training", "exercises", "__main__"), 3),
+    **dict.fromkeys(("anatomy", "carla", "pets", "camvid", "inference", "plots"), 2),
+    **dict.fromkeys(("drawing", "training", "trained", "exercises", "__main__"), 3),
 }
 
 

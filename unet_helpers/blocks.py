@@ -80,7 +80,7 @@ def upsampling_block(
     Args:
         expansive_input: float tensor (batch, h, w, C) from the level below.
         contractive_input: float tensor (batch, 2h, 2w, K), the skip connection. With padding
-            "valid" it may be larger and is cropped at its centre.
+            "valid" it may be larger and is cropped at its centre. None: a block without one.
         n_filters: number of filters of all three convolutions.
         dropout_prob: share of the joined features set to zero while training.
         batch_norm: normalise between each convolution and its ReLU.
@@ -103,7 +103,19 @@ def upsampling_block(
         padding="same",
         kernel_initializer="he_normal",
     )(expansive_input)
-    skip = contractive_input
+    x = up if contractive_input is None else join(up, contractive_input, padding)
+    if dropout_prob > 0:
+        x = layers.Dropout(dropout_prob)(x)
+    x = convolution(x, n_filters, padding=padding, batch_norm=batch_norm)
+    return convolution(x, n_filters, padding=padding, batch_norm=batch_norm)
+
+
+def join(up, skip, padding="same"):
+    """Concatenate enlarged features and a skip connection, cropped if the padding is "valid".
+
+    Shapes: (batch, H, W, C), (batch, H, W, K) -> (batch, H, W, C + K). Raises ValueError when the
+    two do not fit.
+    """
     if padding == "valid":
         skip = crop_to(skip, up)
     elif None not in up.shape[1:3] + skip.shape[1:3] and up.shape[1:3] != skip.shape[1:3]:
@@ -112,11 +124,7 @@ def upsampling_block(
             f"come up to {up.shape[1]}x{up.shape[2]}. A side was odd before a pooling: choose a "
             "picture size that can be halved at every level."
         )
-    x = layers.Concatenate()([up, skip])
-    if dropout_prob > 0:
-        x = layers.Dropout(dropout_prob)(x)
-    x = convolution(x, n_filters, padding=padding, batch_norm=batch_norm)
-    return convolution(x, n_filters, padding=padding, batch_norm=batch_norm)
+    return layers.Concatenate()([up, skip])
 
 
 def crop_to(features, target):

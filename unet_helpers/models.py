@@ -16,6 +16,7 @@ def unet_model(
     up_kernel_size=3,
     extra_convolution=True,
     last_kernel_size=1,
+    skips=(1, 2, 3, 4),
     name="unet",
 ):
     """Build U-Net with padded convolutions: logits have the height and width of the image.
@@ -30,6 +31,8 @@ def unet_model(
         up_kernel_size: 3 or, as in the paper, 2.
         extra_convolution: one more 3x3 convolution before the last layer.
         last_kernel_size: 1 (a classifier per pixel) or 3 (it also sees the neighbours).
+        skips: levels whose skip connection is kept, 1 the finest. Leave some out to see what
+            they carry (notebook 03).
 
     Returns:
         keras.Model: images (batch, H, W, channels), 0 to 255, uint8 or float ->
@@ -55,6 +58,8 @@ def unet_model(
     x, skip4 = conv_block(x, 8 * f, max(deep, every), **down)
     # Bottleneck
     x, _ = conv_block(x, 16 * f, deep, max_pooling=False, batch_norm=batch_norm)
+    kept = (skip1, skip2, skip3, skip4)
+    skip1, skip2, skip3, skip4 = (kept[i] if i + 1 in skips else None for i in range(4))
     # Decoder: where exactly is it? Larger maps, and the encoder's features by skip connections.
     x = upsampling_block(x, skip4, 8 * f, **up)
     x = upsampling_block(x, skip3, 4 * f, **up)
@@ -106,6 +111,9 @@ def fcn(
 ):
     """Build a fully convolutional network: an encoder, scores, and upsampling of the scores.
 
+    Scores that meet others are enlarged by learned transposed convolutions that start bilinear,
+    the last enlargement stays bilinear.
+
     Args:
         input_size: (H, W, channels), H and W divisible by 32, or None for any such size.
         n_filters: filters of the first of five blocks.
@@ -121,7 +129,7 @@ def fcn(
     Raises:
         ValueError: a side that cannot be halved five times, or another stride.
 
-    Source: Long et al. 2015, section 4.2 and figure 3 (skip layers add scores, U-Net
+    Source: Long et al. 2015, sections 4.2 and 4.3 and figure 3 (skip layers add scores, U-Net
     concatenates features).
     """
     if stride not in (32, 16, 8):
@@ -143,7 +151,10 @@ def fcn(
     if stride <= 8:
         scores = enlarge(scores, n_classes, 2)
         scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool3")(pool3)])
-    logits = enlarge(scores, n_classes, stride, dtype="float32", name="logits")
+    # The last enlargement is not learned, as in the paper (section 4.3).
+    logits = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")(
+        scores
+    )
     return keras.Model(inputs, logits, name=name or f"fcn_{stride}s")
 
 

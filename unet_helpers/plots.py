@@ -15,6 +15,8 @@ from unet_helpers.labels import VOID, VOID_COLOUR, mask_to_colour, overlay
 PICTURE_WIDTH = 2.6  # inches of one picture in a grid
 DPI = 80  # keeps stored notebooks small
 BLUE, ORANGE, GREY = "#2f5fa8", "#d9722e", "#9aa3ab"
+GREEN, PURPLE, YELLOW = "#3d8b57", "#7a5ea8", "#dcb03f"
+SERIES = (GREY, YELLOW, ORANGE, GREEN, PURPLE, BLUE)  # the last one is the one that matters
 
 
 def show_pairs(images, masks, labels, titles=None, columns=4, blend=False):
@@ -230,7 +232,7 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
         matplotlib Figure. A class without a value (nan) says "absent".
     """
     groups = np.atleast_2d(np.asarray(values, float))
-    colours = [BLUE] if len(groups) == 1 else [GREY, ORANGE, BLUE][-len(groups) :]
+    colours = series_colours(len(groups))
     figure, axis = plt.subplots(
         figsize=(6.5, 0.8 + labels.n_classes * (0.14 + 0.11 * len(groups))),
         layout="constrained",
@@ -265,6 +267,15 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
     if series:
         axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def series_colours(count):
+    """List colours for so many series; the last one is blue, the first of several is grey."""
+    if count == 1:
+        return [BLUE]
+    if count == 3:
+        return [GREY, ORANGE, BLUE]
+    return [*SERIES[: count - 1], BLUE]
 
 
 def show(figure, alt):

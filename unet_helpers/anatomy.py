@@ -1,0 +1,231 @@
+"""What a live model is made of: sizes, parameters, operations and receptive fields per layer."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from keras import Model, layers
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What one layer of a model takes, gives and costs, for one picture.
+
+    Sizes are (height, width, channels) without the batch. `operations` counts multiply-adds of
+    convolutions and dense layers; the rest (ReLU, pooling, normalisation) costs little and is
+    counted as 0. `values` is the number of output values, 4 bytes each in float32.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple
+    output_shape: tuple
+    parameters: int
+    operations: int
+    values: int
+
+
+def layer_facts(model):
+    """List LayerFacts for every layer of a functional model, in the order of its layers.
+
+    Raises ValueError for a layer that is used twice, or a model without a fixed input size.
+    """
+    check_fixed(model)
+    producer = {id(layer.output): layer.name for layer in model.layers}
+    facts = []
+    for layer in model.layers:
+        tensors = input_tensors(layer)
+        shape = tuple(layer.output.shape[1:])
+        facts.append(
+            LayerFacts(
+                name=layer.name,
+                kind=type(layer).__name__,
+                inputs=tuple(producer[id(tensor)] for tensor in tensors),
+                output_shape=shape,
+                parameters=layer.count_params(),
+                operations=operations(layer),
+                values=math.prod(shape),
+            )
+        )
+    return facts
+
+
+def check_fixed(model):
+    """Raise ValueError when a model's input size is open, because its costs are open then too."""
+    if None in model.input_shape[1:]:
+        raise ValueError(
+            f"{model.name} takes pictures of any size (its input is {model.input_shape[1:]}), and "
+            "its layers have no sizes to count with. Build it with numbers as input_size."
+        )
+
+
+def input_tensors(layer):
+    """List the tensors a layer takes; none for an input layer."""
+    if isinstance(layer, layers.InputLayer):
+        return []
+    return layer.input if isinstance(layer.input, list) else [layer.input]
+
+
+def operations(layer):
+    """Count the multiply-adds of a layer for one picture; 0 for all but convolutions and dense.
+
+    A convolution does kernel height * kernel width * channels in * filters of them per output
+    pixel, a transposed one as many per input pixel.
+    """
+    if isinstance(layer, (layers.Conv2D, layers.Conv2DTranspose, layers.Dense)):
+        transposed = isinstance(layer, layers.Conv2DTranspose)
+        tensor = layer.input if transposed else layer.output
+        return math.prod(tensor.shape[1:-1]) * math.prod(layer.kernel.shape)
+    return 0
+
+
+def totals(model):
+    """Sum a model up, for one picture.
+
+    Returns dict with parameters, operations (multiply-adds) and megabytes (the outputs of all
+    layers in float32, which training keeps until the gradients are computed).
+    """
+    facts = layer_facts(model)
+    return {
+        "parameters": model.count_params(),
+        "operations": sum(fact.operations for fact in facts),
+        "megabytes": sum(fact.values for fact in facts) * 4 / 1e6,
+    }
+
+
+def levels(model):
+    """Tell for every layer how deep it lies: how many times its input has been halved.
+
+    Returns dict layer name -> int, 0 for the size of the picture. Read from the strides, so
+    pixels lost by valid convolutions do not matter.
+    """
+    deep = {}
+    for layer, fact in zip(model.layers, layer_facts(model), strict=True):
+        above = max((deep[name] for name in fact.inputs), default=0)
+        stride = stride_of(layer)
+        deep[fact.name] = above + round(math.log2(stride))
+    return deep
+
+
+def stride_of(layer):
+    """Give by how much a layer shrinks its input: 2 for pooling, 1/2 for stride-2 upsampling."""
+    if isinstance(layer, layers.Conv2DTranspose):
+        return 1 / layer.strides[0]
+    if isinstance(layer, layers.UpSampling2D):
+        return 1 / layer.size[0]
+    return getattr(layer, "strides", (1,))[0]
+
+
+# ---------------------------------------------------------------- receptive fields
+
+
+def receptive_field(model, name, row=None, column=None):
+    """Compute which input pixels one value of a layer can depend on, from kernels and strides.
+
+    Args:
+        model: functional model of a fixed size.
+        name: of the layer.
+        row, column: of the value in the layer's output; None is the middle.
+
+    Returns:
+        (top, bottom, left, right), all inclusive, in pixels of the input. They may lie outside
+        the picture, where padding is seen.
+
+    Source: Araujo et al. 2019, "Computing receptive fields of convolutional neural networks";
+    here by walking back from the value, so that branches and upsampling need no formula.
+    """
+    check_fixed(model)
+    shape = model.get_layer(name).output.shape
+    centre = [
+        n // 2 if given is None else given
+        for given, n in zip((row, column), shape[1:3], strict=True)
+    ]
+    borders = []
+    for axis, place in enumerate(centre):
+        spans = {id(model.get_layer(name).output): (place, place)}
+        for layer in reversed(model.layers):
+            if id(layer.output) not in spans:
+                continue
+            first, last = spans[id(layer.output)]
+            for tensor in input_tensors(layer):
+                a = needed(layer, first, axis)[0]
+                b = needed(layer, last, axis)[1]
+                known = spans.get(id(tensor), (a, b))
+                spans[id(tensor)] = (min(a, known[0]), max(b, known[1]))
+        borders += spans[id(model.input)]
+    return tuple(borders)
+
+
+def needed(layer, place, axis):
+    """Tell which inputs of a layer its output at a place looks at, along one axis (0 rows).
+
+    Returns (first, last), inclusive.
+    """
+    if isinstance(layer, layers.Cropping2D):
+        place += layer.cropping[axis][0]
+        return place, place
+    if isinstance(layer, layers.UpSampling2D):
+        place = (place + 0.5) / layer.size[axis] - 0.5  # the same point, in pixels of the input
+        if layer.interpolation == "bilinear":
+            return math.floor(place), math.ceil(place)
+        return round(place), round(place)
+    kernel = getattr(layer, "kernel_size", getattr(layer, "pool_size", (1, 1)))[axis]
+    stride = getattr(layer, "strides", (1, 1))[axis]
+    if kernel == stride == 1:
+        return place, place
+    if isinstance(layer, layers.Conv2DTranspose):
+        before = max(kernel - stride, 0) // 2 if layer.padding == "same" else 0
+        return -((kernel - 1 - place - before) // stride), (place + before) // stride
+    size = layer.input.shape[1 + axis]
+    same = layer.padding == "same"
+    before = max((-(-size // stride) - 1) * stride + kernel - size, 0) // 2 if same else 0
+    return place * stride - before, place * stride - before + kernel - 1
+
+
+def measured_field(model, name, images, row=None, column=None):
+    """Measure how strongly each input pixel changes one value of a layer, by gradients.
+
+    Args:
+        model: functional model.
+        name: of the layer.
+        images: (N, H, W, channels), 0 to 255.
+        row, column: of the value in the layer's output; None is the middle.
+
+    Returns:
+        float32 array (H, W): the absolute gradient of each channel of the value, summed over the
+        channels of the image and averaged over the layer's channels and the pictures.
+
+    Source: Luo et al. 2016, "Understanding the effective receptive field in deep convolutional
+    neural networks", section 3.
+    """
+    part = Model(model.input, model.get_layer(name).output)
+    _, height, width, channels = part.output.shape
+    row = height // 2 if row is None else row
+    column = width // 2 if column is None else column
+    total = 0.0
+    for image in images:
+        image = tf.constant(image[None], tf.float32)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(image)
+            value = part(image, training=False)[0, row, column]
+            # a few channels are enough: their average hardly changes
+            chosen = [value[c] for c in range(0, channels, max(1, channels // 8))]
+        for one in chosen:
+            total = total + np.abs(tape.gradient(one, image)[0]).sum(axis=-1) / len(chosen)
+    return np.asarray(total / len(images), np.float32)
+
+
+def effective_side(field, row, column, share=0.95):
+    """Give the side of the smallest square around a pixel that holds a share of a field.
+
+    field: array (H, W) as `measured_field` gives it. Returns an odd int, in pixels.
+    """
+    height, width = field.shape
+    for radius in range(max(height, width)):
+        inside = field[
+            max(0, row - radius) : row + radius + 1, max(0, column - radius) : column + radius + 1
+        ]
+        if inside.sum() >= share * field.sum():
+            break
+    return 2 * radius + 1

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from unet_helpers.losses import (
+    BinaryCrossEntropy,
     CrossEntropyAndDice,
     median_frequency_weights,
     pixel_weights,
@@ -133,6 +134,45 @@ def test_gradients_stay_finite_for_large_half_precision_logits(dtype):
     assert np.isfinite(float(loss))
     assert np.isfinite(gradient).all()
     assert np.abs(gradient[0, 1, 1]).max() == 0  # the void pixel
+
+
+# ---------------------------------------------------------------- one logit
+
+
+def binary_case():
+    """Truth [[0, 1], [1, void]] and the probability of class 1."""
+    truth = np.array([[[0, 1], [1, 255]]], np.uint8)
+    probability = np.array([[[0.2, 0.6], [0.9, 0.3]]], np.float32)
+    return truth, np.log(probability / (1 - probability))[..., None]
+
+
+def test_binary_cross_entropy_by_hand_leaves_void_out():
+    truth, logits = binary_case()
+    expected = -np.mean(np.log([1 - 0.2, 0.6, 0.9]))
+    assert float(BinaryCrossEntropy()(truth, logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_binary_cross_entropy_equals_keras_where_nothing_is_void():
+    truth, logits = binary_case()
+    truth = truth.clip(0, 1)
+    of_keras = keras.losses.BinaryCrossentropy(from_logits=True)(truth[..., None], logits)
+    assert float(BinaryCrossEntropy()(truth, logits)) == pytest.approx(float(of_keras), rel=1e-5)
+
+
+def test_binary_dice_counts_the_foreground_only():
+    truth, logits = binary_case()
+    dice = (2 * (0.6 + 0.9) + 1) / (2 + (0.2 + 0.6 + 0.9) + 1)
+    assert float(soft_dice_loss(truth, logits)) == pytest.approx(1 - dice, rel=1e-5)
+    together = float(CrossEntropyAndDice()(truth, logits))
+    expected = 1 - dice - np.mean(np.log([0.8, 0.6, 0.9]))
+    assert together == pytest.approx(expected, rel=1e-5)
+
+
+def test_binary_loss_survives_saving_and_loading():
+    back = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(BinaryCrossEntropy(void=7, name="mine"))
+    )
+    assert (back.void, back.name) == (7, "mine")
 
 
 # ---------------------------------------------------------------- weights

@@ -1,4 +1,4 @@
-"""Losses and pixel weights that Keras lacks: soft Dice over classes, and class weights.
+"""Losses and pixel weights that Keras lacks: soft Dice, binary masks with void, class weights.
 
 For the rest the course takes Keras's own
 `SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)`.
@@ -11,12 +11,22 @@ from keras import ops
 from unet_helpers.labels import VOID
 
 
+def two_logits(logits):
+    """Turn one logit per pixel into the logits of two classes, 0 and the given one.
+
+    Shapes: (..., 1) -> (..., 2). The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)), so what is
+    made for several classes works for a binary mask as well.
+    """
+    return ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
+
+
 def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
     """Compute one minus the soft Dice coefficient, averaged over the classes present.
 
     Args:
         y_true: integer tensor (batch, H, W), classes or void.
-        logits: float tensor (batch, H, W, C), before the softmax.
+        logits: float tensor (batch, H, W, C), before the softmax; C = 1 for a binary mask, of
+            which only class 1 counts.
         void: pixels with this label count neither as hit nor as miss.
         smooth: pixels added above and below, so that a class of a few pixels does not jump.
 
@@ -27,6 +37,8 @@ def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
     Source: Milletari et al. 2016, section 3 (there with squares in the denominator).
     """
     y_true = ops.cast(y_true, "int32")
+    binary = logits.shape[-1] == 1
+    logits = two_logits(logits) if binary else logits
     n_classes = logits.shape[-1]
     valid = ops.cast(ops.expand_dims(y_true != void, -1), "float32")
     # void becomes class 0 only for the one-hot lookup; the mask removes it again
@@ -37,6 +49,8 @@ def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
     sizes = ops.sum(truth, axis=axes) + ops.sum(probabilities, axis=axes)
     dice = (2 * overlap + smooth) / (sizes + smooth)
     present = ops.cast(ops.sum(truth, axis=axes) > 0, "float32")
+    if binary:
+        dice, present = dice[1:], present[1:]
     return 1 - ops.sum(dice * present) / ops.maximum(ops.sum(present), 1.0)
 
 
@@ -44,8 +58,8 @@ def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
 class CrossEntropyAndDice(keras.losses.Loss):
     """Add soft Dice to cross-entropy: one looks at pixels, the other at whole classes.
 
-    Call with integer labels (batch, H, W) and logits (batch, H, W, C); void pixels are left out
-    of both parts. dice_weight says how much Dice counts beside cross-entropy's 1.
+    Call with integer labels (batch, H, W) and logits (batch, H, W, C), C = 1 for a binary mask;
+    void pixels are left out of both parts. dice_weight says how much Dice counts beside cross-entropy's 1.
 
     Source: Isensee et al. 2021, methods ("loss function").
     """
@@ -59,10 +73,33 @@ class CrossEntropyAndDice(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         dice = soft_dice_loss(y_true, y_pred, self.void)
+        y_pred = two_logits(y_pred) if y_pred.shape[-1] == 1 else y_pred
         return self.cross_entropy(y_true, y_pred, sample_weight) + self.dice_weight * dice
 
     def get_config(self):
         return super().get_config() | {"dice_weight": self.dice_weight, "void": self.void}
+
+
+@keras.saving.register_keras_serializable("unet_helpers")
+class BinaryCrossEntropy(keras.losses.Loss):
+    """Compute the cross-entropy of binary masks as the mean over the pixels that are not void.
+
+    Call with labels (batch, H, W), 0, 1 or void, and logits (batch, H, W, 1). Keras's own
+    BinaryCrossentropy has no class to ignore, and would take void (255) as a target.
+    """
+
+    def __init__(self, void=VOID, name="binary_cross_entropy", **options):
+        super().__init__(name=name, **options)
+        self.void = void
+        self.cross_entropy = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, ignore_class=void
+        )
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return self.cross_entropy(y_true, two_logits(y_pred), sample_weight)
+
+    def get_config(self):
+        return super().get_config() | {"void": self.void}
 
 
 def median_frequency_weights(masks, n_classes, void=VOID):

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from unet_helpers import inference, metrics
+from unet_helpers import inference, losses, metrics
 from unet_helpers.labels import VOID, DataError, mask_to_colour
 
 # ---------------------------------------------------------------- precision
@@ -111,7 +111,8 @@ def compile_model(model, steps, learning_rate=5e-3, weight_decay=1e-4, loss=None
         steps: batches in the whole training, epochs times batches an epoch.
         learning_rate: the highest rate.
         weight_decay: of AdamW.
-        loss: a Keras loss; None is cross-entropy from logits, void left out.
+        loss: a Keras loss; None is cross-entropy from logits, void left out, of the classes or,
+            with a single logit, of a binary mask.
 
     Returns:
         the compiled model.
@@ -126,10 +127,13 @@ def compile_model(model, steps, learning_rate=5e-3, weight_decay=1e-4, loss=None
         warmup_target=learning_rate,
         warmup_steps=warmup,
     )
+    if loss is None:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID)
+        if model.output_shape[-1] == 1:
+            loss = losses.BinaryCrossEntropy()
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
-        loss=loss
-        or keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID),
+        loss=loss,
         # Keras would compile with XLA by itself; on a CPU that starts later and is no faster after
         # (benchmarks/compilation.py).
         jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,

@@ -67,6 +67,15 @@ def test_a_free_input_size_is_refused_with_a_cure():
         anatomy.layer_facts(models.unet_model((None, None, 3), 2, 3))
 
 
+def test_a_layer_used_in_another_model_is_refused_with_a_cure(small):
+    image = keras.Input((16, 16, 3))
+    shared = keras.Model(image, small.get_layer("conv")(image))
+    with pytest.raises(ValueError, match=r"conv is used more than once.*clone_model"):
+        anatomy.layer_facts(shared)
+    copy = keras.models.clone_model(shared, input_tensors=keras.Input((16, 16, 3)))
+    assert anatomy.totals(copy)["operations"] == 16 * 16 * 108
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("conv", (3, 5, 5, 7)), ("pool", (3, 6, 5, 8)), ("up", (3, 6, 5, 8))]
 )

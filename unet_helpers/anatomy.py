@@ -36,6 +36,11 @@ def layer_facts(model):
     facts = []
     for layer in model.layers:
         tensors = input_tensors(layer)
+        if any(id(tensor) not in producer for tensor in tensors):
+            raise ValueError(
+                f"{layer.name} is used more than once, in {model.name} or in another model, so its "
+                "size is not clear. keras.models.clone_model makes a copy with layers of its own."
+            )
         shape = tuple(layer.output.shape[1:])
         facts.append(
             LayerFacts(

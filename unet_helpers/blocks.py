@@ -121,8 +121,9 @@ def join(up, skip, padding="same"):
     elif None not in up.shape[1:3] + skip.shape[1:3] and up.shape[1:3] != skip.shape[1:3]:
         raise ValueError(
             f"The skip connection is {skip.shape[1]}x{skip.shape[2]}, the features from below "
-            f"come up to {up.shape[1]}x{up.shape[2]}. A side was odd before a pooling: choose a "
-            "picture size that can be halved at every level."
+            f"come up to {up.shape[1]}x{up.shape[2]}. Either it belongs to another level, or a "
+            "side was odd before a pooling: choose a picture size that can be halved at every "
+            "level."
         )
     return layers.Concatenate()([up, skip])
 

@@ -59,7 +59,8 @@ class CrossEntropyAndDice(keras.losses.Loss):
     """Add soft Dice to cross-entropy: one looks at pixels, the other at whole classes.
 
     Call with integer labels (batch, H, W) and logits (batch, H, W, C), C = 1 for a binary mask;
-    void pixels are left out of both parts. dice_weight says how much Dice counts beside cross-entropy's 1.
+    void pixels are left out of both parts. dice_weight says how much Dice counts beside
+    cross-entropy's 1.
 
     Source: Isensee et al. 2021, methods ("loss function").
     """

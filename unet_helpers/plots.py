@@ -82,6 +82,16 @@ def error_map(image, truth, prediction):
     return painted
 
 
+def heat_map(values, low=0.0, high=None):
+    """Paint an array of numbers (H, W) from dark (low) to bright (high); uint8 (H, W, 3).
+
+    high=None is the largest value.
+    """
+    high = float(np.max(values)) if high is None else high
+    share = np.clip((np.asarray(values, float) - low) / max(high - low, 1e-12), 0, 1)
+    return plt.get_cmap("magma")(share, bytes=True)[..., :3]
+
+
 def picture_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
     """Lay pictures out in rows, with titles above, names at the left and a legend below.
 

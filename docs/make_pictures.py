@@ -11,8 +11,14 @@ HERE = Path(__file__).resolve().parent
 PICTURES = {
     "streets.png": ("00_start_here", "One frame of each of the five recordings"),
     "00.png": ("00_start_here", "A street, its mask"),
+    "01.png": ("01_from_fcn_to_unet", "A part of one street enlarged"),
+    "02.png": ("02_encoder_blocks", "Gradient pictures for five levels"),
+    "03.png": ("03_decoder_blocks", "The same street by networks trained"),
+    "04.png": ("04_building_unet", "The paper's network drawn"),
     "05.gif": ("05_carla_training", "The prediction of one street"),
     "06.png": ("06_oxford_pets_training", "The five best test pictures"),
+    "07.png": ("07_camvid_void_labels", "Three test streets: image, truth with void"),
+    "08.png": ("08_binary_masks", "The three worst and three best test pictures"),
 }
 
 

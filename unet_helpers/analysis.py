@@ -1,0 +1,339 @@
+"""Where a model is wrong, and whether it knows: errors by place and picture, calibration, doubt.
+
+All of it works on masks and probabilities that were predicted before; only the two functions
+that ask a model several times need the model.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from unet_helpers import inference
+from unet_helpers.labels import VOID
+from unet_helpers.metrics import confusion_matrix, dilate, scores
+
+# ---------------------------------------------------------------- where: borders and pictures
+
+
+def boundary_distance(masks, maximum=20, void=VOID):
+    """Count for each pixel how far it is from the nearest boundary between two classes.
+
+    Args:
+        masks: integer array (N, H, W), classes or void.
+        maximum: larger distances are cut to this; also the answer where there is no boundary.
+        void: value of pixels without a label. They make no boundary: nobody knows whether there
+            is one. (They get a distance, too, but no score counts them.)
+
+    Returns:
+        int64 array (N, H, W), 0 .. maximum. A pixel with a neighbour of another class above,
+        below, left or right has distance 0; the others count the steps to such a pixel, where a
+        diagonal step is one step, as in `metrics.boundary_f1`.
+
+    Raises:
+        ValueError: the masks are not (N, H, W).
+    """
+    masks = np.asarray(masks)
+    if masks.ndim != 3:
+        raise ValueError(f"The masks have shape {masks.shape}; expected (N, H, W): mask[None].")
+    valid = masks != void
+    near = np.zeros(masks.shape, bool)
+    below = (masks[:, 1:] != masks[:, :-1]) & valid[:, 1:] & valid[:, :-1]
+    right = (masks[:, :, 1:] != masks[:, :, :-1]) & valid[:, :, 1:] & valid[:, :, :-1]
+    near[:, 1:] |= below
+    near[:, :-1] |= below
+    near[:, :, 1:] |= right
+    near[:, :, :-1] |= right
+    distance = np.zeros(masks.shape, np.int64)
+    for _ in range(maximum):
+        distance += ~near  # what was not reached yet is one step further away
+        near = dilate(near, 1)
+    return distance
+
+
+def error_rates(y_true, y_pred, groups, n_groups, void=VOID):
+    """Compute the share of wrong pixels in each group of pixels, for instance by distance.
+
+    Args:
+        y_true, y_pred: integer arrays of one shape, classes (or void in y_true).
+        groups: integer array of the same shape, 0 .. n_groups - 1.
+        n_groups: number of groups.
+        void: value in y_true of pixels that are not counted.
+
+    Returns:
+        (float array (n_groups,), nan for a group without a labelled pixel;
+        int64 array (n_groups,), the labelled pixels of each group).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    y_true, y_pred, groups = check_shapes(y_true, y_pred, groups)
+    valid = y_true != void
+    wrong = (y_true != y_pred)[valid]
+    pixels = np.bincount(groups[valid], minlength=n_groups)
+    with np.errstate(invalid="ignore"):
+        return np.bincount(groups[valid], wrong, n_groups) / pixels, pixels
+
+
+def picture_ious(y_true, y_pred, n_classes, void=VOID):
+    """Compute the IoU of every class in every picture by itself, to find the worst pictures.
+
+    Args:
+        y_true, y_pred: integer arrays (N, H, W), classes (or void in y_true).
+        n_classes: number of classes.
+        void: value in y_true of pixels that are not counted.
+
+    Returns:
+        float array (N, n_classes), nan where a class is neither in the truth nor predicted; a
+        picture without a label is all nan.
+
+    Raises:
+        ValueError: as `metrics.confusion_matrix`.
+    """
+    result = np.full((len(y_true), n_classes), np.nan)
+    for row, true, pred in zip(result, y_true, y_pred, strict=True):
+        confusion = confusion_matrix(true, pred, n_classes, void)
+        if confusion.any():
+            row[:] = scores(confusion).iou
+    return result
+
+
+# ---------------------------------------------------------------- how sure: calibration
+
+
+def to_probabilities(logits):
+    """Turn logits into probabilities: softmax, or for a single logit its sigmoid.
+
+    Shapes: float (..., C) -> float32 (..., C), summing to 1; a single logit gives two columns,
+    the probabilities of the labels 0 and 1.
+    """
+    logits = np.asarray(logits, np.float32)
+    if logits.shape[-1] == 1:
+        # softmax of (0, x) is sigmoid of x
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
+    # the largest logit becomes 0, so that no exponential overflows
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Said and true frequency of being right, by bins of the said one; nan in an empty bin."""
+
+    confidence: np.ndarray  # mean probability of the predicted class
+    accuracy: np.ndarray  # share of right pixels
+    pixels: np.ndarray
+
+    @property
+    def expected_calibration_error(self):
+        """Mean gap between confidence and accuracy, each bin weighed by its pixels."""
+        gaps = np.abs(self.confidence - self.accuracy)
+        return float(np.nansum(gaps * self.pixels) / self.pixels.sum())
+
+
+def reliability(y_true, probabilities, n_bins=10, void=VOID):
+    """Sort pixels into bins by the probability of their predicted class, and count who is right.
+
+    Args:
+        y_true: integer array (...), classes or void.
+        probabilities: float array (..., C), summing to 1.
+        n_bins: number of equally wide bins from 0 to 1; a bin includes its upper end.
+        void: value in y_true of pixels that are not counted.
+
+    Returns:
+        Reliability: confidence and accuracy as float arrays (n_bins,), pixels as int64, and
+        expected_calibration_error, from 0 (calibrated) to 1.
+
+    Raises:
+        ValueError: the shapes do not fit, the probabilities are logits, or all is void.
+
+    Source: Guo et al. 2017, section 2, equations 1 to 3.
+    """
+    y_true, probabilities = np.asarray(y_true), np.asarray(probabilities)
+    if probabilities.shape[:-1] != y_true.shape:
+        raise ValueError(
+            f"The truth has shape {y_true.shape}, the probabilities {probabilities.shape}; "
+            "expected the same and one axis of classes at the end."
+        )
+    valid = y_true != void
+    if not valid.any():
+        raise ValueError("No pixel has a label: all is void.")
+    rows = probabilities[valid]
+    if rows.min() < 0 or np.abs(rows.sum(axis=-1) - 1).max() > 1e-3:
+        raise ValueError("These are no probabilities. Are they logits? Use to_probabilities.")
+    confidence = rows.max(axis=-1).astype(np.float64)
+    right = rows.argmax(axis=-1) == y_true[valid]
+    bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+    pixels = np.bincount(bins, minlength=n_bins)
+    with np.errstate(invalid="ignore"):
+        return Reliability(
+            np.bincount(bins, confidence, n_bins) / pixels,
+            np.bincount(bins, right, n_bins) / pixels,
+            pixels,
+        )
+
+
+# ---------------------------------------------------------------- doubt
+
+
+def entropy(probabilities):
+    """Measure the doubt in a distribution over the classes, in nats.
+
+    Shapes: float (..., C) -> float (...), from 0 (certain) to ln C (no idea).
+    Source: Shannon 1948, section 6.
+    """
+    probabilities = np.asarray(probabilities)
+    # p ln p is 0 for p = 0
+    return -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Several predictions of the same pictures, summed up."""
+
+    probabilities: np.ndarray  # (N, H, W, C), their mean
+    disagreement: np.ndarray  # (N, H, W), entropy of the mean minus mean entropy
+
+
+def flipped_votes(model, images, batch_size=8):
+    """Predict pictures as they are and mirrored left to right, and mirror the answers back.
+
+    Args:
+        model: gives logits (B, H, W, C).
+        images: uint8 (N, H, W, 3).
+        batch_size: pictures per step.
+
+    Returns:
+        Votes: probabilities (N, H, W, C), the mean of both; disagreement (N, H, W).
+
+    Raises:
+        DataError: as `inference.predict_logits`.
+    """
+    images = np.asarray(images)
+
+    def predictions():
+        yield inference.predict_logits(model, images, batch_size)
+        yield inference.predict_logits(model, images[:, :, ::-1], batch_size)[:, :, ::-1]
+
+    return count_votes(predictions())
+
+
+def dropout_votes(model, images, times=10, seed=0, batch_size=8):
+    """Predict pictures several times with dropout left on: Monte Carlo dropout.
+
+    Args:
+        model: gives logits (B, H, W, C) and has dropout layers; it is not changed.
+        images: uint8 (N, H, W, 3).
+        times: number of predictions.
+        seed: of the dropped activations.
+        batch_size: pictures per step.
+
+    Returns:
+        Votes: probabilities (N, H, W, C), the mean of all; disagreement (N, H, W).
+
+    Raises:
+        ValueError: the model has no dropout, or times is less than 1.
+        DataError: as `inference.predict_logits`.
+
+    Source: Gal and Ghahramani 2016, section 4; the disagreement is the mutual information of
+    Gal et al. 2017, section 3.
+    """
+    if times < 1:
+        raise ValueError(f"times is {times}; at least one prediction is needed.")
+    random = with_dropout_on(model, seed)
+    return count_votes(inference.predict_logits(random, images, batch_size) for _ in range(times))
+
+
+class DropoutLeftOn(keras.layers.Dropout):
+    """Drop activations at prediction as in training."""
+
+    def call(self, inputs, training=True):
+        return super().call(inputs, training=True)
+
+
+def with_dropout_on(model, seed=0):
+    """Copy a model so that its dropout layers drop at prediction, and nothing else changes.
+
+    Calling the model with training=True would do more: batch normalisation would normalise by
+    the batch at hand and change its averages.
+
+    Args:
+        model: a functional keras.Model; dropout layers inside nested models stay off.
+        seed: of the dropped activations.
+
+    Returns:
+        keras.Model with the same weights, a copy of its own.
+
+    Raises:
+        ValueError: the model has no dropout layer.
+    """
+    dropouts = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    if not dropouts:
+        raise ValueError(f"The model {model.name!r} has no dropout layer that could be left on.")
+
+    def copy(layer):
+        if layer.name in dropouts:
+            # each layer its own seed, or two of them would drop the same places
+            config = {**layer.get_config(), "seed": seed + dropouts.index(layer.name)}
+            return DropoutLeftOn.from_config(config)
+        return type(layer).from_config(layer.get_config())
+
+    random = keras.models.clone_model(model, clone_function=copy)
+    random.set_weights(model.get_weights())
+    return random
+
+
+def count_votes(predictions):
+    """Sum up several logits of the same pictures as Votes.
+
+    Shapes: iterable of float (N, H, W, C) -> Votes. One at a time is in memory, so a generator
+    may give as many as it likes.
+    """
+    total, doubt, count = 0.0, 0.0, 0
+    for logits in predictions:
+        probabilities = to_probabilities(logits)
+        total = total + probabilities
+        doubt = doubt + entropy(probabilities)
+        count += 1
+    mean = total / count
+    # never below zero in exact arithmetic (Jensen), so neither here
+    return Votes(mean, np.maximum(entropy(mean) - doubt / count, 0))
+
+
+def error_of_the_rest(y_true, y_pred, uncertainty, shares, void=VOID):
+    """Compute the error rate that is left when the most uncertain pixels are set aside.
+
+    Args:
+        y_true, y_pred: integer arrays of one shape, classes (or void in y_true).
+        uncertainty: float array of the same shape, larger is less certain.
+        shares: sequence of floats from 0 up to, but not including, 1: how many to set aside.
+        void: value in y_true of pixels that are not counted.
+
+    Returns:
+        float array (len(shares),): the share of wrong pixels among those that are kept. It falls
+        if the doubt is in the right places, and stays where it is if the doubt is random.
+
+    Raises:
+        ValueError: the shapes differ, or a share outside 0 .. 1.
+
+    Source: the risk-coverage curve of Geifman and El-Yaniv 2017, section 2.
+    """
+    y_true, y_pred, uncertainty = check_shapes(y_true, y_pred, uncertainty)
+    shares = np.asarray(shares, float)
+    if (shares < 0).any() or (shares >= 1).any():
+        raise ValueError(f"The shares {shares.tolist()} must be at least 0 and below 1.")
+    valid = y_true != void
+    # stable, so that equal values stay in the order of the pixels
+    order = np.argsort(uncertainty[valid], kind="stable")
+    wrong = np.cumsum((y_true != y_pred)[valid][order])
+    kept = np.maximum(np.round((1 - shares) * len(order)).astype(int), 1)
+    return wrong[kept - 1] / kept
+
+
+def check_shapes(*arrays):
+    """Return the arrays as NumPy's; raises ValueError unless their shapes are equal."""
+    arrays = [np.asarray(array) for array in arrays]
+    if len({array.shape for array in arrays}) > 1:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"The arrays have the shapes {shapes}; they must be equal.")
+    return arrays

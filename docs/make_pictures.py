@@ -18,7 +18,9 @@ PICTURES = {
     "05.gif": ("05_carla_training", "The prediction of one street"),
     "06.png": ("06_oxford_pets_training", "The five best test pictures"),
     "07.png": ("07_camvid_void_labels", "Three test streets: image, truth with void"),
-    "08.png": ("08_binary_masks", "The three worst and three best test pictures"),
+    "08.png": ("08_binary_masks", "Precision against recall"),
+    "09.png": ("09_metrics_and_error_analysis", "A street, the distance"),
+    "10.png": ("10_silent_bugs", "A street with its mask laid over it, and"),
 }
 
 

@@ -11,6 +11,7 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -360,7 +361,8 @@ def near_copies(images, others):
 
     Two pictures are near copies when their grey thumbnails correlate by 0.88 or more and differ
     by at most 12 grey levels on average. Neighbouring frames of a recording do (more than nine
-    in ten of the CARLA sample); frames of different streets do not.
+    in ten of the CARLA sample); frames of different streets do not. Pictures that all have one
+    composition, such as X-rays, may be found without being copies.
 
     Args:
         images, others: sequences of uint8 (H, W, 3), or of (16, 16) thumbnails.
@@ -489,7 +491,7 @@ def off_by_one(seen):
     """Report masks that fit the image before or after better than their own."""
     neighbours = [
         (one.aligned, following.aligned)
-        for one, following in zip(seen[:-1], seen[1:], strict=True)
+        for one, following in pairwise(seen)
         if one.aligned and following.aligned and one.split == following.split
     ]
     if len(neighbours) < 4:
@@ -561,7 +563,7 @@ def shifted_masks(measured):
     scale = float(np.median([s.aligned.scale for s in measured]))
     down, right = round(down / scale), round(right / scale)
     way = [
-        f"{abs(pixels)} pixels {one if pixels > 0 else other}"
+        f"{abs(pixels)} pixel{'s' * (abs(pixels) > 1)} {one if pixels > 0 else other}"
         for pixels, one, other in ((down, "down", "up"), (right, "to the right", "to the left"))
         if pixels
     ]
@@ -582,9 +584,9 @@ def middle(surface):
     """
     steps = range(WINDOW - REACH, REACH - WINDOW + 1)
     places = [(down, right) for down in steps for right in steps]
-    # only places where the fit is as good as without a shift
-    least = window(surface, 0, 0).mean()
-    fits = [place for place in places if window(surface, *place).mean() >= least]
+    # only places near the best fit; elsewhere evenness means nothing
+    least = 0.9 * surface.max()
+    fits = [place for place in places if window(surface, *place).max() >= least]
     return max((evenness(surface, *place), *place) for place in fits)
 
 
@@ -595,7 +597,7 @@ def window(surface, down, right):
 
 
 def evenness(surface, down, right):
-    """Say how much a window looks like itself turned by half a turn: 1 the same, 0 nothing alike."""
+    """Say how much a window looks like itself after half a turn: 1 the same, 0 nothing alike."""
     part = window(surface, down, right)
     part = part - part.mean()
     return float((part * part[::-1, ::-1]).sum() / max((part**2).sum(), 1e-12))
@@ -619,8 +621,7 @@ def absent(report):
         yield Finding(
             "warning",
             "absent classes",
-            f"{' and '.join(without)} {'has' if len(without) == 1 else 'have'} no pixel of "
-            f"{', '.join(names)}. {advice}",
+            f"split {' and '.join(without)}: no pixel of {', '.join(names)}. {advice}",
         )
 
 

@@ -19,7 +19,9 @@ def load(split, root=None, image_size=(96, 128)):
     """Load one split of CamVid as a data set of pairs in one fixed order.
 
     Args:
-        split: "train", "val" or "test"; the SegNet tutorial made them from different drives.
+        split: "train", "val" or "test" of the SegNet tutorial. Its val is one stretch of the drive
+            0016E5, of which train has other parts: good for choosing settings, too easy as a
+            final score.
         root: None or "sample" for the course's sample, "full" for the whole set, or a folder.
         image_size: (height, width) to resize to; None keeps the files' size.
 

@@ -595,7 +595,7 @@ def test_a_single_logit_stands_for_two_classes():
 
 
 def test_prediction_gif_has_a_picture_before_training_and_one_per_epoch(train, tmp_path):
-    image, truth = next(bright_pictures(1, 3, void=True).as_numpy_iterator())
+    image, truth = next(bright_pictures(1, 3).as_numpy_iterator())
     path = tmp_path / "new folder" / "epochs.gif"
     gif = training.PredictionGif(image, TWO, path, truth=truth, scale=2)
     training.fit(learner(), train, epochs=3, callbacks=[gif], progress=False)

@@ -441,7 +441,10 @@ FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
     **dict.fromkeys(("anatomy", "carla", "pets", "camvid", "checks", "inference", "plots"), 2),
-    **dict.fromkeys(("analysis", "drawing", "training", "trained", "exercises", "__main__"), 3),
+    **dict.fromkeys(("analysis", "drawing", "training", "trained", "__main__"), 3),
+    "exercises.exercise": 3,
+    **dict.fromkeys(("exercises.arithmetic", "exercises.scores", "exercises.pictures"), 3),
+    "exercises.networks": 3,
 }
 
 
@@ -461,11 +464,12 @@ def imported(path):
 
 
 def package_imports(repo):
+    package = repo / "unet_helpers"
     return {
-        path.stem: {
-            name.split(".")[1] for name in imported(path) if name.startswith("unet_helpers.")
+        ".".join(path.relative_to(package).with_suffix("").parts): {
+            name.split(".", 1)[1] for name in imported(path) if name.startswith("unet_helpers.")
         }
-        for path in sorted((repo / "unet_helpers").glob("*.py"))
+        for path in sorted(package.rglob("*.py"))
         if path.stem != "__init__"
     }
 

@@ -143,9 +143,7 @@ def what_raised(exercise, answer, error):
     """Say in a sentence what was raised, and in which of the learner's lines."""
     name = function_name(answer)
     what = f"{type(error).__name__}: {first_line(error)}"
-    code = getattr(answer, "__code__", None) or getattr(
-        getattr(answer, "__call__", None), "__code__", None
-    )
+    code = getattr(answer, "__code__", None) or getattr(type(answer).__call__, "__code__", None)
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -176,7 +176,8 @@ def describe(value):
         return f"the layer {type(value).__name__}"
     shape = getattr(value, "shape", None)
     if shape is not None and len(shape):
-        return f"{article(type(value).__name__)} of shape {tuple(shape)}"
+        kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
+        return f"{kind} of shape {tuple(shape)}"
     if isinstance(value, bool | int | float | str | np.generic):
         return f"{value!r}" if not isinstance(value, np.generic) else f"{value.item()!r}"
     if isinstance(value, tuple | list):

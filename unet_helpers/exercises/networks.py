@@ -11,7 +11,7 @@ from unet_helpers.exercises.exercise import Exercise, NotYet, as_array, compare,
 
 
 def one_tensor(value, what):
-    """Take a Keras tensor; raises NotYet for anything else, a layer that was not called above all."""
+    """Take a Keras tensor; raises NotYet for anything else, above all an uncalled layer."""
     if isinstance(value, layers.Layer):
         raise NotYet(
             f"{what} is {describe(value)} itself. Call it on a tensor: "
@@ -289,7 +289,8 @@ def note_on_dropout(attempt, rate=0.4):
     for weight in kernels + biases:
         weight.assign(np.full(weight.shape, 0.1))
     ones = np.ones((4, 32, 32, 4), "float32")
-    plain_next, plain_skip = numbers(model(ones, training=False))
+    # Called without `training`, which a fixed training=True in the block would show.
+    plain_next, plain_skip = numbers(model(ones))
     next_layer, skip = numbers(model(ones, training=True))
     if (plain_skip == 0).any() or (plain_next == 0).any():
         raise NotYet(
@@ -372,7 +373,7 @@ def judge_normalised_block(attempt):
     picture = random.normal(2.0, 3.0, size=(4, 16, 24, channels)).astype("float32")
 
     # A fresh normalisation leaves things as they are at prediction: mean 0, variance 1.
-    predicted = numbers(model(picture, training=False))[1]
+    predicted = numbers(model(picture))[1]
     trained = numbers(model(picture, training=True))[1]
 
     def block(first, second):
@@ -574,8 +575,8 @@ def explain_decoder_kernels(kernels, channels, skip_channels, n_filters):
         )
     if channels in kernels[0].shape[2:] and n_filters not in kernels[0].shape[2:]:
         raise NotYet(
-            f"The transposed convolution has {min(kernels[0].shape[2:])} filters or more than "
-            f"n_filters={n_filters}; all three layers have n_filters."
+            f"The transposed convolution turns {channels} channels into another number than "
+            f"n_filters={n_filters}; all three layers have n_filters filters."
         )
     if joined != n_filters + skip_channels:
         raise NotYet(

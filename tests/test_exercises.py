@@ -1,0 +1,180 @@
+"""What all exercises have in common: states, messages, hints and solutions."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from unet_helpers import exercises
+from unet_helpers.exercises.exercise import Exercise, NotYet, as_number, compare, describe
+
+EVERY = [pytest.param(exercise, id=name) for name, exercise in exercises.ALL.items()]
+
+
+def parameters(exercise):
+    return exercise.call.split("(")[1].rstrip(")")
+
+
+def make(exercise, body):
+    """Write a learner's function with the exercise's name and parameters."""
+    name = exercise.call.split("(")[0]
+    space = {}
+    exec(f"def {name}({parameters(exercise)}):\n    {body}\n", space)
+    return space[name]
+
+
+def test_there_are_enough_exercises_and_each_has_its_attribute():
+    assert len(exercises.ALL) >= 14
+    for name, exercise in exercises.ALL.items():
+        assert getattr(exercises, name) is exercise
+        assert exercise.call.startswith(f"my_{name}(")
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+def test_the_reference_passes(exercise, capsys):
+    assert exercise.check(exercise.reference) is True
+    assert capsys.readouterr().out.startswith(f"{exercise.name}: right.")
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+def test_an_untouched_stub_is_not_attempted(exercise, capsys):
+    assert exercise.check(make(exercise, "return None")) is False
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "not attempted yet" in said and f"exercises.{exercise.name}.hint()" in said
+    assert f"about {exercise.minutes} minutes" in said and 5 <= exercise.minutes <= 20
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+def test_a_forgotten_return_is_told(exercise):
+    passed, sentence = exercise.verdict(make(exercise, "result = len('attempted')"))
+    assert not passed and "returned None. Is its `return` missing?" in sentence
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+@pytest.mark.parametrize("value", ["'a string'", "{'a': 1}", "object()", "print"])
+def test_a_wrong_type_is_told(exercise, value):
+    passed, sentence = exercise.verdict(make(exercise, f"return {value}"))
+    assert not passed and "returns" in sentence and "expected" in sentence.lower(), sentence
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+def test_what_is_raised_inside_is_told_with_the_line(exercise):
+    space = {}
+    name = exercise.call.split("(")[0]
+    exec(
+        f"def {name}({parameters(exercise)}):\n    start = 0\n    return 1 / start\n",
+        space,
+    )
+    passed, sentence = exercise.verdict(space[name])
+    assert not passed
+    assert f"{name} raised in line 3" in sentence and "ZeroDivisionError: division" in sentence
+
+
+def raises_here():
+    raise KeyError("boundary")
+
+
+def test_the_learners_own_line_is_quoted():
+    def my_output_size(size, kernel, stride, padding):
+        return raises_here()
+
+    _, sentence = exercises.output_size.verdict(my_output_size)
+    assert '`raise KeyError("boundary")`' in sentence and "KeyError" in sentence
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+def test_wrong_parameters_are_told(exercise):
+    passed, sentence = exercise.verdict(lambda: 0)
+    assert not passed and f"cannot be called as {exercise.call}" in sentence
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+@pytest.mark.parametrize("value", [None, 3, "text", np.zeros((2, 2))])
+def test_the_function_itself_is_asked_for(exercise, value):
+    passed, sentence = exercise.verdict(value)
+    assert not passed and "takes your function itself" in sentence
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+def test_hints_are_a_ladder(exercise, capsys):
+    given = []
+    for _ in range(len(exercise.hints) + 1):
+        exercise.hint()
+        given.append(capsys.readouterr().out)
+    exercise.hints_given = 0
+    assert len(exercise.hints) >= 3 and len(set(given)) == len(exercise.hints)
+    assert given[-1] == given[-2] and ".solution()" in given[-1]
+    assert all(len(line) <= 92 for text in given for line in text.splitlines())
+
+
+@pytest.mark.parametrize("exercise", EVERY)
+def test_the_solution_is_source_of_the_package(exercise, capsys):
+    exercise.solution()
+    printed = capsys.readouterr().out
+    for thing in exercise.shown:
+        assert thing.__module__.startswith("unet_helpers.")
+        assert inspect.getsource(thing).rstrip() in printed
+    assert exercise.reference in exercise.shown or any(
+        thing.__name__ in inspect.getsource(exercise.reference) for thing in exercise.shown
+    )
+
+
+def test_changing_the_arguments_is_told():
+    def judge(attempt):
+        compare(attempt, [(np.arange(3),)], lambda x: x.sum(), [], str)
+
+    exercise = Exercise(judge, np.sum, "Sum.", "my_sum(x)", 5, ("Add.",))
+
+    def my_sum(x):
+        x += 1
+        return x.sum()
+
+    passed, sentence = exercise.verdict(my_sum)
+    assert not passed and "changes the array it was given" in sentence
+    assert exercise.verdict(lambda x: x.sum()) == (True, "right.")
+
+
+def test_something_that_no_check_thought_of_is_a_sentence():
+    def judge(attempt):
+        return attempt()["missing"]
+
+    exercise = Exercise(judge, dict, "Do it.", "my_thing()", 5, ("Do.",))
+    passed, sentence = exercise.verdict(lambda: {})
+    assert not passed and "KeyError" in sentence and "Do it." in sentence
+
+
+def test_checks_compute_in_float32_and_put_the_policy_back():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert exercises.upsampling_block.verdict(exercises.upsampling_block.reference)[0]
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_mistake_is_only_named_when_it_fits_every_case():
+    def judge(attempt):
+        mistakes = [(lambda x: 2 * x, "You doubled."), (lambda x: 1 / 0, "Never.")]
+        compare(attempt, [(1,), (2,), (3,)], lambda x: x * x, mistakes, lambda x: f"x = {x}")
+
+    exercise = Exercise(judge, abs, "Square.", "my_square(x)", 5, ("x",))
+    assert exercise.verdict(lambda x: x * x) == (True, "right.")
+    assert "You doubled." in exercise.verdict(lambda x: x + x)[1]
+    _, sentence = exercise.verdict(lambda x: x if x < 3 else 10)
+    assert sentence == "not yet. For x = 2 it gives 2; expected 4."
+
+
+def test_numbers_of_all_kinds_are_numbers():
+    for value in (3, 3.0, np.int64(3), np.array(3), np.array([3]), keras.ops.convert_to_tensor(3)):
+        assert as_number(value) == 3
+    for value in ("3", [1, 2], None, {}, print):
+        with pytest.raises(NotYet, match="expected one number"):
+            as_number(value)
+
+
+def test_values_are_described_in_words():
+    assert describe(np.zeros((2, 3))) == "an array of shape (2, 3)"
+    assert describe(keras.layers.ReLU()) == "the layer ReLU"
+    assert describe((1, 2)) == "a tuple of 2"
+    assert describe(4) == "4" and describe(np.float32(0.5)) == "0.5"

@@ -1,0 +1,580 @@
+"""The checks of the exercises on blocks and U-Net: other right answers pass, mistakes are named.
+
+All answers are written here as a learner would write them.
+"""
+
+import keras
+import pytest
+from keras import layers, ops
+
+from unet_helpers import blocks, exercises
+
+SAME = dict(padding="same", kernel_initializer="he_normal")
+RELU = dict(activation="relu", **SAME)
+
+
+def verdict(name, answer):
+    return exercises.ALL[name].verdict(answer)
+
+
+# ---------------------------------------------------------------- conv_block
+
+
+def encoder(
+    between=lambda x: x,
+    after=lambda x, p: layers.Dropout(p)(x) if p else x,
+    pool=lambda x: layers.MaxPooling2D(2)(x),
+    first=RELU,
+    second=RELU,
+    result=lambda pooled, x: (pooled, x),
+):
+    """Make an encoder block with parts of it exchanged."""
+
+    def my_conv_block(inputs, n_filters, dropout_prob, max_pooling):
+        x = between(layers.Conv2D(n_filters, 3, **first)(inputs))
+        x = after(layers.Conv2D(n_filters, 3, **second)(x), dropout_prob)
+        return result(pool(x) if max_pooling else x, x)
+
+    return my_conv_block
+
+
+def with_activation_layers(x_in, filters, rate, pooling):
+    x = layers.Activation("relu")(layers.Conv2D(filters, (3, 3), **SAME)(x_in))
+    x = layers.ReLU()(layers.Conv2D(filters, 3, strides=1, **SAME)(x))
+    x = layers.Dropout(rate)(x)
+    return (layers.MaxPool2D()(x), x) if pooling else (x, x)
+
+
+def with_operations(inputs, n_filters, dropout_prob, max_pooling):
+    x = ops.relu(layers.Conv2D(n_filters, 3, **SAME)(inputs))
+    x = ops.maximum(layers.Conv2D(n_filters, 3, **SAME)(x), 0)
+    skip = layers.Dropout(dropout_prob)(x)
+    return [ops.max_pool(skip, 2) if max_pooling else skip, skip]
+
+
+class Block(layers.Layer):
+    def __init__(self, n_filters, rate):
+        super().__init__()
+        self.first = layers.Conv2D(n_filters, 3, **RELU)
+        self.second = layers.Conv2D(n_filters, 3, **RELU)
+        self.drop = layers.Dropout(rate)
+
+    def build(self, shape):
+        self.first.build(shape)
+        self.second.build((*shape[:-1], self.first.filters))
+
+    def call(self, x, training=None):
+        return self.drop(self.second(self.first(x)), training=training)
+
+
+def subclassed(inputs, n_filters, dropout_prob, max_pooling):
+    x = Block(n_filters, dropout_prob)(inputs)
+    return layers.MaxPooling2D()(x) if max_pooling else x, x
+
+
+def nested_model(inputs, n_filters, dropout_prob, max_pooling):
+    inner = keras.Sequential(
+        [layers.Conv2D(n_filters, 3, **RELU), layers.Conv2D(n_filters, 3, **RELU)]
+    )
+    x = layers.Dropout(dropout_prob)(inner(inputs))
+    return (layers.MaxPooling2D(2, padding="same")(x) if max_pooling else x), x
+
+
+@pytest.mark.parametrize(
+    "answer", [encoder(), with_activation_layers, with_operations, subclassed, nested_model]
+)
+def test_conv_block_in_other_words(answer):
+    assert verdict("conv_block", answer) == (True, "right.")
+
+
+def glorot_start(inputs, n_filters, dropout_prob, max_pooling):
+    plain = dict(activation="relu", padding="same")
+    return encoder(first=plain, second=plain)(inputs, n_filters, dropout_prob, max_pooling)
+
+
+def dropout_after_pooling(inputs, n_filters, dropout_prob, max_pooling):
+    x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    x = layers.Conv2D(n_filters, 3, **RELU)(x)
+    pooled = layers.MaxPooling2D(2)(x) if max_pooling else x
+    return layers.Dropout(dropout_prob)(pooled), x
+
+
+def dropout_between(inputs, n_filters, dropout_prob, max_pooling):
+    x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    x = layers.Conv2D(n_filters, 3, **RELU)(layers.Dropout(dropout_prob)(x))
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
+@pytest.mark.parametrize(
+    "answer, note",
+    [
+        (dropout_after_pooling, "after the pooling"),
+        (dropout_between, "between the convolutions"),
+        (glorot_start, "he_normal"),
+    ],
+)
+def test_conv_block_says_which_conventions_it_accepts(answer, note):
+    passed, sentence = verdict("conv_block", answer)
+    assert passed and note in sentence
+
+
+def one_convolution(inputs, n_filters, dropout_prob, max_pooling):
+    x = layers.Dropout(dropout_prob)(layers.Conv2D(n_filters, 3, **RELU)(inputs))
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
+def second_takes_the_input(inputs, n_filters, dropout_prob, max_pooling):
+    layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    return layers.MaxPooling2D(2)(x), x
+
+
+def doubled(inputs, n_filters, dropout_prob, max_pooling):
+    x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    x = layers.Conv2D(2 * n_filters, 3, **RELU)(x)
+    return layers.MaxPooling2D(2)(x), x
+
+
+def fixed_filters(inputs, n_filters, dropout_prob, max_pooling):
+    return encoder()(inputs, 32, dropout_prob, max_pooling)
+
+
+def always_pools(inputs, n_filters, dropout_prob, max_pooling):
+    return encoder()(inputs, n_filters, dropout_prob, True)
+
+
+def skip_of_first(inputs, n_filters, dropout_prob, max_pooling):
+    skip = layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    x = layers.Conv2D(n_filters, 3, **RELU)(skip)
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, skip
+
+
+def forgot_to_call(inputs, n_filters, dropout_prob, max_pooling):
+    x = layers.Conv2D(n_filters, 3, **RELU)
+    return layers.MaxPooling2D(2), x
+
+
+LINEAR = SAME
+
+CONV_BLOCK_MISTAKES = [
+    (one_convolution, "There is one convolution"),
+    (second_takes_the_input, "There is one convolution"),
+    (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "There are 3 convolutions"),
+    (encoder(first=dict(activation="relu"), second=dict(activation="relu")), "12x20 instead of"),
+    (encoder(second=dict(activation="relu")), 'padding="same" missing'),
+    (encoder(first=LINEAR, second=LINEAR), "No convolution has an activation"),
+    (encoder(first=LINEAR), "The first convolution is followed by no activation"),
+    (encoder(second=LINEAR), "The second convolution is followed by no activation"),
+    (encoder(first={**RELU, "activation": "tanh"}), "The first convolution is followed by tanh"),
+    (encoder(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
+    (encoder(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
+    (encoder(result=lambda pooled, x: pooled), "one tensor; the block gives two"),
+    (encoder(result=lambda pooled, x: (pooled, x, x)), "a tuple of 3"),
+    (encoder(pool=lambda x: x), "as large as the input"),
+    (encoder(pool=layers.AveragePooling2D(2)), "mean of each 2x2 block"),
+    (encoder(pool=lambda x: x[:, ::2, ::2]), "every second pixel"),
+    (encoder(pool=lambda x: layers.MaxPooling2D(4)(x)), "4x6 instead of 8x12"),
+    (encoder(after=lambda x, p: x), "changes nothing"),
+    (encoder(after=lambda x, p: layers.Dropout(1 - p if p else 0)(x)), "share to keep"),
+    (encoder(after=lambda x, p: layers.Dropout(0.2 if p else 0)(x)), "Is the rate fixed"),
+    (encoder(after=lambda x, p: layers.Dropout(0.3)(x)), "still gives other numbers in training"),
+    (
+        encoder(after=lambda x, p: layers.Dropout(p)(x, training=True)),
+        "dropped at prediction, too",
+    ),
+    (encoder(second={**RELU, "use_bias": False}), "no bias"),
+    (encoder(between=lambda x: layers.BatchNormalization()(x)), "next exercise"),
+    (doubled, "doubling them from level to level"),
+    (fixed_filters, "32 channels instead of n_filters=8"),
+    (always_pools, "still pooled"),
+    (skip_of_first, "after the first convolution"),
+    (forgot_to_call, "Call it on a tensor"),
+]
+
+
+@pytest.mark.parametrize("answer, told", CONV_BLOCK_MISTAKES)
+def test_mistakes_in_conv_block(answer, told):
+    passed, sentence = verdict("conv_block", answer)
+    assert not passed and told in sentence, sentence
+
+
+def test_conv_block_with_something_unforeseen():
+    passed, sentence = verdict("conv_block", encoder(between=layers.Rescaling(0.5)))
+    assert not passed and "gives other numbers" in sentence
+
+
+# ---------------------------------------------------------------- normalised_block
+
+
+def normalised(
+    first=lambda x: layers.ReLU()(layers.BatchNormalization()(x)),
+    second=lambda x: layers.ReLU()(layers.BatchNormalization()(x)),
+    bias=False,
+    result=lambda pooled, x: (pooled, x),
+):
+    def my_normalised_block(inputs, n_filters):
+        x = first(layers.Conv2D(n_filters, 3, use_bias=bias, **SAME)(inputs))
+        x = second(layers.Conv2D(n_filters, 3, use_bias=bias, **SAME)(x))
+        return result(layers.MaxPooling2D(2)(x), x)
+
+    return my_normalised_block
+
+
+def bn_relu(x, **options):
+    return ops.relu(layers.BatchNormalization(**options)(x))
+
+
+def relu_bn(x):
+    return layers.BatchNormalization()(ops.relu(x))
+
+
+class Frozen(layers.Layer):
+    """Normalises with the moving averages, in training too."""
+
+    def build(self, shape):
+        self.norm = layers.BatchNormalization()
+        self.norm.build(shape)
+
+    def call(self, x):
+        return ops.relu(self.norm(x, training=False))
+
+
+def frozen(x):
+    return Frozen()(x)
+
+
+def always_training(x):
+    return ops.relu(layers.BatchNormalization()(x, training=True))
+
+
+@pytest.mark.parametrize(
+    "answer, note",
+    [
+        (normalised(), ""),
+        (normalised(bn_relu, lambda x: bn_relu(x, momentum=0.9, epsilon=1e-5)), ""),
+        (normalised(bias=True), "The biases of your convolutions do nothing"),
+        (normalised(relu_bn, relu_bn), "You normalise after the ReLU"),
+    ],
+)
+def test_normalised_block_in_other_words(answer, note):
+    passed, sentence = verdict("normalised_block", answer)
+    assert passed and note in sentence
+    assert note or sentence == "right."
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (normalised(layers.ReLU(), lambda x: ops.relu(x)), "Nothing is normalised"),
+        (normalised(second=lambda x: ops.relu(x)), "Only the first convolution is normalised"),
+        (normalised(first=lambda x: ops.relu(x)), "Only the second convolution is normalised"),
+        (
+            normalised(lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()),
+            "there is no ReLU",
+        ),
+        (normalised(first=lambda x: layers.BatchNormalization()(x)), "The first ReLU is missing"),
+        (normalised(second=lambda x: layers.BatchNormalization()(x)), "The second ReLU is missing"),
+        (normalised(frozen, frozen), "Is training=False set"),
+        (normalised(always_training, always_training), "Do not set training=True"),
+        (
+            normalised(
+                lambda x: ops.relu(layers.LayerNormalization()(x)),
+                lambda x: ops.relu(layers.LayerNormalization()(x)),
+            ),
+            "normalised by itself",
+        ),
+        (normalised(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
+        (normalised(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
+        (
+            normalised(result=lambda p, x: (layers.BatchNormalization()(p), x)),
+            "applied to one of the two only",
+        ),
+        (
+            normalised(lambda x: bn_relu(x, axis=1), lambda x: bn_relu(x, axis=1)),
+            "over each channel (axis=-1)",
+        ),
+    ],
+)
+def test_mistakes_in_normalised_block(answer, told):
+    passed, sentence = verdict("normalised_block", answer)
+    assert not passed and told in sentence, sentence
+
+
+# ---------------------------------------------------------------- upsampling_block
+
+
+def enlarge(x, n_filters, side=3, **options):
+    options = {"strides": 2, "padding": "same", **options}
+    return layers.Conv2DTranspose(n_filters, side, **options)(x)
+
+
+def decoder(
+    up=enlarge,
+    join=lambda up, skip, n: layers.Concatenate()([up, skip]),
+    first=RELU,
+    second=RELU,
+    filters=lambda n: n,
+):
+    def my_upsampling_block(expansive_input, contractive_input, n_filters):
+        x = join(up(expansive_input, n_filters), contractive_input, n_filters)
+        for options in (first, second):
+            if options is not None:
+                x = layers.Conv2D(filters(n_filters), 3, **options)(x)
+        return x
+
+    return my_upsampling_block
+
+
+def upsample_and_convolve(interpolation):
+    def up(x, n_filters):
+        x = layers.UpSampling2D(2, interpolation=interpolation)(x)
+        return layers.Conv2D(n_filters, 2, padding="same")(x)
+
+    return up
+
+
+@pytest.mark.parametrize(
+    "answer, note",
+    [
+        (decoder(), ""),
+        (decoder(join=lambda up, skip, n: ops.concatenate([up, skip], axis=-1)), ""),
+        (decoder(join=lambda up, skip, n: layers.concatenate([up, skip], axis=3)), ""),
+        (
+            decoder(join=lambda up, skip, n: layers.Concatenate()([skip, up])),
+            "skip connection first",
+        ),
+        (decoder(lambda x, n: enlarge(x, n, 2)), "a kernel of 2 to enlarge"),
+        (decoder(lambda x, n: enlarge(x, n, activation="relu")), "a ReLU right after enlarging"),
+        (decoder(upsample_and_convolve("bilinear")), "bilinear upsampling"),
+        (decoder(upsample_and_convolve("nearest")), "nearest upsampling"),
+    ],
+)
+def test_upsampling_block_in_other_words(answer, note):
+    passed, sentence = verdict("upsampling_block", answer)
+    assert passed and note in sentence, sentence
+    assert note or sentence == "right."
+
+
+def joined_before_enlarging(expansive_input, contractive_input, n_filters):
+    x = layers.Concatenate()([expansive_input, contractive_input])
+    return enlarge(x, n_filters)
+
+
+def enlarge_only(expansive_input, contractive_input, n_filters):
+    return enlarge(expansive_input, n_filters)
+
+
+def skip_only(expansive_input, contractive_input, n_filters):
+    x = layers.Conv2D(n_filters, 3, **RELU)(contractive_input)
+    return layers.Conv2D(n_filters, 3, **RELU)(x)
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (decoder(second=None), "There are 2 layers with kernels"),
+        (decoder(first=LINEAR, second=LINEAR), "No convolution has an activation"),
+        (decoder(first=LINEAR), "The first convolution is followed by no activation"),
+        (decoder(second=LINEAR), "The second convolution is followed by no activation"),
+        (decoder(join=lambda up, skip, n: up), "The skip connection has no influence"),
+        (enlarge_only, "The skip connection has no influence"),
+        (skip_only, "features from below have no influence"),
+        (
+            decoder(join=lambda up, skip, n: up + layers.Conv2D(n, 1)(skip)),
+            "There are 4 layers with kernels",
+        ),
+        (
+            decoder(join=lambda up, skip, n: up + ops.mean(skip, -1, keepdims=True)),
+            "are added. U-Net concatenates",
+        ),
+        (joined_before_enlarging, "raised in line"),
+        (decoder(lambda x, n: enlarge(x, n, strides=1)), "raised in line"),
+        (decoder(lambda x, n: enlarge(x, n, padding="valid")), "raised in line"),
+        (decoder(first=dict(activation="relu")), 'padding="same" missing'),
+        (decoder(filters=lambda n: 2 * n), "8 channels instead of n_filters=4"),
+        (decoder(lambda x, n: enlarge(x, 2 * n)), "another number than n_filters=4"),
+        (decoder(second={**RELU, "activation": "softmax"}), "followed by softmax"),
+        (decoder(second={**RELU, "use_bias": False}), "expected three biases"),
+        (
+            decoder(up=lambda x, n: layers.Dropout(0.5)(enlarge(x, n))),
+            "nothing here depends on training",
+        ),
+        (
+            decoder(join=lambda up, skip, n: ops.concatenate([up, ops.repeat(skip, 2, -1)], -1)),
+            "takes 14 channels; expected 4 from below and 5",
+        ),
+    ],
+)
+def test_mistakes_in_upsampling_block(answer, told):
+    passed, sentence = verdict("upsampling_block", answer)
+    assert not passed and told in sentence, sentence
+
+
+# ---------------------------------------------------------------- centre_crop
+
+
+def crop_by_slices(features, target):
+    h, w = target.shape[1], target.shape[2]
+    top, left = (features.shape[1] - h) // 2, (features.shape[2] - w) // 2
+    return features[:, top : top + h, left : left + w, :]
+
+
+def crop_by_layer(features, target):
+    rows = features.shape[1] - target.shape[1]
+    columns = features.shape[2] - target.shape[2]
+    crop = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
+    return layers.Cropping2D(crop)(features)
+
+
+def crop_rounding_up(features, target):
+    h, w = target.shape[1], target.shape[2]
+    top, left = -(-(features.shape[1] - h) // 2), -(-(features.shape[2] - w) // 2)
+    return features[:, top : top + h, left : left + w]
+
+
+def test_centre_crop_in_other_words():
+    assert verdict("centre_crop", crop_by_slices) == (True, "right.")
+    assert verdict("centre_crop", crop_by_layer) == (True, "right.")
+    passed, sentence = verdict("centre_crop", crop_rounding_up)
+    assert passed and "takes the extra one before" in sentence
+
+
+def crop_with_negative_ends(features, target):
+    rows = features.shape[1] - target.shape[1]
+    columns = features.shape[2] - target.shape[2]
+    top, left = rows // 2, columns // 2
+    return features[:, top : -(rows - top), left : -(columns - left)]
+
+
+def crop_twice(features, target):
+    rows = features.shape[1] - target.shape[1]
+    columns = features.shape[2] - target.shape[2]
+    return features[:, rows : features.shape[1] - rows, columns : features.shape[2] - columns]
+
+
+def crop_swapped(features, target):
+    w, h = target.shape[1], target.shape[2]
+    top, left = (features.shape[1] - h) // 2, (features.shape[2] - w) // 2
+    return features[:, top : top + h, left : left + w]
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (lambda x, t: x[:, : t.shape[1], : t.shape[2]], "upper left corner"),
+        (lambda x, t: x[:, -t.shape[1] :, -t.shape[2] :], "lower right corner"),
+        (crop_twice, "halve them"),
+        (lambda x, t: ops.image.resize(x, t.shape[1:3]), "resized"),
+        (crop_with_negative_ends, "x[a:-0]"),
+        (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "Only the rows"),
+        (lambda x, t: t, "The target comes back"),
+        (crop_swapped, "Height and width are swapped"),
+        (lambda x, t: x, "Nothing is cropped"),
+        (lambda x, t: "features", "expected an array"),
+    ],
+)
+def test_mistakes_in_centre_crop(answer, told):
+    passed, sentence = verdict("centre_crop", answer)
+    assert not passed and told in sentence, sentence
+
+
+# ---------------------------------------------------------------- unet_model
+
+
+def unet(
+    rescale=lambda x: layers.Rescaling(1 / 255)(x),
+    widths=(1, 2, 4, 8, 16),
+    order=(3, 2, 1, 0),
+    skip_index=1,
+    last=lambda x, n: layers.Conv2D(n, 1, dtype="float32")(x),
+    extra=True,
+    bottleneck=True,
+    model=keras.Model,
+    **up,
+):
+    def my_unet_model(input_size, n_filters, n_classes):
+        inputs = keras.Input(input_size)
+        x, skips = rescale(inputs), []
+        for width in widths[:4]:
+            both = blocks.conv_block(x, width * n_filters)
+            x = both[0]
+            skips.append(both[skip_index])
+        if bottleneck:
+            x, _ = blocks.conv_block(x, widths[4] * n_filters, max_pooling=False)
+        for level, width in zip(order, widths[3::-1], strict=False):
+            x = blocks.upsampling_block(x, skips[level], width * n_filters, **up)
+        if extra:
+            x = layers.Conv2D(n_filters, 3, **RELU)(x)
+        return model(inputs, last(x, n_classes))
+
+    return my_unet_model
+
+
+class Subclassed(keras.Model):
+    """A model that is not functional; it only wraps one, so the arithmetic is the same."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.inner = keras.Model(inputs, outputs)
+
+    def call(self, x, training=None):
+        return self.inner(x, training=training)
+
+
+@pytest.mark.parametrize(
+    "answer, note",
+    [
+        (unet(), ""),
+        (unet(rescale=lambda x: x / 255), ""),
+        (unet(model=Subclassed), ""),
+        (unet(extra=False), "no extra convolution"),
+        (unet(up_kernel_size=2), "2x2 transposed convolutions"),
+        (unet(last=lambda x, n: layers.Conv2D(n, 1)(x)), 'dtype="float32"'),
+    ],
+)
+def test_unet_model_in_other_words(answer, note):
+    passed, sentence = verdict("unet_model", answer)
+    assert passed and note in sentence, sentence
+    assert note or sentence == "right."
+
+
+def without_skips(input_size, n_filters, n_classes):
+    inputs = keras.Input(input_size)
+    x = layers.Rescaling(1 / 255)(inputs)
+    for width in (1, 2, 4, 8):
+        x, _ = blocks.conv_block(x, width * n_filters)
+    x, _ = blocks.conv_block(x, 16 * n_filters, max_pooling=False)
+    for width in (8, 4, 2, 1):
+        x = blocks.upsampling_block(x, None, width * n_filters)
+    x = layers.Conv2D(n_filters, 3, **RELU)(x)
+    return keras.Model(inputs, layers.Conv2D(n_classes, 1)(x))
+
+
+def head(activation):
+    return lambda x, n: layers.Conv2D(n, 1, activation=activation, dtype="float32")(x)
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (unet(widths=(1, 1, 1, 1, 1)), "All blocks have 4 filters"),
+        (unet(order=(0, 1, 2, 3)), "right order of depth"),
+        (unet(skip_index=0), "second tensor that conv_block returns"),
+        (without_skips, "no skip connection is joined there"),
+        (unet(last=head("softmax")), "there is a softmax at the end"),
+        (unet(last=head("sigmoid")), "there is a sigmoid at the end"),
+        (unet(last=head("relu")), "there is a ReLU at the end"),
+        (unet(last=lambda x, n: layers.Conv2D(23, 1)(x)), "23 channels instead of n_classes=5"),
+        (unet(last=lambda x, n: x), "turns them into logits"),
+        (unet(order=(3, 2, 1)), "16x24 for a picture of 32x48"),
+        (unet(bottleneck=False), "bottleneck is missing"),
+        (unet(widths=(1, 2, 4, 8, 8)), "bottleneck is missing or has too few filters"),
+        (unet(rescale=lambda x: x), "goes in as it is, 0 to 255"),
+        (unet(rescale=lambda x: x / 255 / 255), "divided by 255 twice"),
+        (unet(model=lambda inputs, outputs: outputs), "Make a model of it"),
+        (unet(last=lambda x, n: layers.Dense(n)(layers.Flatten()(x))), "no Flatten and no Dense"),
+    ],
+)
+def test_mistakes_in_unet_model(answer, told):
+    passed, sentence = verdict("unet_model", answer)
+    assert not passed and told in sentence, sentence

@@ -3,13 +3,15 @@
 Stamps the shared first cell, executes in a fresh kernel, keeps what strict nbval can compare,
 strips what is volatile, and records a fingerprint of the sources, by which a test notices a
 notebook that was edited and not refreshed. A notebook is replaced only when all of it ran.
-`--lax FOLDER` only executes, writes the results to FOLDER and changes nothing here.
+`--lax FOLDER` only executes, writes the results to FOLDER and changes nothing here; with
+`--solved` the stubs of all exercises are replaced by their solutions, and every check must pass.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -35,6 +37,16 @@ def stamp_first_cell(notebook):
     """Put the shared first cell into a notebook's first code cell."""
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = FIRST_CELL
+
+
+def solve(notebook):
+    """Replace the stub of every exercise by its solution, and let its check decide."""
+    for cell in notebook.cells:
+        if "exercise" in cell.metadata.get("tags", []):
+            name, answer = re.search(r"exercises\.(\w+)\.check\((\w+)\)", cell.source).groups()
+            cell.source = (
+                f"{answer} = exercises.{name}.reference\nassert exercises.{name}.check({answer})"
+            )
 
 
 def execute(notebook, name):
@@ -78,7 +90,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="first letters of notebooks; none is all")
     parser.add_argument("--lax", metavar="FOLDER", help="execute only, write results to FOLDER")
+    parser.add_argument("--solved", action="store_true", help="with --lax: exercises solved")
     arguments = parser.parse_args()
+    if arguments.solved and not arguments.lax:
+        parser.error("--solved goes with --lax FOLDER: the course keeps the stubs")
     paths = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
     if arguments.names:
         paths = [path for path in paths if path.name.startswith(tuple(arguments.names))]
@@ -88,6 +103,8 @@ def main():
         start = time.monotonic()
         notebook = nbformat.read(path, as_version=4)
         stamp_first_cell(notebook)
+        if arguments.solved:
+            solve(notebook)
         execute(notebook, path.name)
         target = path
         if arguments.lax:

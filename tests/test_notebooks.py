@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from unet_helpers import exercises
+
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
 NOTEBOOKS = [pytest.param(path, id=path.stem) for path in PATHS]
@@ -126,3 +128,42 @@ def test_notebook_writes_nothing_that_the_package_has(path):
         if isinstance(node, ast.FunctionDef)
     }
     assert not own & public
+
+
+def exercise_cells(path):
+    return [c for c in read(path).cells if "exercise" in c.metadata.get("tags", [])]
+
+
+def test_every_exercise_stands_in_one_notebook():
+    found = [
+        re.search(r"exercises\.(\w+)\.check", cell.source).group(1)
+        for path in PATHS
+        for cell in exercise_cells(path)
+    ]
+    assert sorted(found) == sorted(exercises.ALL)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_exercises_are_stubs_with_a_time_before_them(path):
+    cells = read(path).cells
+    for before, cell in zip(cells, cells[1:], strict=False):
+        if "exercise" not in cell.metadata.get("tags", []):
+            continue
+        name, answer = re.search(r"exercises\.(\w+)\.check\((\w+)\)", cell.source).groups()
+        exercise = exercises.ALL[name]
+        assert cell.source.startswith(f"def {exercise.call}:")
+        assert cell.source.endswith(f"return None\n\n\nexercises.{name}.check({answer});")
+        assert "not attempted yet" in "".join(output.text for output in cell.outputs)
+        assert f"About {exercise.minutes} minutes" in before.source
+        assert f"my_{name}" in before.source
+
+
+def test_solving_replaces_every_stub():
+    solve = load_refresh().solve
+    for path in PATHS:
+        notebook = read(path)
+        solve(notebook)
+        for cell in notebook.cells:
+            if "exercise" in cell.metadata.get("tags", []):
+                assert "return None" not in cell.source
+                assert "assert exercises." in cell.source and ".reference" in cell.source

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import itertools
 import re
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def test_every_exercise_stands_in_one_notebook():
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_exercises_are_stubs_with_a_time_before_them(path):
     cells = read(path).cells
-    for before, cell in zip(cells, cells[1:], strict=False):
+    for before, cell in itertools.pairwise(cells):
         if "exercise" not in cell.metadata.get("tags", []):
             continue
         name, answer = re.search(r"exercises\.(\w+)\.check\((\w+)\)", cell.source).groups()

@@ -442,9 +442,11 @@ FLOORS = {
     **dict.fromkeys(("models", "pipeline"), 1),
     **dict.fromkeys(("anatomy", "carla", "pets", "camvid", "checks", "inference", "plots"), 2),
     **dict.fromkeys(("analysis", "drawing", "training", "trained", "__main__"), 3),
-    **dict.fromkeys(("exercises", "exercises.exercise"), 3),
-    **dict.fromkeys(("exercises.arithmetic", "exercises.scores", "exercises.pictures"), 3),
-    **dict.fromkeys(("exercises.networks", "exercises.__main__"), 3),
+    **dict.fromkeys(("exercises", "exercises.__main__", "exercises.exercise"), 3),
+    **dict.fromkeys((f"exercises.{part}" for part in ("arithmetic", "pictures", "scores")), 3),
+    **dict.fromkeys(
+        (f"exercises.{part}" for part in ("running", "encoder", "decoder", "whole")), 3
+    ),
 }
 
 

@@ -14,11 +14,11 @@ from unet_helpers.exercises.arithmetic import (
     transposed_convolution_exercise as transposed_convolution,
 )
 from unet_helpers.exercises.arithmetic import transposed_size_exercise as transposed_size
-from unet_helpers.exercises.networks import centre_crop_exercise as centre_crop
-from unet_helpers.exercises.networks import conv_block_exercise as conv_block
-from unet_helpers.exercises.networks import normalised_block_exercise as normalised_block
-from unet_helpers.exercises.networks import unet_model_exercise as unet_model
-from unet_helpers.exercises.networks import upsampling_block_exercise as upsampling_block
+from unet_helpers.exercises.decoder import centre_crop_exercise as centre_crop
+from unet_helpers.exercises.decoder import upsampling_block_exercise as upsampling_block
+from unet_helpers.exercises.encoder import conv_block_exercise as conv_block
+from unet_helpers.exercises.encoder import normalised_block_exercise as normalised_block
+from unet_helpers.exercises.whole import unet_model_exercise as unet_model
 
 ALL = {
     exercise.name: exercise

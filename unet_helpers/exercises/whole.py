@@ -1,0 +1,232 @@
+"""Exercise on the whole U-Net, judged with the weights copied into the course's own."""
+
+import keras
+import numpy as np
+
+from unet_helpers import models
+from unet_helpers.exercises.exercise import Exercise, NotYet, describe
+from unet_helpers.exercises.running import fill, numbers, weights_of
+
+
+def run(model, pictures):
+    """Run a learner's model, whether functional or subclassed; returns an array."""
+    try:
+        return numbers(model(pictures, training=False))
+    except Exception as error:
+        raise NotYet(
+            f"The model cannot be run on pictures {pictures.shape} ({type(error).__name__})."
+        ) from None
+
+
+def judge_unet_model(attempt):
+    n_filters, n_classes, picture = 4, 5, (32, 48, 3)
+    model = built(attempt, picture, n_filters, n_classes)
+    pictures = np.random.default_rng(4).uniform(0, 255, (1, *picture)).astype("float32")
+    explain_logits(run(model, pictures), picture, n_filters, n_classes)
+
+    fill(model)
+    logits = run(model, pictures)
+    explain_last_activation(logits)
+    note, reference = find_variant(model, picture, n_filters, n_classes)
+    copy_weights(model, reference)
+    explain_numbers(logits, reference, pictures)
+    small = (16, 16, 1)
+    other = built(attempt, small, 2, 3)
+    explain_logits(run(other, np.zeros((2, *small), "float32")), small, 2, 3)
+    return note or note_on_precision(attempt, picture, n_filters, n_classes)
+
+
+def built(attempt, picture, n_filters, n_classes):
+    """Let a learner build a model; adds the likely cause where a join fails."""
+    try:
+        model = attempt(picture, n_filters, n_classes)
+    except NotYet as error:
+        if "oncat" in str(error) or "skip connection" in str(error):
+            raise NotYet(
+                f"{error} Are the skips in the right order of depth? The last encoder block's goes "
+                "to the first decoder block, and it is the second tensor that conv_block returns."
+            ) from None
+        raise
+    if isinstance(model, keras.KerasTensor):
+        raise NotYet(
+            "It returns the last tensor. Make a model of it: keras.Model(inputs, outputs)."
+        )
+    if not isinstance(model, keras.Model):
+        raise NotYet(f"It returns {describe(model)}; expected a keras.Model.")
+    return model
+
+
+def explain_logits(logits, picture, n_filters, n_classes):
+    """Raise NotYet when a network's output has the wrong shape."""
+    height, width = picture[:2]
+    if logits.ndim != 4:
+        raise NotYet(
+            f"The output has the shape {logits.shape}; expected (batch, {height}, {width}, "
+            f"{n_classes}): no Flatten and no Dense, they forget where things are."
+        )
+    if logits.shape[1:3] != (height, width):
+        raise NotYet(
+            f"The output is {logits.shape[1]}x{logits.shape[2]} for a picture of {height}x{width}. "
+            "Four encoder blocks halve it four times, so four decoder blocks must double it."
+        )
+    if logits.shape[-1] == n_filters != n_classes:
+        raise NotYet(
+            f"The output has {n_filters} channels, the features of the last decoder block. A 1x1 "
+            "convolution with n_classes filters turns them into logits."
+        )
+    if logits.shape[-1] != n_classes:
+        raise NotYet(
+            f"The output has {logits.shape[-1]} channels instead of n_classes={n_classes}."
+        )
+
+
+def explain_last_activation(logits):
+    """Raise NotYet when the outputs are not logits."""
+    if np.allclose(logits.sum(-1), 1, atol=1e-3) and (logits >= 0).all():
+        raise NotYet(
+            "The outputs of a pixel sum to one: there is a softmax at the end. The loss applies it "
+            "itself (from_logits=True), so the network ends in logits."
+        )
+    if ((logits > 0) & (logits < 1)).all():
+        raise NotYet(
+            "All outputs lie between 0 and 1: there is a sigmoid at the end. The network ends in "
+            "logits; the loss does the rest."
+        )
+    if (logits >= 0).all():
+        raise NotYet(
+            "No output is negative: there is a ReLU at the end. Logits have both signs, or no "
+            "class could ever be unlikely."
+        )
+
+
+VARIANTS = {
+    "": {},
+    "no extra convolution before the last layer, as the paper": {"extra_convolution": False},
+    "batch normalisation": {"batch_norm": True},
+    "batch normalisation and no extra convolution": {
+        "batch_norm": True,
+        "extra_convolution": False,
+    },
+    "2x2 transposed convolutions, as the paper": {"up_kernel_size": 2},
+    "2x2 transposed convolutions and no extra convolution, as the paper": {
+        "up_kernel_size": 2,
+        "extra_convolution": False,
+    },
+    "a 3x3 convolution as last layer": {"last_kernel_size": 3},
+    "a 3x3 convolution as last layer and none before it": {
+        "last_kernel_size": 3,
+        "extra_convolution": False,
+    },
+}
+
+
+def find_variant(model, picture, n_filters, n_classes):
+    """Find the U-Net whose kernels a learner's model has: (note or None, that U-Net).
+
+    Raises NotYet, with the likely cause, when there is none.
+    """
+    shapes = sorted(tuple(kernel.shape) for kernel in weights_of(model)[0])
+    for name, options in VARIANTS.items():
+        reference = models.unet_model(picture, n_filters, n_classes, **options)
+        if shapes == sorted(tuple(kernel.shape) for kernel in weights_of(reference)[0]):
+            note = f"Yours has {name}, a choice that is as good." if name else None
+            return note, reference
+    f = n_filters
+    widths = {shape[3] for shape in shapes}
+    if widths <= {f, n_classes}:
+        raise NotYet(
+            f"All blocks have {f} filters. They double with every level down: f, 2f, 4f, 8f, and "
+            "16f in the bottleneck; and halve on the way up."
+        )
+    if 16 * f not in widths and 8 * f in widths:
+        raise NotYet(
+            "The bottleneck is missing or has too few filters: below the four encoder blocks lies "
+            "one block of 16 n_filters without pooling."
+        )
+    if 16 * f not in widths:
+        raise NotYet(
+            f"The widest layer has {max(widths)} filters; with four levels below {f} it is the "
+            f"bottleneck's {16 * f}."
+        )
+    joined = {shape[2] for shape in shapes if shape[3] == f}
+    if 2 * f not in joined or (3, 3, 16 * f, 8 * f) not in shapes:
+        raise NotYet(
+            "The first convolution of a decoder block takes too few channels: no skip connection "
+            "is joined there."
+        )
+    raise NotYet(
+        f"It has {len(shapes)} layers with kernels, and not those of U-Net: two in each of four "
+        "encoder blocks and in the bottleneck, three in each of four decoder blocks, and the last."
+    )
+
+
+def copy_weights(model, reference):
+    """Copy a model's kernels and vectors into the reference, in their order of depth."""
+    for here, there in zip(weights_of(model), weights_of(reference), strict=True):
+        if [tuple(w.shape) for w in here] != [tuple(w.shape) for w in there]:
+            raise NotYet(
+                "It has U-Net's kernels, but in another order or with other biases, so it cannot "
+                "be compared. Build it from the top: encoder, bottleneck, decoder."
+            )
+        for source, target in zip(here, there, strict=True):
+            target.assign(source)
+
+
+def explain_numbers(logits, reference, pictures):
+    """Raise NotYet when a network with the reference's weights gives other logits."""
+    if close_logits(logits, run(reference, pictures)):
+        return
+    if close_logits(logits, run(reference, 255 * pictures)):
+        raise NotYet(
+            "The picture goes in as it is, 0 to 255. The course's networks divide by 255 in their "
+            "first layer: layers.Rescaling(1 / 255)."
+        )
+    if close_logits(logits, run(reference, pictures / 255)):
+        raise NotYet("The picture is divided by 255 twice; once is right.")
+    raise NotYet(
+        "With the same weights as the course's U-Net it gives other logits. Does each decoder "
+        "block get the result of the one before, and the skip connection of its own level?"
+    )
+
+
+def close_logits(a, b):
+    """Tell whether two networks agree to rounding, measured against the size of the logits."""
+    return np.abs(a - b).max() <= 1e-3 * max(1e-6, np.abs(b).max())
+
+
+def note_on_precision(attempt, picture, n_filters, n_classes):
+    """Give a note when the logits would not be float32 in half precision."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        dtype = attempt(picture, n_filters, n_classes).outputs[0].dtype
+    except (NotYet, AttributeError):  # a subclassed model has no outputs to look at
+        return None
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if dtype == "float32":
+        return None
+    return (
+        f'In half precision your logits would be {dtype}: give the last layer dtype="float32", or '
+        "the loss becomes coarse."
+    )
+
+
+unet_model_exercise = Exercise(
+    judge_unet_model,
+    models.unet_model,
+    task="Assemble U-Net: divide by 255, four encoder blocks of n_filters, 2, 4 and 8 n_filters, a "
+    "bottleneck of 16, four decoder blocks, and a 1x1 convolution that gives logits. Return a "
+    "keras.Model.",
+    call="my_unet_model(input_size, n_filters, n_classes)",
+    minutes=20,
+    hints=(
+        "Begin with inputs = keras.Input(input_size) and end with keras.Model(inputs, logits). In "
+        "between `x` runs through everything, and every encoder block leaves a skip behind.",
+        "x, skip1 = conv_block(x, n_filters) and so on down; the bottleneck has "
+        "max_pooling=False; x = upsampling_block(x, skip4, 8 * n_filters) and so on up.",
+        "First layer: layers.Rescaling(1 / 255). Last layer: layers.Conv2D(n_classes, 1, "
+        'dtype="float32") without activation. The deepest skip goes to the first decoder block.',
+    ),
+    shown=(models.unet_model, models.logits_layer),
+)

@@ -578,3 +578,12 @@ def head(activation):
 def test_mistakes_in_unet_model(answer, told):
     passed, sentence = verdict("unet_model", answer)
     assert not passed and told in sentence, sentence
+
+
+def own_input(inputs, n_filters, dropout_prob, max_pooling):
+    return encoder()(keras.Input((16, 24, 3)), n_filters, dropout_prob, max_pooling)
+
+
+def test_an_answer_that_ignores_its_input_is_a_sentence():
+    passed, sentence = verdict("conv_block", own_input)
+    assert not passed and "not computed from the tensor it was given" in sentence

@@ -23,7 +23,14 @@ from unet_helpers.exercises.running import (
 def conv_block_model(attempt, picture, n_filters, *options):
     """Make a model of a learner's encoder block: picture -> [next_layer, skip_connection]."""
     inputs = keras.Input(picture)
-    return keras.Model(inputs, list(two_tensors(attempt(inputs, n_filters, *options))))
+    outputs = list(two_tensors(attempt(inputs, n_filters, *options)))
+    try:
+        return keras.Model(inputs, outputs)
+    except (ValueError, KeyError):
+        raise NotYet(
+            "What it returns is not computed from the tensor it was given. Does it make a "
+            "keras.Input of its own?"
+        ) from None
 
 
 def explain_sizes(model, n_filters):

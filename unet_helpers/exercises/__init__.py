@@ -4,35 +4,73 @@ An exercise of a new notebook needs a judge, a reference and hints in one of the
 line below, a family of wrong answers in tests/, and a cell tagged "exercise" in the notebook.
 """
 
-from unet_helpers.exercises.arithmetic import (
-    dense_as_convolution_exercise as dense_as_convolution,
-)
-from unet_helpers.exercises.arithmetic import output_size_exercise as output_size
-from unet_helpers.exercises.arithmetic import receptive_field_exercise as receptive_field
-from unet_helpers.exercises.arithmetic import stack_cost_exercise as stack_cost
-from unet_helpers.exercises.arithmetic import (
-    transposed_convolution_exercise as transposed_convolution,
-)
-from unet_helpers.exercises.arithmetic import transposed_size_exercise as transposed_size
-from unet_helpers.exercises.decoder import centre_crop_exercise as centre_crop
-from unet_helpers.exercises.decoder import upsampling_block_exercise as upsampling_block
-from unet_helpers.exercises.encoder import conv_block_exercise as conv_block
-from unet_helpers.exercises.encoder import normalised_block_exercise as normalised_block
-from unet_helpers.exercises.whole import unet_model_exercise as unet_model
+from unet_helpers.exercises import arithmetic, decoder, encoder, pictures, scores, whole
+
+# notebook 00
+class_share = pictures.class_share_exercise
+# notebook 01
+stack_cost = arithmetic.stack_cost_exercise
+dense_as_convolution = arithmetic.dense_as_convolution_exercise
+transposed_convolution = arithmetic.transposed_convolution_exercise
+# notebook 02
+output_size = arithmetic.output_size_exercise
+conv_block = encoder.conv_block_exercise
+normalised_block = encoder.normalised_block_exercise
+receptive_field = arithmetic.receptive_field_exercise
+# notebook 03
+upsampling_block = decoder.upsampling_block_exercise
+transposed_size = arithmetic.transposed_size_exercise
+centre_crop = decoder.centre_crop_exercise
+# notebook 04
+unet_model = whole.unet_model_exercise
+pixel_loss = scores.pixel_loss_exercise
+# notebook 05
+resize_mask = pictures.resize_mask_exercise
+# notebook 06
+trimap_to_classes = pictures.trimap_to_classes_exercise
+# notebook 07
+cross_entropy_with_void = scores.cross_entropy_with_void_exercise
+accuracy_without_void = scores.accuracy_without_void_exercise
+median_frequency_weights = scores.median_frequency_weights_exercise
+# notebook 08
+threshold_for_recall = scores.threshold_for_recall_exercise
+# notebook 09
+iou_and_dice = scores.iou_and_dice_exercise
+mean_per_picture = scores.mean_per_picture_exercise
+calibration_error = scores.calibration_error_exercise
+# notebook 10
+split_by_recording = pictures.split_by_recording_exercise
+augmentation = pictures.augmentation_exercise
+# notebook 11
+tile_starts = pictures.tile_starts_exercise
 
 ALL = {
     exercise.name: exercise
     for exercise in (
-        dense_as_convolution,
+        class_share,
         stack_cost,
+        dense_as_convolution,
         transposed_convolution,
         output_size,
-        receptive_field,
         conv_block,
         normalised_block,
-        transposed_size,
+        receptive_field,
         upsampling_block,
+        transposed_size,
         centre_crop,
         unet_model,
+        pixel_loss,
+        resize_mask,
+        trimap_to_classes,
+        cross_entropy_with_void,
+        accuracy_without_void,
+        median_frequency_weights,
+        threshold_for_recall,
+        iou_and_dice,
+        mean_per_picture,
+        calibration_error,
+        split_by_recording,
+        augmentation,
+        tile_starts,
     )
 }

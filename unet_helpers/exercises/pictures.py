@@ -309,7 +309,7 @@ def augmentation(image, mask, rng):
 
 
 def coded_picture(height=40, width=48):
-    """Make an image whose pixels tell their place, and a mask that fits itself in one place only."""
+    """Make an image whose pixels tell their place, and a mask that fits in one place only."""
     rows, columns = np.mgrid[:height, :width]
     image = np.stack([rows + 1, columns + 1, np.full_like(rows, 200)], axis=-1).astype("uint8")
     return image, np.random.default_rng(9).integers(0, 13, (height, width)).astype("uint8")

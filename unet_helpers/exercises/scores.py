@@ -373,13 +373,6 @@ def judge_median_frequency_weights(attempt):
         result[seen] = middle(frequency) / frequency
         return result
 
-    def of_counts(masks, n):
-        pixels = frequencies(masks, n)[0]
-        seen = pixels > 0
-        result = np.zeros(n)
-        result[seen] = np.median(pixels[seen]) / pixels[seen]
-        return result
-
     def median_with_zeros(masks, n):
         pixels, area = frequencies(masks, n)
         frequency = np.divide(pixels, area, out=np.zeros(n), where=area > 0)
@@ -406,13 +399,9 @@ def judge_median_frequency_weights(attempt):
         ),
         (
             lambda m, n: with_rule(m, n, total="all"),
-            "A class's frequency is counted over all pictures. Count only those in which the class "
-            "occurs, or a class of few pictures gets too large a weight.",
-        ),
-        (
-            of_counts,
-            "Pixels are counted, not frequencies: divide by the labelled pixels of the pictures in "
-            "which the class occurs. (Being in few pictures should not raise a weight.)",
+            "A class's frequency is counted over all pictures (or its pixels alone, which comes to "
+            "the same). Count only the pictures in which the class occurs, or a class of few "
+            "pictures gets too large a weight.",
         ),
         (
             lambda m, n: np.divide(1, weights(m, n), out=np.zeros(n), where=weights(m, n) > 0),
@@ -621,6 +610,7 @@ def judge_iou_and_dice(attempt):
         (np.array([[50, 3, 2], [5, 20, 5], [0, 10, 5]]),),
         (np.array([[8, 0, 2, 0], [0, 0, 0, 0], [1, 0, 4, 0], [0, 0, 5, 0]]),),
         (np.array([[7, 1], [2, 0]]),),
+        (np.array([[3, 2, 0], [0, 0, 0], [1, 1, 4]]),),
     ]
 
     def counts(matrix):
@@ -893,7 +883,7 @@ def judge_calibration_error(attempt):
         (
             lambda c, r: bins(c, r, weighted, measure=lambda x: x),
             "Without the absolute value, bins that are too sure and bins that are too modest "
-            "cancel.",
+            "cancel, as if all pixels were in one bin.",
         ),
         (
             lambda c, r: bins(c, r, weighted, measure=lambda x: -x),
@@ -913,10 +903,6 @@ def judge_calibration_error(attempt):
             lambda c, r: np.square(c - r).mean(),
             "This is the Brier score, the mean square of single pixels. Compare the means of "
             "a bin.",
-        ),
-        (
-            lambda c, r: abs(c.mean() - r.mean()),
-            "All pixels are in one bin. Sort them into ten by their confidence.",
         ),
         (
             lambda c, r: bins(c, r, weighted, edges=quantiles(c)),

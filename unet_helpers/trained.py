@@ -52,9 +52,8 @@ def train(name, epochs=EPOCHS, progress=True):
     pairs = carla.load("train", image_size=SIZE)
     weights = losses.median_frequency_weights(pipeline.to_arrays(pairs)[1], CARLA.n_classes)
     weights = weights**WEIGHT_POWER
-    batches = pipeline.batches(pairs, training.BATCH_SIZE, True, pipeline.augment).map(
-        lambda images, masks: (images, masks, losses.pixel_weights(masks, weights))
-    )
+    batches = pipeline.batches(pairs, training.BATCH_SIZE, True, pipeline.augment)
+    batches = pipeline.with_class_weights(batches, weights)
     model = training.compile_model(build(name), steps=epochs * len(batches))
     training.fit(model, batches, epochs=epochs, progress=progress)
     return model

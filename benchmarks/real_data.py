@@ -66,9 +66,7 @@ def main():
         masks = (mask for _, mask in train.as_numpy_iterator())
         weights = losses.median_frequency_weights(masks, labels.n_classes) ** options.weights
         print("weights", dict(zip(labels.classes, weights.round(2).tolist(), strict=True)))
-        batches = batches.map(
-            lambda images, masks: (images, masks, losses.pixel_weights(masks, weights))
-        )
+        batches = pipeline.with_class_weights(batches, weights)
     loss = losses.CrossEntropyAndDice() if options.binary else None
     training.compile_model(model, steps=options.epochs * len(batches), loss=loss)
     if not course:
@@ -95,9 +93,7 @@ def main():
             print(f"pixel accuracy {scores.pixel_accuracy:.3f}")
         return
     scores = metrics.scores(inference.evaluate(model, pipeline.batches(test), labels.n_classes))
-    print(f"  pixel accuracy {scores.pixel_accuracy:.3f}, mean IoU {scores.mean_iou:.3f}")
-    for name, iou in zip(labels.classes, scores.iou, strict=True):
-        print(f"  {name:12} IoU {iou:.3f}")
+    print(metrics.score_lines(scores, labels.classes))
 
 
 def build(options, size, n_outputs):

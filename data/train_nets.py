@@ -31,9 +31,7 @@ def main():
         scores = metrics.scores(inference.evaluate(stored, test, carla.LABELS.n_classes))
         size = path.stat().st_size
         print(f"{name}: {model.count_params():,} parameters, {size:,} bytes, {minutes:.0f} min")
-        print(f"  accuracy {scores.pixel_accuracy:.3f}, mean IoU {scores.mean_iou:.3f}", flush=True)
-        for label, iou in zip(carla.LABELS.classes, scores.iou, strict=True):
-            print(f"  {label:13} IoU {iou:.3f}", flush=True)
+        print(metrics.score_lines(scores, carla.LABELS.classes), flush=True)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,18 @@ def test_measured_field_of_one_convolution_is_its_kernel():
     np.testing.assert_allclose(field, expected, rtol=1e-5)
 
 
+def test_measured_field_looks_at_channels_that_answer():
+    """Of 16 channels after a ReLU all but one are silent, and have no gradient."""
+    inputs = keras.Input((5, 5, 1))
+    layer = layers.Conv2D(16, 3, padding="same")
+    model = keras.Model(inputs, layers.ReLU(name="relu")(layer(inputs)))
+    kernel, bias = np.ones((3, 3, 1, 16), np.float32), np.full(16, -1000, np.float32)
+    bias[7] = 1
+    layer.set_weights([kernel, bias])
+    field = anatomy.measured_field(model, "relu", np.ones((1, 5, 5, 1), np.uint8))
+    assert (field[1:4, 1:4] > 0).all()
+
+
 def test_measured_field_stays_inside_the_receptive_field():
     model = models.unet_model((64, 64, 3), 2, 3)
     name = [fact.name for fact in anatomy.layer_facts(model) if fact.kind == "Conv2D"][5]

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from unet_helpers.metrics import border, boundary_f1, confusion_matrix, dilate, scores
+from unet_helpers.metrics import (
+    border,
+    boundary_f1,
+    confusion_matrix,
+    dilate,
+    score_lines,
+    scores,
+)
 
 TRUTH = np.array([[0, 0, 1], [1, 2, 255], [0, 255, 1]], np.uint8)
 PREDICTION = np.array([[0, 1, 1], [1, 2, 2], [0, 1, 1]], np.uint8)
@@ -124,6 +131,21 @@ def test_an_absent_class_is_nan_and_left_out_of_the_means():
     assert result.mean_iou == pytest.approx(3 / 5)
     assert result.mean_dice == pytest.approx(6 / 8)
     assert result.frequency_weighted_iou == pytest.approx(3 / 5)
+
+
+def test_score_lines_name_every_class():
+    text = score_lines(scores([[3, 1, 0], [1, 3, 0], [0, 0, 0]]), ("Road", "TrafficSigns", "Sky"))
+    assert text.splitlines() == [
+        "  accuracy 0.750, mean IoU 0.600",
+        "  Road          IoU 0.600  Dice 0.750",
+        "  TrafficSigns  IoU 0.600  Dice 0.750",
+        "  Sky           IoU nan  Dice nan",
+    ]
+
+
+def test_score_lines_refuse_names_that_do_not_fit():
+    with pytest.raises(ValueError):
+        score_lines(scores([[3, 1], [1, 3]]), ("Road",))
 
 
 def test_a_class_that_is_only_predicted_counts_as_zero():

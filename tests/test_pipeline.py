@@ -412,6 +412,17 @@ def test_augmentation_gives_every_pair_and_every_epoch_another_seed():
     assert len(seen) == len(set(seen)) == 30
 
 
+def test_class_weights_become_the_weight_of_every_pixel_and_void_gets_none():
+    masks = np.array([[[0, 2], [255, 1]], [[1, 1], [2, 255]], [[0, 0], [0, 0]]], np.uint8)
+    pairs = pipeline.from_arrays(np.zeros((3, 2, 2, 3), np.uint8), masks)
+    weighted = pipeline.with_class_weights(pipeline.batches(pairs, 2), [0.5, 3.0, 10.0])
+    assert int(weighted.cardinality()) == 2
+    _, labels, weights = zip(*weighted.as_numpy_iterator(), strict=True)
+    np.testing.assert_array_equal(np.concatenate(labels), masks)
+    expected = [[[0.5, 10], [0, 3]], [[3, 3], [10, 0]], [[0.5, 0.5], [0.5, 0.5]]]
+    np.testing.assert_array_equal(np.concatenate(weights), np.float32(expected))
+
+
 # ---------------------------------------------------------------- augmentation
 
 

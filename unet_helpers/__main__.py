@@ -82,17 +82,10 @@ def run(options):
     for name, guess in guesses.items():
         score = metrics.scores(metrics.confusion_matrix(test_masks, guess, n_classes))
         print(f"  {name}: accuracy {score.pixel_accuracy:.3f}, mean IoU {score.mean_iou:.3f}")
-    print_scores(inference.evaluate(model, pipeline.batches(test), n_classes), loader.LABELS)
+    score = metrics.scores(inference.evaluate(model, pipeline.batches(test), n_classes))
+    print(f"  U-Net:\n{metrics.score_lines(score, loader.LABELS.classes)}")
     write_predictions(model, test, loader.LABELS, folder)
     print(f"Model, predictions and the film of the epochs are in {folder}.")
-
-
-def print_scores(confusion, labels):
-    """Print accuracy, mean IoU and the IoU of every class."""
-    scores = metrics.scores(confusion)
-    print(f"  U-Net: accuracy {scores.pixel_accuracy:.3f}, mean IoU {scores.mean_iou:.3f}")
-    for name, iou, dice in zip(labels.classes, scores.iou, scores.dice, strict=True):
-        print(f"  {name:13} IoU {iou:.3f}  Dice {dice:.3f}")
 
 
 def write_predictions(model, test, labels, folder, overview=8):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from unet_helpers import inference
+from unet_helpers import inference, losses
 from unet_helpers.labels import VOID
 from unet_helpers.metrics import confusion_matrix, dilate, scores
 
@@ -109,11 +109,8 @@ def to_probabilities(logits):
     """
     logits = np.asarray(logits, np.float32)
     if logits.shape[-1] == 1:
-        # softmax of (0, x) is sigmoid of x
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
-    # the largest logit becomes 0, so that no exponential overflows
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+        logits = losses.two_logits(logits)
+    return keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1))
 
 
 @dataclass(frozen=True)

@@ -81,37 +81,19 @@ def draw_model(model, title=None):
 def boxes_of(model):
     """Turn the layers of a model into boxes, in order; small layers join the box before them."""
     deep = anatomy.levels(model)
-    holder = {}  # layer name -> (its box, whether it was cropped on the way)
+    holder = {}  # layer name -> where its output is drawn
     boxes = []
     for layer, fact in zip(model.layers, anatomy.layer_facts(model), strict=True):
         sources = [holder[name] for name in fact.inputs]
-        shape = [*fact.output_shape]
-        if isinstance(layer, JOINS) and any(source.up for source in sources):
-            # the enlarged features and the skip connection become one box, as in the paper
-            box = next(source for source in sources if source.up).box
-            for source in sources:
-                if source.box is not box:
-                    added = isinstance(layer, keras.layers.Add)
-                    box.copied = 0 if added else box.copied + source.box.channels
-                    text = "add the skip connection" if added else "skip connection, copied"
-                    text += " and cropped" if source.cropped else ""
-                    box.arrows.append((source.box, text, GREY))
-            box.channels = shape[-1]
-            holder[fact.name] = Held(box)
-            continue
         action = describe(layer, following(model, fact.name))
-        if sources and action is None and len(sources) == 1:
-            source = sources[0]
-            source.box.dropout |= isinstance(layer, keras.layers.Dropout)
-            cropped = source.cropped or isinstance(layer, keras.layers.Cropping2D)
-            holder[fact.name] = Held(source.box, source.up, cropped)
-            continue
-        # a layer that no longer has rows and columns is drawn as one pixel with many channels
-        shape = shape if len(shape) == 3 else [1, 1, shape[-1]]
-        box = Box(*shape, deep[fact.name])
-        box.arrows = [(source.box, *(action or ("join", GREY))) for source in sources]
-        boxes.append(box)
-        holder[fact.name] = Held(box, isinstance(layer, ENLARGES))
+        if isinstance(layer, JOINS) and any(source.up for source in sources):
+            holder[fact.name] = joined(layer, sources, fact.output_shape[-1])
+        elif len(sources) == 1 and action is None:
+            holder[fact.name] = passed_on(layer, sources[0])
+        else:
+            box = new_box(fact.output_shape, deep[fact.name], sources, action)
+            boxes.append(box)
+            holder[fact.name] = Held(box, isinstance(layer, ENLARGES))
     return boxes
 
 
@@ -122,6 +104,35 @@ class Held:
     box: Box
     up: bool = False
     cropped: bool = False
+
+
+def joined(layer, sources, channels):
+    """Make one box of the enlarged features and the skip connection, as in the paper."""
+    box = next(source for source in sources if source.up).box
+    added = isinstance(layer, keras.layers.Add)
+    for source in sources:
+        if source.box is not box:
+            box.copied = 0 if added else box.copied + source.box.channels
+            text = "add the skip connection" if added else "skip connection, copied"
+            text += " and cropped" if source.cropped else ""
+            box.arrows.append((source.box, text, GREY))
+    box.channels = channels
+    return Held(box)
+
+
+def passed_on(layer, source):
+    """Let a small layer, such as ReLU, dropout or cropping, join the box before it."""
+    source.box.dropout |= isinstance(layer, keras.layers.Dropout)
+    cropped = source.cropped or isinstance(layer, keras.layers.Cropping2D)
+    return Held(source.box, source.up, cropped)
+
+
+def new_box(shape, level, sources, action):
+    """Make the box of a layer that is drawn by itself, with arrows from where its input is."""
+    # a layer that no longer has rows and columns is drawn as one pixel with many channels
+    height, width, channels = shape if len(shape) == 3 else (1, 1, shape[-1])
+    arrows = [(source.box, *(action or ("join", GREY))) for source in sources]
+    return Box(height, width, channels, level, arrows)
 
 
 def following(model, name):

@@ -108,6 +108,22 @@ def scores(confusion):
     )
 
 
+def score_lines(scores, classes):
+    """Write scores as text: accuracy and mean IoU, then a line a class; nan is an absent class.
+
+    Args:
+        scores: Scores of the function `scores`.
+        classes: names of the classes, as `labels.CARLA.classes`.
+
+    Returns:
+        str, lines of three digits, indented by two spaces, without a newline at the end.
+    """
+    lines = [f"  accuracy {scores.pixel_accuracy:.3f}, mean IoU {scores.mean_iou:.3f}"]
+    for name, iou, dice in zip(classes, scores.iou, scores.dice, strict=True):
+        lines.append(f"  {name:13} IoU {iou:.3f}  Dice {dice:.3f}")
+    return "\n".join(lines)
+
+
 def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
     """Score how well the borders of the classes are met, within a tolerance in pixels.
 

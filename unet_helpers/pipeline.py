@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
+from unet_helpers import losses
 from unet_helpers.labels import VOID, DataError, check_values
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
@@ -368,6 +369,21 @@ def batches(dataset, batch_size=8, training=False, augmentation=None, seed=0):
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def with_class_weights(dataset, class_weights):
+    """Add to every batch the weight of each pixel's class, which the loss multiplies by.
+
+    Args:
+        dataset: tf.data.Dataset of (images, masks uint8 (B, H, W)) batches, as `batches` gives.
+        class_weights: float array (C,), for instance `losses.median_frequency_weights`.
+
+    Returns:
+        tf.data.Dataset of (images, masks, float32 (B, H, W)), the weights 0 where void.
+    """
+    return dataset.map(
+        lambda images, masks: (images, masks, losses.pixel_weights(masks, class_weights))
+    )
 
 
 def augment(image, mask, seed, zoom=0.0):

@@ -99,10 +99,10 @@ def print_machine(machine):
 BATCH_SIZE = 2  # small batches make many steps, and short trainings need steps
 
 
-def compile_model(model, steps, learning_rate=5e-3, weight_decay=1e-4, loss=None):
+def compile_model(model, steps, learning_rate=5e-3, loss=None):
     """Compile a model with the course's recipe.
 
-    AdamW with a learning rate that warms up over the first 15 % of the steps and falls to
+    Adam with a learning rate that warms up over the first 15 % of the steps and falls to
     almost zero along a cosine: large steps early, small ones at the end, so the last epoch is
     usually the best one and a short training uses all of its budget.
 
@@ -110,14 +110,13 @@ def compile_model(model, steps, learning_rate=5e-3, weight_decay=1e-4, loss=None
         model: gives logits (B, H, W, C).
         steps: batches in the whole training, epochs times batches an epoch.
         learning_rate: the highest rate.
-        weight_decay: of AdamW.
         loss: a Keras loss; None is cross-entropy from logits, void left out, of the classes or,
             with a single logit, of a binary mask.
 
     Returns:
         the compiled model.
 
-    Source: Loshchilov and Hutter 2017 (cosine) and 2019 (AdamW).
+    Source: Kingma and Ba 2015 (Adam), Loshchilov and Hutter 2017 (cosine).
     """
     warmup = max(1, int(0.15 * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -132,12 +131,14 @@ def compile_model(model, steps, learning_rate=5e-3, weight_decay=1e-4, loss=None
         if model.output_shape[-1] == 1:
             loss = losses.BinaryCrossEntropy()
     model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
+        optimizer=keras.optimizers.Adam(schedule),
         loss=loss,
         # Keras would compile with XLA by itself; on a CPU that starts later and is no faster after
         # (benchmarks/compilation.py).
         jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
     )
+    # Made inside the first step, the optimizer's variables would make TensorFlow trace it twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

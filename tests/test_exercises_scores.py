@@ -386,7 +386,6 @@ CALIBRATIONS = [
     (lambda c, r: sum(abs(d) for d, _ in bins_of(c, r)) / 10, "also the empty ones"),
     (lambda c, r: max(abs(d) for d, _ in bins_of(c, r)), "largest distance"),
     (lambda c, r: sum(abs(d) for d, _ in bins_of(c, r)), "without weights"),
-    (lambda c, r: sum(d * s for d, s in bins_of(c, r)), "cancel."),
     (lambda c, r: sum(-d * s for d, s in bins_of(c, r)), "the sign is turned"),
     (lambda c, r: sum(d * d * s for d, s in bins_of(c, r)), "are squared"),
     (lambda c, r: np.mean(np.abs(c - r)), "Each pixel is compared by itself"),

@@ -207,7 +207,7 @@ ACCURACIES = [
     (lambda y, p: (y == p).sum() / (p != VOID).sum(), "as wrong ones"),
     (
         lambda y, p: np.mean([accuracy_by_counting(a, b) for a, b in zip(y, p, strict=True)]),
-        "raised in line",
+        "averaged one by one",
     ),
     (
         lambda y, p: np.mean((y == p)[(y > 0) & (y < VOID)]),

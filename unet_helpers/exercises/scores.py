@@ -288,7 +288,7 @@ def judge_accuracy_without_void(attempt):
             np.array([[[0, VOID], [VOID, VOID]], [[1, 1], [2, 0]]]),
             np.array([[[0, 1], [2, 0]], [[1, 2], [1, 0]]]),
         ),
-        (np.array([0, 3, 3, 0, VOID]), np.array([0, 3, 0, 0, 2])),
+        (np.array([[0, 3, 3, 0, VOID]]), np.array([[0, 3, 0, 0, 2]])),
     ]
     accuracy = accuracy_without_void
     mistakes = [

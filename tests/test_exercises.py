@@ -105,7 +105,7 @@ def test_hints_are_a_ladder(exercise, capsys):
     exercise.hints_given = 0
     assert len(exercise.hints) >= 3 and len(set(given)) == len(exercise.hints)
     assert given[-1] == given[-2] and ".solution()" in given[-1]
-    assert all(len(line) <= 92 for text in given for line in text.splitlines())
+    assert all(len(line) <= 100 for text in given for line in text.splitlines())
 
 
 @pytest.mark.parametrize("exercise", EVERY)

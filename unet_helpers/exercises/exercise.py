@@ -4,14 +4,13 @@ import contextlib
 import copy
 import inspect
 import linecache
-import sys
 import textwrap
 import traceback
 
 import keras
 import numpy as np
 
-WIDTH = 92  # characters a line: fits a notebook's output and a terminal
+WIDTH = 100  # characters a line: fits a notebook's output and a terminal
 
 
 class NotYet(Exception):
@@ -193,7 +192,6 @@ def article(noun):
 def say(text):
     """Print a sentence in lines that fit."""
     print(textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False))
-    sys.stdout.flush()
 
 
 @contextlib.contextmanager

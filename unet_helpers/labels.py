@@ -15,6 +15,20 @@ VOID_COLOUR = (0, 0, 0)
 class DataError(ValueError):
     """Something is wrong with the data; the message says what, where, and what to do next."""
 
+    def __init__(self, message):
+        super().__init__(printable(message))
+
+
+def printable(text):
+    """Write what no screen can show as escapes: a file's name may be any bytes, a path any text.
+
+    Returns str. Line ends stay.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+
 
 @dataclass(frozen=True)
 class Labels:

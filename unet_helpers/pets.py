@@ -199,6 +199,11 @@ def tfds_or_none():
         return None
 
 
+def read_labels(root=None):
+    """Give the Labels, the same for every folder; `own.read_labels` is the one that reads."""
+    return LABELS
+
+
 def find(root=None):
     """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
     name = "tensorflow_datasets" if root in (None, "sample", "full") else "pets"

@@ -140,13 +140,10 @@ def pair_up(image_folder, mask_folder):
 
 
 def by_name(files):
-    """Make a dict from name without ending to file; raises DataError when two have one name.
-
-    Letters with accents can be written in two ways that look the same; both are one name here.
-    """
+    """Make a dict from `plain_name` to file; raises DataError when two have one name."""
     found = {}
     for file in files:
-        name = unicodedata.normalize("NFC", file.stem)
+        name = plain_name(file)
         if name in found:
             raise DataError(
                 f"{found[name]} and {file.name!r} have the same name, so it is not clear which one "
@@ -154,6 +151,14 @@ def by_name(files):
             )
         found[name] = file
     return found
+
+
+def plain_name(file):
+    """Give a file's name without ending; a letter with an accent has one spelling in it.
+
+    Unicode has two, which look the same, and computers differ in which one they write.
+    """
+    return unicodedata.normalize("NFC", Path(file).stem)
 
 
 def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):

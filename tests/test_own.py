@@ -248,6 +248,10 @@ def test_recordings_stay_together(folder):
     owners = [{name.rsplit("_", 1)[0] for name in names} for names in splits.values()]
     assert set.union(*owners) == set(recordings)
     assert sum(map(len, owners)) == 4
+    save(root / "images" / "tunnel_b_3.png", np.zeros((2, 3, 3)))
+    save(root / "masks" / "tunnel_b_3.png", IDS)
+    for seed in range(5):  # the longest recording is for training
+        assert "tunnel_b_0" in split_names(root, split_by="recording", seed=seed)["train"]
 
 
 def test_recordings_need_three(folder):

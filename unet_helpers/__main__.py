@@ -26,6 +26,7 @@ from unet_helpers import (
     plots,
     training,
 )
+from unet_helpers.checks import check_pairs
 from unet_helpers.labels import DataError
 
 LOADERS = {"carla": carla, "pets": pets, "camvid": camvid, "own": own}
@@ -60,6 +61,9 @@ def run(options):
     training.print_machine(training.use_best_precision())
     root = loader.find(options.data)
     labels = loader.read_labels(root)
+    if loader is own:  # nobody has looked through these pictures yet
+        splits = {split: own.find_pairs(split, root) for split in own.SPLITS}
+        print(check_pairs(splits, **own.files(root)))
     train, validation, test = (loader.load(split, root, size) for split in ("train", "val", "test"))
 
     keras.utils.set_random_seed(0)

@@ -430,7 +430,8 @@ def split_recordings(names, seed=0):
     """Split names so that those of one recording stay together: dict from split to sorted names.
 
     A recording is what stands before the last underscore or hyphen of a name. About 15 % of the
-    recordings, at least one, are val, as many test. Raises DataError for fewer than three.
+    recordings, at least one, are val, as many test; the longest is in train. Raises DataError for
+    fewer than three.
     """
     recordings = {}
     for name in sorted(names):
@@ -440,7 +441,9 @@ def split_recordings(names, seed=0):
             f"The names begin with {', '.join(recordings)}: {len(recordings)} recordings, and "
             "train, val and test need one each. Write the lists train.txt, val.txt and test.txt."
         )
-    order = np.random.default_rng(seed).permutation(sorted(recordings)).tolist()
+    longest = max(recordings, key=lambda recording: len(recordings[recording]))
+    others = [recording for recording in recordings if recording != longest]
+    order = [*np.random.default_rng(seed).permutation(others).tolist(), longest]
     held_back = max(1, round(0.15 * len(order)))
     groups = {
         "test": order[:held_back],

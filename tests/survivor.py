@@ -113,7 +113,7 @@ def unpack(archive, folder):
         target.flush()
         ready()
 
-    download.shutil.copyfileobj = half
+    download.shutil.copyfileobj = download.tarfile.copyfileobj = half
     download.unpack(archive, folder)
 
 

@@ -133,14 +133,17 @@ def test_nothing_half_written_stays_behind(trainings):
     assert kept["history"] == trainings["history"]
 
 
-def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(trainings):
+def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(trainings, tmp_path):
     """No file may grow beyond 2,000 bytes; there HDF5 alone would crash the process."""
+    fresh = start("limited", tmp_path / "fresh", 2000)
     before = {path.name: path.read_bytes() for path in trainings["copy"].iterdir()}
     # history.json and best.keras are there already; best.keras is written first, on resuming
     out = finish(start("limited", trainings["copy"], 2000), status=1)
     assert "could not be written (File too large). Make space" in out
     assert "what was there before is kept" in out
     assert {path.name: path.read_bytes() for path in trainings["copy"].iterdir()} == before
+    assert "epoch-1.weights.h5 could not be written (File too large)" in finish(fresh, status=1)
+    assert names(tmp_path / "fresh") == []
 
 
 # ---------------------------------------------------------------- downloads

@@ -80,6 +80,8 @@ def load(name, train_anew=False, folder=None):
     model = build(name)
     path = Path(folder or pipeline.sample_folder("trained")) / f"{name}.npz"
     try:
+        if not path.is_file():  # a pipe or a device would never end
+            raise FileNotFoundError(path)
         with zipfile.ZipFile(path) as archive:  # so that a small file cannot fill the memory
             if sum(entry.file_size for entry in archive.infolist()) > 8 * model.count_params():
                 raise ValueError("larger than the net")

@@ -296,6 +296,8 @@ class Keeper(keras.callbacks.Callback):
         try:
             kept = read_state(self.state)
             weights = self.folder / kept["weights"]
+            if not weights.is_file():  # it may be a pipe, which would never end
+                raise ValueError(f"{weights.name} is missing")
             if checksum(weights) != kept["sha256"]:
                 raise ValueError(f"{weights.name} is not the file that was written")
             same = kept["shapes"] == weight_shapes(model)
@@ -369,6 +371,8 @@ def read_state(path):
     Returns dict: "weights" (a file name), "sha256", "shapes", "random" (states of dropout),
     "history" (dict of lists of float, all of one length).
     """
+    if not path.is_file():
+        raise ValueError(f"{path.name} is no file")
     kept = json.loads(path.read_text(encoding="utf-8"))
     history = kept["history"]
     lengths = {len(values) for values in history.values() if isinstance(values, list)}

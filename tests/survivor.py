@@ -1,6 +1,7 @@
 """The program that test_survival.py starts, and kills at the place that it asks for.
 
-python survivor.py train FOLDER PLACE     PLACE: end, epoch-N, weights-N, best-N, history-N
+python survivor.py train FOLDER PLACE EPOCHS
+                                          PLACE: end, epoch-N, weights-N, best-N, history-N
 python survivor.py fetch URL TARGET
 python survivor.py unpack ARCHIVE FOLDER
 python survivor.py limited FOLDER BYTES   train where no file may become larger than BYTES
@@ -29,13 +30,14 @@ def ready():
     time.sleep(600)
 
 
-def train(folder, place="end"):
+def train(folder, place="end", epochs=EPOCHS):
     """Train a tiny model, every source of chance in it: shuffling, augmentation, dropout."""
     import keras
     import numpy as np
 
     from unet_helpers import pipeline, training
 
+    epochs = int(epochs)
     what, _, number = place.partition("-")
     number = int(number or 0)
     keras.utils.set_random_seed(3)
@@ -48,9 +50,12 @@ def train(folder, place="end"):
     x = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.Rescaling(1 / 255)(inputs))
     x = keras.layers.Dropout(0.3)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
-    training.compile_model(model, steps=EPOCHS * len(batches))
+    training.compile_model(model, steps=epochs * len(batches))
 
     class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            print("STARTED", flush=True)
+
         def on_epoch_begin(self, epoch, logs=None):
             self.epoch = epoch + 1
 
@@ -75,7 +80,7 @@ def train(folder, place="end"):
     stop, training.write_whole = Stop(), write_half
     stop.epoch = 0
     history = training.fit(
-        model, batches, pipeline.batches(data), EPOCHS, folder, [stop], progress=False
+        model, batches, pipeline.batches(data), epochs, folder, [stop], progress=False
     )
     print(json.dumps(history))
 

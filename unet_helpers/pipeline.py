@@ -24,7 +24,7 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gi
 # The formats of these endings, whatever a file is called. Pillow knows more, and for some of them
 # it starts other programs (Ghostscript for EPS).
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
-# A file of a few bytes may claim any size. 67 million are 8,192 x 8,192 and need up to 1 GB to read.
+# A file of a few bytes may claim any size. These are 8,192 x 8,192 and need up to 1 GB to read.
 MAX_PIXELS = 2**26
 
 

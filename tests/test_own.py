@@ -63,6 +63,13 @@ def test_ids_and_colours_become_classes(folder, labels, mask):
     assert mask.tolist() == CLASSES
 
 
+def test_a_pair_finds_its_labels_by_itself(folder):
+    root = folder({"a.png": COLOURS})
+    image, mask = own.read_pair(root / "images" / "a.png", root / "masks" / "a.png")
+    assert image.shape == (2, 3, 3)
+    assert mask.tolist() == CLASSES
+
+
 def test_names_alone_count_from_zero(folder):
     root = folder({"a.png": [[0, 1], [2, 0]]}, "name\nbackground\ncat\ndog\n")
     assert read(root).tolist() == [[0, 1], [2, 0]]

@@ -135,12 +135,14 @@ def files(root):
 # ---------------------------------------------------------------- one pair
 
 
-def read_pair(image_path, mask_path, label_map):
-    """Read one picture and its mask as classes.
+def read_pair(image_path, mask_path, label_map=None):
+    """Read one picture and its mask as classes; without a label_map, by the folder's labels.csv.
 
     Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a file that cannot be read or a
     mask with ids or colours that `labels.csv` does not have.
     """
+    if label_map is None:
+        label_map = read_label_map(Path(mask_path).parent.parent)
     return pipeline.read_image(image_path), read_mask(mask_path, label_map)
 
 

@@ -440,7 +440,9 @@ def run_python(program, folder, **environment):
 FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
-    **dict.fromkeys(("anatomy", "carla", "pets", "camvid", "checks", "inference", "plots"), 2),
+    **dict.fromkeys(
+        ("anatomy", "carla", "pets", "camvid", "own", "checks", "inference", "plots"), 2
+    ),
     **dict.fromkeys(("analysis", "drawing", "training", "trained", "__main__"), 3),
     **dict.fromkeys(("exercises", "exercises.__main__", "exercises.exercise"), 3),
     **dict.fromkeys((f"exercises.{part}" for part in ("arithmetic", "pictures", "scores")), 3),

@@ -53,6 +53,30 @@ def test_main_job_writes_its_results(streets, tmp_path, capsys, policy):
     assert (out / "epoch-1.weights.h5").is_file()
 
 
+def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
+    root, out = tmp_path / "mine", tmp_path / "out"
+    colours = np.array([(128, 64, 128), (0, 0, 142)], np.uint8)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    (root / "labels.csv").write_text("name,colour\nroad,#804080\ncar,#00008e\n")
+    for i in range(8):
+        mask = rng.integers(0, 2, (20, 24))
+        image = rng.integers(0, 256, (20, 24, 3)).astype(np.uint8)
+        Image.fromarray(image).save(root / "images" / f"{i}.jpg")
+        Image.fromarray(colours[mask]).save(root / "masks" / f"{i}.png")
+    arguments = ["--dataset", "own", "--data", str(root), "--out", str(out), "--filters", "2"]
+    assert main([*arguments, "--size", "16", "16", "--epochs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "8 pairs (train 6, val 1, test 1)" in said  # what check_pairs says
+    assert "road          IoU" in said
+    assert np.asarray(Image.open(out / "masks" / "0000.png")).max() <= 1
+    (root / "labels.csv").write_text("name,colour\nroad,#804080\n")
+    assert main(arguments) == 1
+    assert "a colour that labels.csv does not have" in capsys.readouterr().err
+    assert main(["--dataset", "own"]) == 1
+    assert "give the path of your folder" in capsys.readouterr().err
+
+
 def test_main_job_stops_with_a_sentence(tmp_path, capsys, policy):
     assert main(["--data", str(tmp_path / "gone"), "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr().err

@@ -292,15 +292,62 @@ def test_unpack_of_another_archive(tmp_path, name):
 def test_unpack_on_a_full_disk_keeps_the_archive(tmp_path, name, monkeypatch):
     archive = make_archive(tmp_path / name)
     monkeypatch.setattr(zipfile.ZipFile, "extractall", full_disk)
-    monkeypatch.setattr(tarfile.TarFile, "extractall", full_disk)
+    monkeypatch.setattr(tarfile.TarFile, "extract", full_disk)
     with pytest.raises(DataError, match=r"No space left on device\. Make space .*is kept"):
         download.unpack(archive, tmp_path / "out")
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_unpack_does_not_write_outside_its_folder(tmp_path):
+@KINDS
+@pytest.mark.parametrize(
+    "place", ["../escaped.txt", "top/../../escaped.txt", "/tmp/escaped.txt", "..\\escaped.txt"]
+)
+def test_unpack_does_not_write_outside_its_folder(tmp_path, name, place):
+    archive = tmp_path / name
+    if name.endswith("zip"):
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr(place, "out")
+    else:
+        with tarfile.open(archive, "w:gz") as file:
+            file.addfile(tarfile.TarInfo(place), io.BytesIO())
+    with pytest.raises(DataError, match=r"cannot be unpacked: it wants to write outside"):
+        download.unpack(archive, tmp_path / "deep" / "out")
+    assert sorted(file.name for file in tmp_path.rglob("*")) == [name, "deep"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
+def test_unpack_makes_no_links_out_of_its_folder_and_no_devices(tmp_path, kind):
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as file:
-        file.addfile(tarfile.TarInfo("../escaped.txt"), io.BytesIO())
-    with pytest.raises(DataError, match=r"a\.tar\.gz cannot be unpacked"):
+        entry = tarfile.TarInfo("link")
+        entry.type, entry.linkname = kind, "../../secret"
+        file.addfile(entry)
+    with pytest.raises(DataError, match=r"a\.tar\.gz cannot be unpacked \("):
         download.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
-    assert not (tmp_path / "escaped.txt").exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+@KINDS
+def test_unpack_stops_an_archive_that_grows_without_measure(tmp_path, name, monkeypatch):
+    archive = make_archive(tmp_path / name, bytes(30_000))
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "MOST_BYTES", 10_000)
+        patch.setattr(download, "MOST_TIMES", 0.5)
+        with pytest.raises(DataError, match=r"it wants to make more than [0-9]+,[0-9]+"):
+            download.unpack(archive, tmp_path / "out")
+    monkeypatch.setattr(download, "MOST_ENTRIES", 2)
+    with pytest.raises(DataError, match=r"or more than 2 files"):
+        download.unpack(archive, tmp_path / "out")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_unpack_of_a_zip_with_a_password(tmp_path):
+    """Python says that with a RuntimeError."""
+    archive = make_archive(tmp_path / "a.zip")
+    data = bytearray(archive.read_bytes())
+    for sign, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(sign) + place] |= 1
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match=r"cannot be unpacked \(.*password required"):
+        download.unpack(archive, tmp_path / "out")
+    with pytest.raises(DataError, match=r"There is no archive .*gone"):
+        download.unpack(tmp_path / "gone", tmp_path / "out")

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import sys
+import zipfile
 
 import imageio.v2 as imageio
 import keras
@@ -10,7 +12,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from unet_helpers import inference, pipeline, training
+from unet_helpers import inference, losses, models, pipeline, training
 from unet_helpers.labels import DataError, Labels
 from unet_helpers.metrics import confusion_matrix, scores
 
@@ -241,6 +243,60 @@ def test_load_model_names_a_missing_or_damaged_file(tmp_path, model, share):
     (tmp_path / "a.keras").write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(DataError, match=r"a\.keras is no model that can be loaded .*cut off"):
         inference.load_model(tmp_path / "a.keras")
+
+
+def rewrite(path, **files):
+    """Replace files inside a .keras archive; functions get the old text and give the new one."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    for name, change in files.items():
+        name = name.replace("_json", ".json")
+        content[name] = change(content[name].decode()).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+
+
+def test_load_model_runs_no_lambda(tmp_path, capsys):
+    inputs = keras.Input((4, 4, 3))
+    hostile = keras.layers.Lambda(lambda x: [print("the code ran"), x][1])(inputs)
+    keras.Model(inputs, hostile).save(tmp_path / "a.keras")
+    capsys.readouterr()
+    with pytest.raises(DataError, match=r"a\.keras wants .*Lambda, .* It was not run"):
+        inference.load_model(tmp_path / "a.keras")
+    assert "ran" not in capsys.readouterr().out
+
+
+def test_load_model_imports_no_module_that_a_file_names(tmp_path, model, monkeypatch):
+    (tmp_path / "hostile_model.py").write_text("raise SystemExit('the code ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "a.keras"
+    model.save(path)
+    rewrite(path, config_json=lambda text: text.replace('"keras.layers"', '"hostile_model"'))
+    with pytest.raises(DataError, match=r"wants hostile_model\.[A-Z]\w+, which is code of its"):
+        inference.load_model(path)
+    assert "hostile_model" not in sys.modules
+
+
+def test_load_model_refuses_a_bomb(tmp_path, model):
+    path = tmp_path / "a.keras"
+    model.save(path)
+    rewrite(path, metadata_json=lambda text: text + " " * 30_000_000)
+    with pytest.raises(DataError, match=r"would become 20 times as large"):
+        inference.load_model(path)
+
+
+def test_load_model_takes_every_model_of_the_course(tmp_path):
+    for build in (
+        lambda: models.unet_model((16, 16, 3), 2, 3, batch_norm=True),
+        lambda: models.fcn((32, 32, 3), 2, 3),
+        lambda: keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 1)]),
+    ):
+        before = build()
+        before.compile("adam", losses.BinaryCrossEntropy())  # a loss of the course's own
+        before.save(tmp_path / "a.keras")
+        after = inference.load_model(tmp_path / "a.keras")
+        assert after.count_params() == before.count_params()
 
 
 # ---------------------------------------------------------------- precision and recipe

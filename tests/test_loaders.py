@@ -319,55 +319,85 @@ def test_pets_without_a_size_keep_their_own():
     assert len(shapes) > 10
 
 
-@pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_pets_are_read_alike_with_and_without_tfds(monkeypatch, split):
-    if pets.tfds_or_none() is None:
+def test_pets_are_what_tfds_reads(repo):
+    tfds = pets.tfds_or_none()
+    if tfds is None:
         pytest.skip("tensorflow_datasets cannot be imported here")
-    with_tfds = pets.find_pairs(split)
-    monkeypatch.setattr(pets, "tfds_or_none", lambda: None)
-    without = pets.find_pairs(split)
-    assert names(with_tfds) == names(without)
-    for (image, trimap), (image2, trimap2) in zip(with_tfds, without, strict=True):
-        assert (image.content, trimap.content) == (image2.content, trimap2.content)
+    builder = tfds.builder_from_directory(repo / "data" / RECORDS)
+    as_is = {key: tfds.decode.SkipDecoding() for key in ("image", "segmentation_mask")}
+    expected = {
+        example["file_name"].decode(): (example["image"], example["segmentation_mask"])
+        for example in builder.as_dataset("test", decoders=as_is).as_numpy_iterator()
+    }
+    pairs = pets.pairs_of_tfds(repo / "data" / "tensorflow_datasets", "test")
+    assert {name: (image.content, mask.content) for name, (image, mask) in pairs.items()} == (
+        expected
+    )
 
 
-WAYS = pytest.mark.parametrize("use_tfds", [True, False], ids=["tfds", "without tfds"])
-
-
-def choose_way(monkeypatch, use_tfds):
-    if not use_tfds:
-        monkeypatch.setattr(pets, "tfds_or_none", lambda: None)
-    elif pets.tfds_or_none() is None:
-        pytest.skip("tensorflow_datasets cannot be imported here")
-
-
-@WAYS
-def test_pets_name_a_damaged_record_file(tmp_path, repo, monkeypatch, use_tfds):
-    choose_way(monkeypatch, use_tfds)
+@pytest.fixture
+def records(tmp_path, repo):
+    """Path of the test pictures' TFRecord file, in a copy of the sample in tmp_path."""
     folder = shutil.copytree(repo / "data" / RECORDS, tmp_path / "oxford_iiit_pet" / "4.0.0")
-    (records,) = folder.glob("*-test.tfrecord-*")
+    return next(folder.glob("*-test.tfrecord-*"))
+
+
+def test_pets_name_a_record_file_that_was_cut_off(tmp_path, records):
     whole = records.read_bytes()
     records.write_bytes(whole[: len(whole) // 2])
-    message = r"TFRecord files of test in .*4\.0\.0 cannot be read .*damaged or cut off\. Delete"
+    message = rf"tfrecord-00000-of-00001 is damaged .* the file at {len(whole) // 2:,}\. Delete"
     with pytest.raises(DataError, match=message):
         pets.find_pairs("test", tmp_path)
     assert pets.find_pairs("train", tmp_path)  # the other split is whole
 
 
-def test_pets_without_tfds_name_a_missing_record_file(tmp_path, repo, monkeypatch):
-    choose_way(monkeypatch, False)
-    folder = shutil.copytree(repo / "data" / RECORDS, tmp_path / "oxford_iiit_pet" / "4.0.0")
-    (records,) = folder.glob("*-test.tfrecord-*")
-    records.rename(folder / "oxford_iiit_pet-test.tfrecord-00000-of-00002")
+def test_pets_name_record_files_with_changed_bytes(tmp_path, records):
+    whole = bytearray(records.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    records.write_bytes(whole)
+    message = r"TFRecord files of test in .*4\.0\.0 cannot be read .*damaged or cut off\. Delete"
+    with pytest.raises(DataError, match=message):
+        pets.find_pairs("test", tmp_path)
+
+
+def test_a_record_that_announces_a_terabyte_is_not_believed(tmp_path, records):
+    """The checksum of the length is right, so only the file's own size tells."""
+    with tf.io.TFRecordWriter(str(records)) as writer:
+        writer.write(b"x")
+    whole = bytearray(records.read_bytes())
+    whole[:8] = (2**40).to_bytes(8, "little")
+    records.write_bytes(whole)
+    with pytest.raises(DataError, match=r"ends at byte 1,099,511,627,792, the file at 17"):
+        pets.find_pairs("test", tmp_path)
+
+
+def test_reading_pets_imports_no_module_that_their_description_names(
+    tmp_path, records, monkeypatch
+):
+    (tmp_path / "hostile_module.py").write_text("raise SystemExit('the code ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    features = records.parent / "features.json"
+    text = re.sub(
+        r'"pythonClassName": "[^"]*"',
+        '"pythonClassName": "hostile_module.X"',
+        (features.read_text()),
+    )
+    assert "hostile_module" in text
+    features.write_text(text)
+    assert len(pets.find_pairs("test", tmp_path)) > 2
+    assert "hostile_module" not in sys.modules
+
+
+def test_pets_name_a_missing_record_file(tmp_path, records):
+    two = records.rename(records.with_name("oxford_iiit_pet-test.tfrecord-00000-of-00002"))
     with pytest.raises(DataError, match=r"4\.0\.0 has 1 of 2 TFRecord files of test"):
         pets.find_pairs("test", tmp_path)
-    (folder / "oxford_iiit_pet-test.tfrecord-00000-of-00002").unlink()
+    two.unlink()
     with pytest.raises(DataError, match=r"has 0 of 1 TFRecord files of test"):
         pets.find_pairs("test", tmp_path)
 
 
-def test_pets_may_lie_in_a_folder_of_any_name(tmp_path, repo, monkeypatch):
-    choose_way(monkeypatch, False)
+def test_pets_may_lie_in_a_folder_of_any_name(tmp_path, repo):
     folder = tmp_path / "best-of-2024"
     shutil.copytree(repo / "data" / RECORDS, folder / "oxford_iiit_pet" / "4.0.0")
     assert names(pets.find_pairs("val", folder)) == names(pets.find_pairs("val"))
@@ -520,9 +550,7 @@ def test_real_camvid(real_data):
     assert raw.shape == (360, 480)
 
 
-@WAYS
-def test_real_pets(real_data, monkeypatch, use_tfds):
-    choose_way(monkeypatch, use_tfds)
+def test_real_pets(real_data):
     folder = part_of(real_data, "tensorflow_datasets")
     train, val, test = (pets.find_pairs(s, folder) for s in ("train", "val", "test"))
     assert (len(train), len(val), len(test)) == (255, 45, 100)

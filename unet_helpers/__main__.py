@@ -3,6 +3,7 @@
 python -m unet_helpers                      CARLA sample, results in runs/carla
 python -m unet_helpers --dataset pets
 python -m unet_helpers --data full --filters 32 --epochs 20
+python -m unet_helpers --dataset own --data my_pictures      your own, see unet_helpers/own.py
 """
 
 import argparse
@@ -19,15 +20,17 @@ from unet_helpers import (
     inference,
     metrics,
     models,
+    own,
     pets,
     pipeline,
     plots,
     training,
 )
+from unet_helpers.checks import check_pairs
 from unet_helpers.labels import DataError
 
-LOADERS = {"carla": carla, "pets": pets, "camvid": camvid}
-SIZES = {"carla": (96, 128), "pets": (128, 128), "camvid": (96, 128)}
+LOADERS = {"carla": carla, "pets": pets, "camvid": camvid, "own": own}
+SIZES = {"carla": (96, 128), "pets": (128, 128), "camvid": (96, 128), "own": (96, 128)}
 
 
 def main(arguments=None):
@@ -57,19 +60,23 @@ def run(options):
     folder = options.out or Path("runs") / options.dataset
     training.print_machine(training.use_best_precision())
     root = loader.find(options.data)
+    labels = loader.read_labels(root)
+    if loader is own:  # nobody has looked through these pictures yet
+        splits = {split: own.find_pairs(split, root) for split in own.SPLITS}
+        print(check_pairs(splits, **own.files(root)))
     train, validation, test = (loader.load(split, root, size) for split in ("train", "val", "test"))
 
     keras.utils.set_random_seed(0)
     batches = pipeline.batches(train, options.batch_size, True, pipeline.augment)
     # Dropout slows a short training; batch normalisation speeds it up.
     model = models.unet_model(
-        (*size, 3), options.filters, loader.LABELS.n_classes, dropout_prob=0, batch_norm=True
+        (*size, 3), options.filters, labels.n_classes, dropout_prob=0, batch_norm=True
     )
     training.compile_model(model, steps=options.epochs * len(batches))
     images, masks = pipeline.to_arrays(validation)
     middle = len(images) // 2
     film = training.PredictionGif(
-        images[middle], loader.LABELS, folder / "epochs.gif", truth=masks[middle]
+        images[middle], labels, folder / "epochs.gif", truth=masks[middle]
     )
     training.fit(
         model, batches, pipeline.batches(validation), options.epochs, folder, callbacks=[film]
@@ -77,14 +84,14 @@ def run(options):
     training.write_whole(folder / "model.keras", model.save)
 
     print("On the test pictures, which training has not seen:")
-    n_classes, (test_images, test_masks) = loader.LABELS.n_classes, pipeline.to_arrays(test)
+    n_classes, (test_images, test_masks) = labels.n_classes, pipeline.to_arrays(test)
     guesses = baselines.predictions(*pipeline.to_arrays(train), test_images, n_classes)
     for name, guess in guesses.items():
         score = metrics.scores(metrics.confusion_matrix(test_masks, guess, n_classes))
         print(f"  {name}: accuracy {score.pixel_accuracy:.3f}, mean IoU {score.mean_iou:.3f}")
     score = metrics.scores(inference.evaluate(model, pipeline.batches(test), n_classes))
-    print(f"  U-Net:\n{metrics.score_lines(score, loader.LABELS.classes)}")
-    write_predictions(model, test, loader.LABELS, folder)
+    print(f"  U-Net:\n{metrics.score_lines(score, labels.classes)}")
+    write_predictions(model, test, labels, folder)
     print(f"Model, predictions and the film of the epochs are in {folder}.")
 
 

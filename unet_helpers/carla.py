@@ -101,6 +101,11 @@ def read_pair(image_path, mask_path):
     return pipeline.read_image(image_path), pipeline.read_red_channel(mask_path)
 
 
+def read_labels(root=None):
+    """Give the Labels, the same for every folder; `own.read_labels` is the one that reads."""
+    return LABELS
+
+
 def find(root=None):
     """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
     return pipeline.choose(root, "carla", download)

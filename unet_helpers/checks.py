@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from unet_helpers import pipeline
-from unet_helpers.labels import CAMVID, CARLA, PETS, VOID, DataError
+from unet_helpers.labels import CAMVID, CARLA, PETS, VOID, DataError, printable
 
 # How the files of the course's data sets say their classes: check_pairs(splits, **CARLA_FILES)
 CARLA_FILES = {
@@ -224,7 +224,7 @@ class Aligned:
 def look_at(read_code, job):
     """Read one pair and keep what the checks need; a file that fails is noted, not raised."""
     split, image_path, mask_path, chosen = job
-    seen = Seen(split, str(image_path), str(mask_path))
+    seen = Seen(split, printable(image_path), printable(mask_path))
     image = mask = None
     try:
         image = pipeline.read_image(image_path)

@@ -8,7 +8,6 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -16,6 +15,8 @@ from tqdm.auto import tqdm
 from unet_helpers.labels import DataError
 
 CHUNK = 1 << 20
+# What an archive may become: this many files, and this many bytes or times its own size.
+MOST_ENTRIES, MOST_BYTES, MOST_TIMES = 1_000_000, 1 << 30, 20
 LOST = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
@@ -127,31 +128,93 @@ def unpack(archive, folder, inside=None):
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)  # what a killed run left behind
     try:
+        if not archive.is_file():
+            raise DataError(f"There is no archive {archive}; run this again to get it.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
         check_space(folder.parent, archive.stat().st_size)
         if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as file:
-                file.extractall(part)
+            unpack_zip(archive, part)
         else:
-            with tarfile.open(archive) as file:
-                file.extractall(part, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+            unpack_tar(archive, part)
+    except DataError:
         shutil.rmtree(part, ignore_errors=True)
-        raise DataError(
-            f"{archive} cannot be unpacked ({error}). Delete it and run this again to get it anew."
-        ) from None
+        raise
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, gzip.BadGzipFile) or error.errno is None:
+            raise damaged(archive, error) from None
         raise DataError(
             f"{archive} could not be unpacked to {folder}: {error.strerror or error}. Make space "
             "and run this again; the archive is kept."
         ) from None
+    except Exception as error:  # the formats in archives let their own kinds of errors through
+        shutil.rmtree(part, ignore_errors=True)
+        raise damaged(archive, error) from None
+    except BaseException:  # Ctrl-C
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     source = part / inside if inside else part
-    if not source.is_dir():
-        shutil.rmtree(part)
-        raise DataError(f"{archive} has no folder {inside}; is it another archive?")
+    if not source.is_dir() or source.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+        raise DataError(
+            f"{archive} has no folder {inside}; is it another archive?"
+            if inside
+            else f"{archive} is empty. Delete it and run this again to get it anew."
+        )
     source.replace(folder)
     shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def damaged(archive, error):
+    """Make the DataError about an archive that cannot be read."""
+    return DataError(
+        f"{archive} cannot be unpacked ({error or type(error).__name__}). Delete it and run this "
+        "again to get it anew."
+    )
+
+
+def unpack_zip(archive, folder):
+    """Unpack a .zip; its list of contents, which comes first, is checked before."""
+    with zipfile.ZipFile(archive) as file:
+        counter = Counter(archive)
+        for entry in file.infolist():
+            counter.add(entry.filename, entry.file_size)
+        file.extractall(folder)
+
+
+def unpack_tar(archive, folder):
+    """Unpack a .tar.gz entry by entry; there is no list of contents to look at before."""
+    with tarfile.open(archive) as file:
+        counter = Counter(archive)
+        for entry in file:
+            counter.add(entry.name, entry.size)
+            file.extract(entry, folder, filter="data")
+
+
+class Counter:
+    """Count what comes out of an archive; `add` raises DataError when it cannot be meant well."""
+
+    def __init__(self, archive):
+        self.archive = archive
+        self.bytes = self.entries = 0
+        self.most = max(MOST_BYTES, MOST_TIMES * archive.stat().st_size)
+
+    def add(self, name, size):
+        """Count an entry before it is unpacked; name is its path in the archive."""
+        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/"):
+            raise DataError(
+                f"{self.archive} cannot be unpacked: it wants to write outside its folder, to "
+                f"{name}. Delete it, and get it from a source that you trust."
+            )
+        self.bytes, self.entries = self.bytes + size, self.entries + 1
+        if self.bytes > self.most or self.entries > MOST_ENTRIES:
+            raise DataError(
+                f"{self.archive} cannot be unpacked: from {self.archive.stat().st_size:,} bytes it "
+                f"wants to make more than {self.most:,}, or more than {MOST_ENTRIES:,} files. "
+                "Delete it; it is not a data set of pictures, or it is damaged."
+            )
+        check_space(self.archive.parent, size)
 
 
 def check_space(folder, n_bytes):

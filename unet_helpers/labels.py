@@ -15,6 +15,20 @@ VOID_COLOUR = (0, 0, 0)
 class DataError(ValueError):
     """Something is wrong with the data; the message says what, where, and what to do next."""
 
+    def __init__(self, message):
+        super().__init__(printable(message))
+
+
+def printable(text):
+    """Write what no screen can show as escapes: a file's name may be any bytes, a path any text.
+
+    Returns str. Line ends stay.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -196,3 +210,23 @@ def class_shares(masks, n_classes):
         counts += np.bincount(values[values != VOID], minlength=n_classes)
     with np.errstate(invalid="ignore"):
         return counts / counts.sum()
+
+
+def distinct_colours(number):
+    """Choose colours that are far apart, for classes that have none of their own.
+
+    Returns a tuple of (r, g, b), 0 to 255; the same number gives the same colours, and black,
+    the colour of void, is not among them. Up to about twenty can be told apart at a glance.
+    """
+    steps = np.array((0, 64, 128, 191, 255))
+    candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+    # Distances in these three are near to what eyes see: lightness counts most, then green to
+    # red, then blue to yellow. Lightness is also what every kind of colour blindness keeps.
+    places = candidates @ np.array([[0.6, 1.2, 0.0], [1.2, -0.6, 0.7], [0.2, -0.6, -0.7]])
+    nearest = np.linalg.norm(places - places[0], axis=1)  # the distance to black
+    chosen = []
+    for _ in range(number):
+        best = int(nearest.argmax())
+        chosen.append(tuple(candidates[best].tolist()))
+        nearest = np.minimum(nearest, np.linalg.norm(places - places[best], axis=1))
+    return tuple(chosen)

@@ -5,6 +5,8 @@ The trimaps hold 1 pet, 2 background, 3 outline; one is subtracted, so the class
 """
 
 import json
+import os
+import struct
 from functools import partial
 from pathlib import Path
 
@@ -94,8 +96,9 @@ def read_pair(image_source, trimap_source):
 def pairs_of_tfds(folder, split):
     """Read the encoded pairs of TFDS's files: dict from file name to (image, trimap).
 
-    TFDS itself is used where it can be imported; else the same TFRecord files are read without
-    it. Raises DataError when there are none or they are damaged.
+    The TFRecord files are read without TFDS: its description of a data set, features.json, may
+    name any Python module, and TFDS would import it. Raises DataError when there are no files or
+    they are damaged.
     """
     versions = sorted(Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"))
     if not versions:
@@ -104,37 +107,34 @@ def pairs_of_tfds(folder, split):
             "official folders images and annotations."
         )
     place = versions[-1].parent
-    read = examples_by_tfds if tfds_or_none() else examples_without_tfds
     try:
         return {
             name: (
                 pipeline.EncodedPicture(f"{place}: {name}", image),
                 pipeline.EncodedPicture(f"{place}: trimap of {name}", trimap),
             )
-            for name, image, trimap in read(place, split)
+            for name, image, trimap in examples(place, split)
         }
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, OSError, ValueError, struct.error) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             f"The TFRecord files of {split} in {place} cannot be read ({type(error).__name__}): "
             "damaged or cut off. Delete this folder and get the pets again."
         ) from None
 
 
-def examples_by_tfds(place, split):
-    """Yield (file name, encoded image, encoded trimap) of a TFDS folder with TFDS."""
-    tfds = tfds_or_none()
-    builder = tfds.builder_from_directory(place)
-    as_is = {"image": tfds.decode.SkipDecoding(), "segmentation_mask": tfds.decode.SkipDecoding()}
-    for example in builder.as_dataset(split, decoders=as_is).as_numpy_iterator():
-        yield example["file_name"].decode(), example["image"], example["segmentation_mask"]
-
-
-def examples_without_tfds(place, split):
-    """Yield the same as `examples_by_tfds` from the TFRecord files alone."""
+def examples(place, split):
+    """Yield (file name, encoded image, encoded trimap) of the TFRecord files of a split."""
     files = sorted(str(file) for file in Path(place).glob(f"{TFDS_NAME}-{split}.tfrecord-*"))
     expected = int(files[0].rsplit("-of-", 1)[1]) if files else 1
     if len(files) != expected:
-        raise DataError(f"{place} has {len(files)} of {expected} TFRecord files of {split}.")
+        raise DataError(
+            f"{place} has {len(files)} of {expected} TFRecord files of {split}. Delete this folder "
+            "and get the pets again."
+        )
+    for file in files:
+        check_lengths(file)
     keys = ("file_name", "image", "segmentation_mask")
     parse = partial(
         tf.io.parse_single_example,
@@ -144,18 +144,44 @@ def examples_without_tfds(place, split):
         yield example["file_name"].decode(), example["image"], example["segmentation_mask"]
 
 
+def check_lengths(file):
+    """Raise DataError when a TFRecord file announces more bytes than it has.
+
+    TensorFlow sets aside whatever memory a record announces, before it looks how long the file is.
+    """
+    if not os.path.isfile(file):
+        raise DataError(f"{file} is no file but a folder, a pipe or a device. Remove it.")
+    size, position = os.path.getsize(file), 0
+    with open(file, "rb") as records:
+        while position < size:
+            records.seek(position)
+            # eight bytes of length and four of its checksum, the record, four of its checksum
+            position += struct.unpack("<Q", records.read(8))[0] + 16
+    if position != size:
+        raise DataError(
+            f"{file} is damaged or cut off: a record in it ends at byte {position:,}, the file at "
+            f"{size:,}. Delete its folder and get the pets again."
+        )
+
+
 def pairs_of_archives(folder, split):
     """List the pairs of the unpacked archives: dict from image file name to (image, trimap)."""
     listing = folder / "annotations" / ("test.txt" if split == "test" else "trainval.txt")
     if not listing.is_file():
         raise DataError(f"{listing} is missing; unpack annotations.tar.gz again.")
-    names = [line.split()[0] for line in listing.read_text().splitlines() if line.strip()]
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{listing} cannot be read ({error}); unpack it again.") from None
+    names = [line.split()[0] for line in lines if line.strip()]
     pairs = {}
     for name in names:
         image = folder / "images" / f"{name}.jpg"
         trimap = folder / "annotations" / "trimaps" / f"{name}.png"
+        if "/" in name or "\\" in name:
+            raise DataError(f"{listing} names {name!r}, which is no plain file name. Unpack again.")
         for file in (image, trimap):
-            if not file.is_file():
+            if not os.path.isfile(file):
                 raise DataError(f"{file} is missing, but {listing} names it. Unpack again.")
         pairs[image.name] = image, trimap
     if not pairs:
@@ -171,6 +197,11 @@ def tfds_or_none():
         return tensorflow_datasets
     except Exception:  # protobuf raises its own VersionError, not ImportError
         return None
+
+
+def read_labels(root=None):
+    """Give the Labels, the same for every folder; `own.read_labels` is the one that reads."""
+    return LABELS
 
 
 def find(root=None):
@@ -200,8 +231,11 @@ def download():
 def prepared(folder):
     """Tell whether TFDS has written the whole set to a folder, not only begun."""
     for info in Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"):
-        splits = json.loads(info.read_text()).get("splits", [])
-        return {"train", "test"} <= {split["name"] for split in splits}
+        try:
+            splits = json.loads(info.read_text(encoding="utf-8"))["splits"]
+            return {"train", "test"} <= {split["name"] for split in splits}
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return False  # half-written or damaged: it is written again
     return False
 
 

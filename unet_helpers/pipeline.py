@@ -7,7 +7,10 @@ size of float32. So a broken file is reported before training, by name.
 
 import io
 import os
+import stat
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,11 @@ from unet_helpers import losses
 from unet_helpers.labels import VOID, DataError, check_values
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+# The formats of these endings, whatever a file is called. Pillow knows more, and for some of them
+# it starts other programs (Ghostscript for EPS).
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+# A file of a few bytes may claim any size. These are 8,192 x 8,192 and need up to 1 GB to read.
+MAX_PIXELS = 2**26
 
 
 # ---------------------------------------------------------------- where data lies
@@ -91,11 +99,17 @@ def image_files(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}; picture files are expected in it.")
-    return sorted(
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} cannot be listed ({error.strerror}). May you read it?"
+        ) from None
+    return [
         file
-        for file in folder.iterdir()
+        for file in files
         if file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith(".")
-    )
+    ]
 
 
 def pair_up(image_folder, mask_folder):
@@ -105,10 +119,10 @@ def pair_up(image_folder, mask_folder):
         list of (image Path, mask Path), sorted by name.
 
     Raises:
-        DataError: no picture at all, an image without its mask or a mask without its image.
+        DataError: no picture at all, an image without its mask or a mask without its image, or
+            two files of one name.
     """
-    images = {file.stem: file for file in image_files(image_folder)}
-    masks = {file.stem: file for file in image_files(mask_folder)}
+    images, masks = by_name(image_files(image_folder)), by_name(image_files(mask_folder))
     if not images and not masks:
         raise DataError(
             f"No pictures in {image_folder} and {mask_folder}. Expected one file per picture in "
@@ -124,6 +138,28 @@ def pair_up(image_folder, mask_folder):
                 + ". Is a download incomplete? Delete the picture or add its partner."
             )
     return [(images[name], masks[name]) for name in sorted(images)]
+
+
+def by_name(files):
+    """Make a dict from `plain_name` to file; raises DataError when two have one name."""
+    found = {}
+    for file in files:
+        name = plain_name(file)
+        if name in found:
+            raise DataError(
+                f"{found[name]} and {file.name!r} have the same name, so it is not clear which one "
+                "belongs to the partner of that name. Delete or rename one of them."
+            )
+        found[name] = file
+    return found
+
+
+def plain_name(file):
+    """Give a file's name without ending; a letter with an accent has one spelling in it.
+
+    Unicode has two, which look the same, and computers differ in which one they write.
+    """
+    return unicodedata.normalize("NFC", Path(file).stem)
 
 
 def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
@@ -184,7 +220,7 @@ def read_image(path):
     Returns uint8 (H, W, 3). Transparency is dropped, a palette looked up, grey repeated, and of
     an animation the first picture taken. Raises DataError for a file that is no picture.
     """
-    with open_picture(path) as picture:
+    with open_picture(path) as picture, decoding(path):
         if picture.mode == "P" and "transparency" in picture.info:
             picture = picture.convert("RGBA")
         return np.asarray(picture.convert("RGB"))
@@ -197,15 +233,20 @@ def read_mask(path):
     or has several channels.
     """
     with open_picture(path) as picture:
-        if picture.mode not in ("L", "P", "1", "I", "I;16"):
+        if picture.mode not in ("L", "P", "1", "I", "I;16", "I;16B", "I;16L"):
             raise DataError(
                 f"{path} is a {picture.mode} picture with {len(picture.getbands())} channels; a "
                 "mask has one channel of class ids. If the classes are painted as colours, turn "
-                "it into ids with unet_helpers.labels.colour_to_mask and save that as PNG."
+                "it into ids with unet_helpers.labels.colour_to_mask and save that as PNG, or "
+                "read the folder with unet_helpers.own."
             )
         values = np.asarray(picture)
-    if values.max(initial=0) > 255:
-        raise DataError(f"{path} holds the label {values.max()}; labels go up to 255 (void).")
+    wrong = values[(values > 255) | (values < 0)]
+    if wrong.size:
+        raise DataError(
+            f"{path} holds the label {wrong.max()}; labels go from 0 to 255 (void). "
+            "Is it a picture of depths, or does it number the objects instead of the classes?"
+        )
     return values.astype(np.uint8)
 
 
@@ -226,24 +267,48 @@ def read_red_channel(path):
 def open_picture(path):
     """Decode a picture with Pillow; path is a file or an `EncodedPicture` with its name.
 
-    Raises DataError with a sentence when that fails.
+    Raises DataError with a sentence when that fails, or when the picture has more than MAX_PIXELS.
     """
-    try:
-        picture = Image.open(path if isinstance(path, str | os.PathLike) else path.file())
+    with decoding(path):
+        if isinstance(path, str | os.PathLike):
+            if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would wait for ever
+                raise DataError(f"{path} is no file but a folder, a pipe or a device. Remove it.")
+            source = path
+        else:
+            source = path.file()
+        picture = Image.open(source, formats=FORMATS)
+        if picture.width * picture.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
         picture.load()
+    return picture
+
+
+@contextmanager
+def decoding(path):
+    """Turn whatever goes wrong while a picture is decoded into a DataError that names it."""
+    try:
+        yield
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path} does not exist.") from None
+    except PermissionError:
+        raise DataError(f"{path} may not be read. Change its permissions.") from None
     except UnidentifiedImageError:
         raise DataError(
             f"{path} is no picture, or of a format that cannot be read. Is a download incomplete? "
             "Delete the file and get it again, or convert it to PNG."
         ) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, MemoryError):
         raise DataError(
-            f"{path} cannot be decoded ({error}). The file is damaged or cut off: delete it and "
-            "get it again."
+            f"{path} says that it has more than {MAX_PIXELS:,} pixels. That is too large to decode "
+            "in one piece, or the file is damaged. Make it smaller or cut it into several files."
         ) from None
-    return picture
+    except Exception as error:  # every format lets its own kinds of errors through
+        raise DataError(
+            f"{path} cannot be decoded ({error or type(error).__name__}). The file is damaged or "
+            "cut off: delete it and get it again."
+        ) from None
 
 
 def resize_image(image, size):

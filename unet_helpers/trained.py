@@ -5,6 +5,7 @@ pictures, number of passes, recipe and about the same number of parameters.
 """
 
 import functools
+import zipfile
 from pathlib import Path
 
 import keras
@@ -79,10 +80,17 @@ def load(name, train_anew=False, folder=None):
     model = build(name)
     path = Path(folder or pipeline.sample_folder("trained")) / f"{name}.npz"
     try:
-        with np.load(path) as kept:
+        if not path.is_file():  # a pipe or a device would never end
+            raise FileNotFoundError(path)
+        with zipfile.ZipFile(path) as archive:  # so that a small file cannot fill the memory
+            if sum(entry.file_size for entry in archive.infolist()) > 8 * model.count_params():
+                raise ValueError("larger than the net")
+        with np.load(path, allow_pickle=False) as kept:
             weights = [kept[f"{i}"] * kept[f"{i} scale"] for i in range(len(model.weights))]
+        if not all(np.isfinite(weight).all() for weight in weights):
+            raise ValueError("not finite")
         model.set_weights(weights)
-    except (OSError, KeyError, ValueError) as error:
+    except Exception as error:  # zip, zlib and NumPy have their own kinds of errors
         raise DataError(
             f"The trained net {path} cannot be loaded ({type(error).__name__}). Make it anew with "
             f"python data/train_nets.py {name}, or use load({name!r}, train_anew=True)."

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from unet_helpers import inference, losses, metrics
+from unet_helpers.download import checksum
 from unet_helpers.labels import VOID, DataError, mask_to_colour
 
 # ---------------------------------------------------------------- precision
@@ -173,6 +174,12 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
     done = len(history.get("loss", ()))
     if keeper and done:
         print(f"Resuming after epoch {done} of {epochs}, kept in {folder}.")
+    if 0 < done < epochs:
+        # Every iterator of the data draws an order of its own, and Keras makes two an epoch. Those
+        # of the finished epochs are drawn and not used, so that the next epochs see the order and
+        # the augmentation that they would have seen without the stop.
+        for _ in range(2 * done):
+            iter(train)
     every = [*callbacks]
     if validation is not None:
         # First in the list, so that the callbacks after it find the scores in the logs.
@@ -272,8 +279,8 @@ class Record(keras.callbacks.Callback):
 class Keeper(keras.callbacks.Callback):
     """Keep a training in a folder so that it can go on after the process was killed.
 
-    Every file is written beside its place and moved there when whole; `history.json` names the
-    weights that belong to it and is written last.
+    Every file is written beside its place and moved there when whole. `history.json` names the
+    weights that belong to it, with their checksum, and an epoch counts as done once it is written.
     """
 
     def __init__(self, folder):
@@ -288,44 +295,104 @@ class Keeper(keras.callbacks.Callback):
         if not self.state.exists():
             return {}
         try:
-            kept = json.loads(self.state.read_text())
+            kept = read_state(self.state)
+            weights = self.folder / kept["weights"]
+            if not weights.is_file():  # it may be a pipe, which would never end
+                raise ValueError(f"{weights.name} is missing")
+            if checksum(weights) != kept["sha256"]:
+                raise ValueError(f"{weights.name} is not the file that was written")
             same = kept["shapes"] == weight_shapes(model)
             if same:
                 model.optimizer.build(model.trainable_variables)
-                model.load_weights(self.folder / kept["weights"])
-        except (ValueError, OSError, KeyError) as error:
+                model.load_weights(weights)
+                for state, value in zip(random_states(model), kept["random"], strict=True):
+                    state.assign(value)
+        except (ValueError, OSError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
-                f"What {self.folder} keeps of a training cannot be read ({type(error).__name__}). "
-                "Delete the folder to start anew, or choose another one."
+                f"What {self.folder} keeps of a training cannot be read ({error}). Delete the "
+                "folder to start anew, or choose another one."
             ) from error
         if not same:
             raise DataError(
                 f"{self.folder} keeps the training of another model: its layers have other shapes "
                 "than this one's. Choose another folder, or delete this one to start anew."
             )
+        # the process may have ended between history.json and what follows it
+        self.set_model(model)
+        self.keep_best(kept["history"])
+        self.remove_old(weights)
         return kept["history"]
 
     def on_epoch_end(self, epoch, logs=None):
         history = self.record.history
         weights = self.folder / f"epoch-{epoch + 1}.weights.h5"
-        write_whole(weights, self.model.save_weights)
-        scores = history.get("val_mean_iou", [0.0])
-        if scores[-1] >= max(scores):
-            write_whole(self.folder / "best.keras", self.model.save)
+        write_whole(weights, self.save_weights)
         state = {
             "weights": weights.name,
+            "sha256": checksum(weights),
             "shapes": weight_shapes(self.model),
+            "random": [keras.ops.convert_to_numpy(s).tolist() for s in random_states(self.model)],
             "history": history,
         }
         write_whole(self.state, lambda path: Path(path).write_text(json.dumps(state, indent=1)))
-        for old in self.folder.glob("epoch-*.weights.h5"):
+        self.keep_best(history)
+        self.remove_old(weights)
+
+    def save_weights(self, path):
+        """Write weights and optimizer state; raises OSError without space.
+
+        A full disk can crash HDF5, and the process with it; so the space is tried out before, by
+        a file of zeros that is a little larger than HDF5's will be.
+        """
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        with open(path, "wb") as file:
+            for variable in variables:
+                file.write(bytes(4 * int(np.prod(variable.shape)) + 4096))
+        self.model.save_weights(path)
+
+    def keep_best(self, history):
+        """Write best.keras if the last epoch of the history is its best."""
+        scores = history.get("val_mean_iou", [0.0])
+        if scores[-1] >= max(scores):
+            write_whole(self.folder / "best.keras", self.model.save)
+
+    def remove_old(self, weights):
+        """Delete the weights of earlier epochs, and what a killed process left half-written."""
+        leavings = [self.folder / f"part-{name}" for name in ("best.keras", "history.json")]
+        for pattern in ("epoch-*.weights.h5", "part-epoch-*.weights.h5"):
+            leavings += self.folder.glob(pattern)
+        for old in leavings:
             if old != weights:
-                old.unlink()
+                old.unlink(missing_ok=True)
+
+
+def read_state(path):
+    """Read history.json; raises ValueError, KeyError or TypeError where it is not as written.
+
+    Returns dict: "weights" (a file name), "sha256", "shapes", "random" (states of dropout),
+    "history" (dict of lists of float, all of one length).
+    """
+    if not path.is_file():
+        raise ValueError(f"{path.name} is no file")
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    history = kept["history"]
+    lengths = {len(values) for values in history.values() if isinstance(values, list)}
+    numbers = [value for values in history.values() for value in values]
+    if len(lengths) != 1 or not all(isinstance(value, float) for value in numbers):
+        raise ValueError("its history is not one number for every epoch")
+    if Path(kept["weights"]).name != kept["weights"]:
+        raise ValueError("its weights lie in another folder")
+    return kept
 
 
 def weight_shapes(model):
     """List the shapes of all weights of a model, as lists of numbers."""
     return [list(weight.shape) for weight in model.weights]
+
+
+def random_states(model):
+    """List the variables from which dropout draws; a file of weights does not hold them."""
+    return [variable for variable in model.variables if "seed_generator" in variable.path]
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -418,9 +485,9 @@ def write_whole(path, write):
     try:
         write(str(part))
         part.replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # HDF5 says RuntimeError when a full disk stops it
         part.unlink(missing_ok=True)
         raise DataError(
-            f"{path} could not be written ({error.strerror or error}). Make space or choose "
-            "another folder; what was there before is kept."
+            f"{path} could not be written ({getattr(error, 'strerror', None) or error}). Make "
+            "space or choose another folder; what was there before is kept."
         ) from error

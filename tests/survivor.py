@@ -1,0 +1,127 @@
+"""The program that test_survival.py starts, and kills at the place that it asks for.
+
+python survivor.py train FOLDER PLACE EPOCHS
+                                          PLACE: end, epoch-N, weights-N, best-N, history-N
+python survivor.py fetch URL TARGET
+python survivor.py unpack ARCHIVE FOLDER
+python survivor.py limited FOLDER BYTES   train where no file may become larger than BYTES
+
+At the place it prints READY and waits to be killed. A training that reaches its end prints its
+history.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from unet_helpers import download
+from unet_helpers.labels import DataError
+
+EPOCHS = 4
+
+
+def ready():
+    """Say that the place is reached, and wait."""
+    print("READY", flush=True)
+    time.sleep(600)
+
+
+def train(folder, place="end", epochs=EPOCHS):
+    """Train a tiny model, every source of chance in it: shuffling, augmentation, dropout."""
+    import keras
+    import numpy as np
+
+    from unet_helpers import pipeline, training
+
+    epochs = int(epochs)
+    what, _, number = place.partition("-")
+    number = int(number or 0)
+    keras.utils.set_random_seed(3)
+    values = np.random.default_rng(0)
+    masks = values.integers(0, 2, (12, 16, 16)).astype(np.uint8)
+    images = (masks[..., None] * 120 + values.integers(0, 100, (12, 16, 16, 3))).astype(np.uint8)
+    data = pipeline.from_arrays(images, masks)
+    batches = pipeline.batches(data, 3, True, pipeline.augment)
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.Dropout(0.3)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
+    training.compile_model(model, steps=epochs * len(batches))
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            print("STARTED", flush=True)
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch + 1
+
+        def on_train_batch_end(self, batch, logs=None):
+            if what == "epoch" and (self.epoch, batch) == (number, 2):
+                ready()
+
+    whole = training.write_whole
+
+    def write_half(path, write):
+        kind = {"best.keras": "best", "history.json": "history"}.get(Path(path).name, "weights")
+        if (what, number) != (kind, stop.epoch):
+            return whole(path, write)
+
+        def half(part):
+            write(part)
+            os.truncate(part, os.path.getsize(part) // 2)
+            ready()
+
+        return whole(path, half)
+
+    stop, training.write_whole = Stop(), write_half
+    stop.epoch = 0
+    history = training.fit(
+        model, batches, pipeline.batches(data), epochs, folder, [stop], progress=False
+    )
+    print(json.dumps(history))
+
+
+def limited(folder, most):
+    """Train where a file that grows beyond so many bytes is refused, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
+    try:
+        train(folder)
+    except DataError as error:
+        print(f"Stopped: {error}")
+        sys.exit(1)
+
+
+def fetch(url, target):
+    """Download, and wait after the third piece."""
+    download.CHUNK = 10_000
+    pieces = iter(range(3))
+
+    class Bar(download.tqdm):
+        def update(self, n=1):
+            if next(pieces, None) is None:
+                ready()
+            return super().update(n)
+
+    download.tqdm = Bar
+    download.fetch(url, target)
+
+
+def unpack(archive, folder):
+    """Unpack, and wait when half of a file is written."""
+
+    def half(source, target, *rest):
+        target.write(source.read(5))
+        target.flush()
+        ready()
+
+    download.shutil.copyfileobj = download.tarfile.copyfileobj = half
+    download.unpack(archive, folder)
+
+
+if __name__ == "__main__":
+    command = {"train": train, "limited": limited, "fetch": fetch, "unpack": unpack}
+    command[sys.argv[1]](*sys.argv[2:])

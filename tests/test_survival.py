@@ -1,0 +1,181 @@
+"""Processes that are really killed: what the next one finds, and how it goes on.
+
+Nothing is cached on disk, so there is no cache whose writing could be cut off: decoded pictures
+stay in memory.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unet_helpers import download
+
+PROGRAM = Path(__file__).with_name("survivor.py")
+CONTENT = np.random.default_rng(1).integers(0, 256, 100_000).astype(np.uint8).tobytes()
+
+
+def start(*arguments):
+    """Start survivor.py without a GPU and without the parent's settings of the course."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+
+
+def kill_when_ready(*arguments):
+    """Start survivor.py, wait for its READY, and kill it as kill -9 does; returns its output."""
+    process = start(*arguments)
+    said = []
+    for line in process.stdout:
+        if line == "READY\n":
+            process.kill()
+            break
+        said.append(line)
+    rest = process.communicate(timeout=60)
+    assert process.returncode == -9, rest
+    return "".join(said)
+
+
+def finish(process, status=0):
+    """Wait for a process; returns what it printed."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == status, err[-2000:]
+    return out
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# ---------------------------------------------------------------- training
+
+
+@pytest.fixture(scope="module")
+def trainings(tmp_path_factory):
+    """The history of an undisturbed training, and a folder in which one was killed four times.
+
+    found is what lay in the folder after each kill, said what each run had printed before it,
+    copies is the folder as it was after the first kill.
+    """
+    folder = tmp_path_factory.mktemp("survival")
+    undisturbed = start("train", folder / "undisturbed")
+    killed, found, said = folder / "killed", {}, {}
+    for place in ("epoch-2", "weights-2", "best-3", "history-4"):
+        said[place] = kill_when_ready("train", killed, place)
+        found[place] = names(killed)
+        if place == "epoch-2":
+            shutil.copytree(killed, folder / "copy")
+    last = finish(start("train", killed))
+    return dict(
+        undisturbed=json.loads(finish(undisturbed).splitlines()[-1]),
+        history=json.loads(last.splitlines()[-1]),
+        said={**said, "end": last},
+        found=found,
+        folder=killed,
+        copy=folder / "copy",
+    )
+
+
+def test_kills_hit_where_they_should(trainings):
+    one = ["best.keras", "epoch-1.weights.h5", "history.json"]
+    assert trainings["found"] == {
+        "epoch-2": one,
+        "weights-2": sorted([*one, "part-epoch-2.weights.h5"]),
+        # history.json names epoch 3 already; best.keras of an older epoch is still there
+        "best-3": sorted(
+            [*one[::2], *("epoch-2.weights.h5", "epoch-3.weights.h5"), "part-best.keras"]
+        ),
+        "history-4": sorted(
+            [*one[::2], "epoch-3.weights.h5", "epoch-4.weights.h5", "part-history.json"]
+        ),
+    }
+
+
+def test_every_run_goes_on_after_the_last_whole_epoch(trainings):
+    resumed = {
+        place: [line.split(",")[0] for line in text.splitlines() if line.startswith("Resuming")]
+        for place, text in trainings["said"].items()
+    }
+    assert resumed == {
+        "epoch-2": [],
+        "weights-2": ["Resuming after epoch 1 of 4"],
+        "best-3": ["Resuming after epoch 1 of 4"],
+        "history-4": ["Resuming after epoch 3 of 4"],
+        "end": ["Resuming after epoch 3 of 4"],
+    }
+
+
+def test_the_history_is_that_of_an_undisturbed_training(trainings):
+    """Weights, optimizer, learning rate, dropout, order and augmentation: all go on."""
+    killed, undisturbed = dict(trainings["history"]), dict(trainings["undisturbed"])
+    assert len(killed.pop("seconds")) == len(undisturbed.pop("seconds")) == 4
+    assert set(killed) == {"loss", "val_loss", "val_accuracy", "val_mean_iou"}
+    for key, values in undisturbed.items():
+        np.testing.assert_allclose(killed[key], values, rtol=1e-4, err_msg=key)
+
+
+def test_nothing_half_written_stays_behind(trainings):
+    assert names(trainings["folder"]) == ["best.keras", "epoch-4.weights.h5", "history.json"]
+    kept = json.loads((trainings["folder"] / "history.json").read_text())
+    assert kept["history"] == trainings["history"]
+
+
+def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(trainings, tmp_path):
+    """No file may grow beyond 2,000 bytes; there HDF5 alone would crash the process."""
+    fresh = start("limited", tmp_path / "fresh", 2000)
+    before = {path.name: path.read_bytes() for path in trainings["copy"].iterdir()}
+    # history.json and best.keras are there already; best.keras is written first, on resuming
+    out = finish(start("limited", trainings["copy"], 2000), status=1)
+    assert "could not be written (File too large). Make space" in out
+    assert "what was there before is kept" in out
+    assert {path.name: path.read_bytes() for path in trainings["copy"].iterdir()} == before
+    assert "epoch-1.weights.h5 could not be written (File too large)" in finish(fresh, status=1)
+    assert names(tmp_path / "fresh") == []
+
+
+# ---------------------------------------------------------------- downloads
+
+
+def test_a_killed_download_goes_on_where_it_was(file_server, tmp_path):
+    file_server.files["/data.bin"] = CONTENT
+    url, target = f"{file_server.address}/data.bin", tmp_path / "data.bin"
+    kill_when_ready("fetch", url, target)
+    assert names(tmp_path) == ["data.bin.part"]
+    kept = target.with_name("data.bin.part").read_bytes()
+    assert CONTENT.startswith(kept)
+    assert 0 < len(kept) < len(CONTENT)
+    download.fetch(url, target, len(CONTENT))
+    assert target.read_bytes() == CONTENT
+    assert names(tmp_path) == ["data.bin"]
+    assert file_server.requests[-1] == ("/data.bin", f"bytes={len(kept)}-")
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.zip"])
+def test_a_killed_unpacking_starts_again(tmp_path, name):
+    archive = tmp_path / name
+    if name.endswith("zip"):
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("one.txt", "first second")
+    else:
+        with tarfile.open(archive, "w:gz") as file:
+            entry = tarfile.TarInfo("one.txt")
+            entry.size = 12
+            file.addfile(entry, io.BytesIO(b"first second"))
+    kill_when_ready("unpack", archive, tmp_path / "out")
+    assert names(tmp_path) == sorted([name, "out.part"])  # no folder of the final name
+    assert (tmp_path / "out.part" / "one.txt").read_text() == "first"
+    assert (download.unpack(archive, tmp_path / "out") / "one.txt").read_text() == "first second"
+    assert names(tmp_path) == sorted([name, "out"])

@@ -1737,8 +1737,12 @@ def still_shadows(name):
     return sun, near
 
 
-def render(recording, frame, dataset="carla"):
-    """Draw one frame; return the image (H x W x 3) and the mask (H x W), both uint8."""
+def render(recording, frame, dataset="carla", size=None, samples=SAMPLES):
+    """Draw one frame; return the image (H x W x 3) and the mask (H x W), both uint8.
+
+    size (height, width) is the data set's own by default; a larger one shows the same street
+    with more detail. samples per pixel side: fewer are quicker and not smoothed at edges.
+    """
     street, still = build_street(recording)
     settings = street.set
     sun, shadows = still_shadows(recording)
@@ -1750,15 +1754,15 @@ def render(recording, frame, dataset="carla"):
     carla = dataset == "carla"
     t = street.lane(1) + (0.15 * np.sin(frame / 8) if carla else -0.35 + 0.3 * np.sin(frame))
     slope = street.height(s + 3) - street.height(s - 1)
-    size = (150, 200) if carla else (120, 160)
+    size = size or ((150, 200) if carla else (120, 160))
     camera = Camera(
         street.at(s, t, 1.65 if carla else 1.45),
         street.heading(s + 5),
         slope / 4 - 0.02 + 0.006 * np.sin(frame / 3),
         0.006 * np.sin(frame / 5),
         settings["fov"] - (0 if carla else 8),
-        size[0] * SAMPLES,
-        size[1] * SAMPLES,
+        size[0] * samples,
+        size[1] * samples,
     )
     centre = faces["o"] - camera.eye
     reach = np.abs(faces["u"]).max(1) + np.abs(faces["v"]).max(1)
@@ -1776,10 +1780,10 @@ def render(recording, frame, dataset="carla"):
     )
     over = label != face
     cls[over] = faces["codes"][label[over], 1]
-    middle = (slice(SAMPLES // 2, None, SAMPLES),) * 2
+    middle = (slice(samples // 2, None, samples),) * 2
     fine, far = cls[middle], np.minimum(far, 1 / label_near)[middle]
     height, width = size
-    colour = colour.reshape(height, SAMPLES, width, SAMPLES, 3).mean((1, 3))
+    colour = colour.reshape(height, samples, width, samples, 3).mean((1, 3))
     colour = np.clip(colour, 0, None) * (0.96 if carla else 1.02)
     colour = colour * (1 + 0.12 * colour) / (1 + 0.35 * colour)  # soft shoulder for bright skies
     image = 255 * np.clip(colour, 0, 1) ** (1 / 2.2)

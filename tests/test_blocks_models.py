@@ -441,7 +441,8 @@ FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
     **dict.fromkeys(("anatomy", "carla", "pets", "camvid", "checks", "inference", "plots"), 2),
-    **dict.fromkeys(("analysis", "drawing", "training", "trained", "exercises", "__main__"), 3),
+    **dict.fromkeys(("analysis", "drawing", "export", "training", "trained"), 3),
+    **dict.fromkeys(("exercises", "__main__"), 3),
 }
 
 

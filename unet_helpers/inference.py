@@ -495,8 +495,9 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
     except DataError:
         raise
     except (OSError, ValueError, ImportError, RuntimeError, SyntaxError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(
-            f"{source} could not be turned into {target} ({error}). imageio reads and writes GIF "
+            f"{source} could not be turned into {target} ({reason}). imageio reads and writes GIF "
             "by itself; for MP4 it needs the package imageio-ffmpeg: pip install imageio-ffmpeg"
         ) from error
     return count

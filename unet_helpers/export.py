@@ -129,6 +129,9 @@ def exporting(path, ending=""):
     """Turn what goes wrong while a file is made into a DataError that names it."""
     if not str(path).endswith(ending):
         raise DataError(f"{path} must end in {ending}; runtimes tell formats by their endings.")
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # no lines about temporary folders
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of packages about their own future
@@ -146,6 +149,8 @@ def exporting(path, ending=""):
             f"This model could not be turned into {path} ({type(error).__name__}: {first[:300]}). "
             "Does it compute in float32 with layers of Keras only?"
         ) from error
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

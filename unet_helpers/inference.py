@@ -476,9 +476,9 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
     count, size = 0, None
     try:
         with whole_file(target) as part, contextlib.ExitStack() as closing:
-            frames = read_frames(source, closing)
+            frames, total = read_frames(source, closing)
             writer = closing.enter_context(imageio.get_writer(part, mode="I", **timing))
-            for picture in tqdm(frames, source.name):
+            for picture in tqdm(frames, source.name, total):
                 size = size or picture.shape
                 if picture.shape != size:
                     raise DataError(
@@ -506,8 +506,10 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
 def read_frames(source, closing):
     """Give the pictures of a video or of a folder's files one after the other, uint8 (H, W, 3).
 
-    closing: ExitStack that closes the video.
+    closing: ExitStack that closes the video. Returns (iterator, number of pictures; None where a
+    video does not say it).
     """
     if source.is_dir():
-        return map(pipeline.read_image, pipeline.image_files(source))
-    return map(as_image, closing.enter_context(imageio.get_reader(source)))
+        files = pipeline.image_files(source)
+        return map(pipeline.read_image, files), len(files)
+    return map(as_image, closing.enter_context(imageio.get_reader(source))), None

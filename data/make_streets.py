@@ -20,8 +20,11 @@ CamVid set all fences and tree crowns are filled, as a person with a polygon too
 """
 
 import argparse
+import copy
 import functools
+import os
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
@@ -1199,7 +1202,15 @@ class Camera:
         # The ray through sample (row, column) is base + column * dx + row * dy.
         self.dx, self.dy = right / self.focal, -up / self.focal
         self.base = ahead - self.dx * (width - 1) / 2 - self.dy * (height - 1) / 2
-        self.horizon = (height - 1) / 2 + self.focal * np.tan(pitch)
+        self.middle = (height - 1) / 2
+        self.horizon = self.middle + self.focal * np.tan(pitch)
+
+    def band(self, first, last):
+        """Return a camera that sees some rows of the picture only."""
+        band = copy.copy(self)
+        band.shape, band.base = (last - first, self.shape[1]), self.base + first * self.dy
+        band.middle, band.horizon = self.middle - first, self.horizon - first
+        return band
 
     def view(self, faces):
         """Return the faces' equations and their boxes on the screen."""
@@ -1224,7 +1235,7 @@ class Camera:
         whole = (z > near).all(1)
         safe = np.maximum(z, near)
         column = (width - 1) / 2 + self.focal * x / safe
-        row = (height - 1) / 2 - self.focal * y / safe
+        row = self.middle - self.focal * y / safe
         for i in np.flatnonzero(~whole & (z > near).any(1)):
             points = []
             for a in range(4):
@@ -1237,7 +1248,7 @@ class Camera:
                     points.append(
                         (
                             (width - 1) / 2 + self.focal * px / near,
-                            (height - 1) / 2 - self.focal * py / near,
+                            self.middle - self.focal * py / near,
                         )
                     )
             points = np.array(points)
@@ -1739,6 +1750,33 @@ def still_shadows(name):
 
 def render(recording, frame, dataset="carla"):
     """Draw one frame; return the image (H x W x 3) and the mask (H x W), both uint8."""
+    size = (150, 200) if dataset == "carla" else (120, 160)
+    scene = set_up(recording, frame, dataset, size, SAMPLES)
+    street = scene[0]
+    image, fine, far = draw(*scene, dataset, SAMPLES)
+    if dataset == "carla":
+        return image, CARLA_CODE[fine]
+    return image, leave_unlabelled(fine, far, street.set["seed"] + frame)
+
+
+def render_large(recording, frame, size, rows=120):
+    """Draw a frame as a camera of many pixels sees it, several bands of rows at a time.
+
+    One sample a pixel, so edges are not smoothed, and no reflections in a wet road. Returns the
+    image (H x W x 3) and CARLA's mask (H x W), both uint8.
+    """
+    street, camera, *rest = set_up(recording, frame, "carla", size, 1)
+    street = copy.copy(street)
+    street.set = {**street.set, "wet": 0}  # a reflection needs rows of other bands
+    bands = [(r, min(r + rows, size[0])) for r in range(0, size[0], rows)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy computes outside Python's lock
+        parts = pool.map(lambda ends: draw(street, camera.band(*ends), *rest, "carla", 1), bands)
+        images, fine, _ = zip(*parts, strict=True)
+    return np.concatenate(images), CARLA_CODE[np.concatenate(fine)]
+
+
+def set_up(recording, frame, dataset, size, samples):
+    """Return a frame's street, camera, faces, sun, shadows, brightness and number."""
     street, still = build_street(recording)
     settings = street.set
     sun, shadows = still_shadows(recording)
@@ -1750,43 +1788,47 @@ def render(recording, frame, dataset="carla"):
     carla = dataset == "carla"
     t = street.lane(1) + (0.15 * np.sin(frame / 8) if carla else -0.35 + 0.3 * np.sin(frame))
     slope = street.height(s + 3) - street.height(s - 1)
-    size = (150, 200) if carla else (120, 160)
     camera = Camera(
         street.at(s, t, 1.65 if carla else 1.45),
         street.heading(s + 5),
         slope / 4 - 0.02 + 0.006 * np.sin(frame / 3),
         0.006 * np.sin(frame / 5),
         settings["fov"] - (0 if carla else 8),
-        size[0] * SAMPLES,
-        size[1] * SAMPLES,
+        size[0] * samples,
+        size[1] * samples,
     )
     centre = faces["o"] - camera.eye
     reach = np.abs(faces["u"]).max(1) + np.abs(faces["v"]).max(1)
     ahead = (centre * camera.axes[2]).sum(1)
     keep = (ahead + reach > 0) & (ahead - reach < 260)
     faces = {k: v[keep] for k, v in faces.items()}
+    light = 1 + 0.13 * np.sin(time / 1.6 + settings["seed"])
+    return street, camera, faces, sun, shadows, light, frame
+
+
+def draw(street, camera, faces, sun, shadows, light, frame, dataset, samples):
+    """Draw what a camera sees; return the image, what each pixel shows, and how far it is."""
+    carla = dataset == "carla"
+    faces = dict(faces)
     filled = (RAILING, MESH, RING) if carla else (RAILING, MESH, RING, PICKETS, TWIG)
     near, face, a, b, label, label_near, uv = rasterise(camera, faces, filled)
     towards = faces["o"] - camera.eye
     axis = turn_to_viewer(faces, towards)[1]
     faces["frame_u"] = axis / (np.sqrt((axis**2).sum(1, keepdims=True)) + 1e-9)
-    light = 1 + 0.13 * np.sin(time / 1.6 + settings["seed"])
     colour, cls, far = shade(
         street, faces, uv, camera, sun, (near, face, a, b), shadows, light, frame
     )
     over = label != face
     cls[over] = faces["codes"][label[over], 1]
-    middle = (slice(SAMPLES // 2, None, SAMPLES),) * 2
+    middle = (slice(samples // 2, None, samples),) * 2
     fine, far = cls[middle], np.minimum(far, 1 / label_near)[middle]
-    height, width = size
-    colour = colour.reshape(height, SAMPLES, width, SAMPLES, 3).mean((1, 3))
+    height, width = (side // samples for side in camera.shape)
+    colour = colour.reshape(height, samples, width, samples, 3).mean((1, 3))
     colour = np.clip(colour, 0, None) * (0.96 if carla else 1.02)
     colour = colour * (1 + 0.12 * colour) / (1 + 0.35 * colour)  # soft shoulder for bright skies
     image = 255 * np.clip(colour, 0, 1) ** (1 / 2.2)
     image = np.clip(np.round(image / LEVELS) * LEVELS, 0, 255).astype(np.uint8)
-    if carla:
-        return image, CARLA_CODE[fine]
-    return image, leave_unlabelled(fine, far, settings["seed"] + frame)
+    return image, fine, far
 
 
 def leave_unlabelled(fine, far, seed):

@@ -21,6 +21,7 @@ PICTURES = {
     "08.png": ("08_binary_masks", "Precision against recall"),
     "09.png": ("09_metrics_and_error_analysis", "A street, the distance"),
     "10.png": ("10_silent_bugs", "A street with its mask laid over it, and"),
+    "11.png": ("11_predict_and_export", "The 4K street under the mask"),
 }
 
 

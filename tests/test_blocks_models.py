@@ -443,7 +443,7 @@ FLOORS = {
     **dict.fromkeys(
         ("anatomy", "carla", "pets", "camvid", "own", "checks", "inference", "plots"), 2
     ),
-    **dict.fromkeys(("analysis", "drawing", "training", "trained", "__main__"), 3),
+    **dict.fromkeys(("analysis", "drawing", "export", "training", "trained", "__main__"), 3),
     **dict.fromkeys(("exercises", "exercises.__main__", "exercises.exercise"), 3),
     **dict.fromkeys((f"exercises.{part}" for part in ("arithmetic", "pictures", "scores")), 3),
     **dict.fromkeys(

@@ -110,66 +110,7 @@ def test_evaluate_counts_one_matrix_over_uneven_batches(model, rng):
     assert confusion.sum() == (masks != 255).sum()
 
 
-# ---------------------------------------------------------------- tiles
-
-
-@pytest.mark.parametrize("size", [(37, 53), (16, 16), (9, 50), (50, 9), (5, 7), (17, 33)])
-@pytest.mark.parametrize("overlap", [0, 5])
-def test_tiles_of_a_pointwise_model_give_the_whole_picture(model, rng, size, overlap):
-    image = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
-    tiled = inference.predict_tiled(model, image, (16, 12), overlap, batch_size=3)
-    whole = inference.predict_masks(model, image[None])[0]
-    assert tiled.dtype == np.uint8
-    np.testing.assert_array_equal(tiled, whole)
-    assert len(np.unique(whole)) > 1
-
-
-def test_tiles_reach_the_model_in_its_size(image):
-    model = counting(pointwise(size=(16, 16)))
-    mask = inference.predict_tiled(model, image, (16, 16), 4, batch_size=5)
-    assert mask.shape == (37, 53)
-    # rows start at 0, 12, 21 and columns at 0, 12, 24, 36, 37: 15 tiles
-    assert model.sizes == [5, 5, 5]
-
-
-def test_tile_starts_by_hand():
-    assert inference.tile_starts(37, 16, 4) == [0, 12, 21]
-    assert inference.tile_starts(16, 16, 4) == [0]
-    assert inference.tile_starts(3, 16, 4) == [0]
-    assert inference.tile_starts(17, 16, 0) == [0, 1]
-
-
-@pytest.mark.parametrize("overlap", [0, 1, 7])
-def test_tiles_cover_every_pixel_and_stay_inside(overlap):
-    for length in range(1, 100):
-        starts = inference.tile_starts(length, 16, overlap)
-        covered = {s + i for s in starts for i in range(16)}
-        assert covered == set(range(max(length, 16)))
-        steps = np.diff(starts)
-        assert (steps > 0).all()
-        assert (steps <= 16 - overlap).all()
-
-
-def test_tile_weight_falls_to_the_rim_and_stays_positive():
-    weight = inference.tile_weight((8, 6), 1)
-    assert weight.dtype == np.float32
-    np.testing.assert_allclose(weight[3], [0.5, 1, 1, 1, 1, 0.5])
-    assert weight[0, 0] == pytest.approx(0.25)
-    assert inference.tile_weight((64, 64), 31).min() > 0
-    assert (inference.tile_weight((4, 4), 0) == 1).all()
-
-
-@pytest.mark.parametrize(
-    ("shape", "overlap", "message"),
-    [
-        ((20, 20, 3), 8, r"overlap is 8; it must be less than half of the tile \(16, 16\)"),
-        ((20, 20, 3), -1, "overlap is -1"),
-        ((1, 20, 20, 3), 4, r"shape \(1, 20, 20, 3\); expected \(H, W, 3\)"),
-    ],
-)
-def test_predict_tiled_refuses(model, shape, overlap, message):
-    with pytest.raises(DataError, match=message):
-        inference.predict_tiled(model, np.zeros(shape, np.uint8), (16, 16), overlap)
+# ---------------------------------------------------------------- rims
 
 
 def test_pad_to_multiple_mirrors_the_rim():

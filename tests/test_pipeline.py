@@ -1,5 +1,8 @@
 """Decoding, pairing, resizing, splitting, batching and augmenting, on pictures made here."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,6 +54,106 @@ def test_read_image_looks_up_a_palette(tmp_path, options):
 def test_read_image_repeats_grey(tmp_path):
     image = pipeline.read_image(save(tmp_path / "a.png", [[3, 200]]))
     assert image.tolist() == [[[3, 3, 3], [200, 200, 200]]]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_read_image_scales_16_bits_to_8(tmp_path, name):
+    """257 steps of 16 bits are one of 8: 65535 / 255."""
+    values = np.array([[0, 257, 128 * 257], [65535, 300, 400]], np.uint16)
+    Image.fromarray(values).save(tmp_path / name)
+    image = pipeline.read_image(tmp_path / name)
+    assert image.dtype == np.uint8
+    assert image[..., 0].tolist() == [[0, 1, 128], [255, 1, 2]]
+    assert (image == image[..., :1]).all()
+
+
+def test_read_image_takes_32_bit_integers_of_a_16_bit_range(tmp_path):
+    Image.fromarray(np.array([[0, 65535]], np.int32)).save(tmp_path / "a.tif")
+    assert pipeline.read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[0, 70000]], np.int32), r"int32 numbers from 0 to 70000.*8 or 16 bits"),
+        (np.array([[-1, 3]], np.int32), r"int32 numbers from -1 to 3"),
+        (np.array([[0.25, 1]], np.float32), r"float32 numbers from 0\.25 to 1.*Scale them"),
+    ],
+)
+def test_read_image_refuses_numbers_without_a_range(tmp_path, values, message):
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=rf"a\.tif holds {message}"):
+        pipeline.read_image(tmp_path / "a.tif")
+
+
+def test_read_image_of_16_bit_colour(tmp_path):
+    """A 16-bit RGB PNG, written byte by byte because Pillow writes none."""
+
+    def chunk(kind, content):
+        crc = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+    row = struct.pack(">6H", 65535, 128 * 257, 0, 257, 2 * 257, 200 * 257)
+    header = struct.pack(">2I5B", 2, 1, 16, 2, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    (tmp_path / "a.png").write_bytes(content)
+    assert pipeline.read_image(tmp_path / "a.png").tolist() == [[[255, 128, 0], [1, 2, 200]]]
+
+
+def test_read_image_of_cmyk(tmp_path):
+    """No ink is white, full cyan takes the red away."""
+    ink = np.zeros((16, 16, 4), np.uint8)
+    ink[:, 8:, 0] = 255
+    Image.fromarray(ink, "CMYK").save(tmp_path / "a.tif")
+    image = pipeline.read_image(tmp_path / "a.tif")
+    assert image[0, 0].tolist() == [255, 255, 255]
+    assert image[0, 15].tolist() == [0, 255, 255]
+
+
+def test_read_image_of_grey_with_transparency(tmp_path):
+    Image.fromarray(np.array([[[7, 0], [90, 255]]], np.uint8), "LA").save(tmp_path / "a.png")
+    assert pipeline.read_image(tmp_path / "a.png").tolist() == [[[7] * 3, [90] * 3]]
+
+
+# what a viewer does with the stored pixels for each EXIF mark (EXIF 2.3, Orientation)
+TURNS = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.mark.parametrize("mark", [0, *TURNS, 9])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
+def test_read_image_turns_a_picture_upright(tmp_path, rng, mark, name):
+    image = noise(rng, 4, 6, 3)
+    exif = Image.Exif()
+    exif[0x0112] = mark
+    options = {"lossless": True} if name.endswith("webp") else {}
+    Image.fromarray(image).save(tmp_path / name, exif=exif, **options)
+    expected = TURNS.get(mark, TURNS[1])(image)
+    np.testing.assert_array_equal(pipeline.read_image(tmp_path / name), expected)
+
+
+def test_read_image_turns_16_bit_pictures_as_well(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    values = np.array([[0, 65535, 0]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png", exif=exif)
+    assert pipeline.read_image(tmp_path / "a.png")[..., 0].tolist() == [[0], [255], [0]]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_a_damaged_exif_mark_does_not_spoil_the_picture(tmp_path):
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12\0\x03\0\0"
+    Image.fromarray(np.full((8, 8, 3), 90, np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    assert pipeline.read_image(tmp_path / "a.jpg").shape == (8, 8, 3)
 
 
 def test_read_image_takes_the_first_picture_of_a_gif_called_jpg(tmp_path):

@@ -49,6 +49,15 @@ def test_carla_frames_are_what_the_script_draws(streets):
     assert difference(image, kept_image) < 1
 
 
+def test_a_large_frame_does_not_depend_on_its_bands(streets):
+    image, mask = streets.render_large("dataE", 10, (45, 80), rows=45)
+    other, other_mask = streets.render_large("dataE", 10, (45, 80), rows=13)
+    assert image.shape == (45, 80, 3) and mask.shape == (45, 80)
+    assert len(np.unique(mask)) > 5
+    assert (mask == other_mask).mean() > 0.999
+    assert difference(image, other) < 0.1
+
+
 def test_camvid_pictures_are_what_the_script_draws(streets):
     image, mask = streets.render("dataD", 6, "camvid")
     (pair,) = [p for p in camvid.find_pairs("val") if p[0].name == "D_00180.png"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from unet_helpers import losses
@@ -215,15 +215,43 @@ class EncodedPicture:
 
 
 def read_image(path):
-    """Read a picture as RGB.
+    """Read a picture as RGB, as a viewer shows it.
 
     Returns uint8 (H, W, 3). Transparency is dropped, a palette looked up, grey repeated, and of
-    an animation the first picture taken. Raises DataError for a file that is no picture.
+    an animation the first picture taken. 16 bits become 8 by the whole range, 0 to 65535, so all
+    pictures of a set change alike. A picture that a phone has marked as turned (EXIF) is turned
+    upright. Raises DataError for a file that is no picture, or holds numbers without a range.
     """
     with open_picture(path) as picture, decoding(path):
+        picture = turn_upright(picture)
+        if picture.mode.startswith(("I", "F")):
+            return grey_to_rgb(np.asarray(picture), path)
         if picture.mode == "P" and "transparency" in picture.info:
             picture = picture.convert("RGBA")
         return np.asarray(picture.convert("RGB"))
+
+
+def turn_upright(picture):
+    """Turn a Pillow picture as its EXIF mark says; without a readable mark it stays as it is."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # damaged marks raise errors of many kinds; the pixels are whole
+        return picture
+
+
+def grey_to_rgb(values, path):
+    """Turn grey values of 16 bits into RGB of 8, for `read_image`.
+
+    Shapes: integers (H, W), 0 to 65535 -> uint8 (H, W, 3). Raises DataError for other numbers:
+    without a known range nobody can say which of them is white.
+    """
+    if values.dtype.kind == "f" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+        raise DataError(
+            f"{path} holds {values.dtype} numbers from {values.min():g} to {values.max():g}; "
+            "expected 8 or 16 bits. Scale them to 0 to 255 yourself and save that as PNG."
+        )
+    grey = (values.astype(np.uint32) * 255 + 32767) // 65535
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def read_mask(path):

@@ -1,0 +1,454 @@
+"""Pictures of any size by tiles, folders of them, and films."""
+
+import importlib.util
+
+import imageio.v2 as imageio
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+
+from unet_helpers import inference, models, pipeline
+from unet_helpers.labels import DataError, Labels
+
+TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
+
+
+def pointwise(n_classes=5, size=(None, None), seed=0):
+    """Build a model that looks at every pixel by itself."""
+    start = keras.initializers.RandomNormal(0, 3, seed=seed)
+    inputs = keras.Input((*size, 3))
+    x = layers.Rescaling(1 / 255, offset=-0.5)(inputs)
+    return keras.Model(inputs, layers.Conv2D(n_classes, 1, kernel_initializer=start)(x))
+
+
+def brightness():
+    """Build a model that calls a pixel bright when its mean is above the middle."""
+    model = pointwise(2)
+    model.set_weights([np.array([[0, 1]] * 3, np.float32)[None, None], np.zeros(2, np.float32)])
+    return model
+
+
+def noting(model):
+    """Note the shapes of the batches that a model gets."""
+    model.shapes, run = [], model.predict_on_batch
+    model.predict_on_batch = lambda batch: model.shapes.append(batch.shape) or run(batch)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pointwise()
+
+
+@pytest.fixture(scope="module")
+def unet():
+    """U-Net with random weights, for pictures of any size."""
+    keras.utils.set_random_seed(3)
+    return models.unet_model((None, None, 3), 2, 4, 0)
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A picture that is larger than U-Net's receptive field."""
+    return np.random.default_rng(5).integers(0, 256, (336, 400, 3)).astype(np.uint8)
+
+
+def stitched(model, image, **options):
+    """Collect all bands of logits."""
+    bands, end = [], 0
+    for row, logits in inference.tile_logits(model, image, **options):
+        assert row == end
+        bands.append(logits.copy())
+        end += len(logits)
+    return np.concatenate(bands)
+
+
+# ---------------------------------------------------------------- tiles
+
+
+@pytest.mark.parametrize("size", [(37, 53), (16, 16), (9, 50), (50, 9), (5, 7), (17, 33), (1, 1)])
+@pytest.mark.parametrize(
+    "options", [{"overlap": 0}, {"overlap": 5}, {"overlap": 11, "blend": False}, {"rim": 3}]
+)
+def test_tiles_of_a_pointwise_model_give_the_whole_picture(model, rng, size, options):
+    image = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    tiled = inference.predict_picture(model, image, tile=(16, 12), batch_size=3, **options)
+    whole = inference.predict_masks(model, image[None])[0]
+    assert tiled.dtype == np.uint8
+    np.testing.assert_array_equal(tiled, whole)
+
+
+def test_tiles_reach_the_model_in_its_size_in_batches_of_a_row(rng):
+    model = noting(pointwise(size=(16, 16)))
+    image = rng.integers(0, 256, (37, 53, 3)).astype(np.uint8)
+    assert inference.predict_picture(model, image, overlap=4, batch_size=3).shape == (37, 53)
+    # rows start at 0, 12, 21; columns at 0, 12, 24, 36, 37
+    assert model.shapes == [(3, 16, 16, 3), (2, 16, 16, 3)] * 3
+
+
+def test_a_small_picture_goes_through_a_model_of_any_size_at_once(unet, rng):
+    image = rng.integers(0, 256, (33, 48, 3)).astype(np.uint8)
+    logits = stitched(unet, image)
+    whole = inference.predict_logits(unet, inference.pad_to_multiple(image)[None])[0]
+    np.testing.assert_allclose(logits, whole[:33, :48], atol=1e-5)
+
+
+def test_enough_overlap_gives_exactly_the_whole_picture(unet, large):
+    """Cut where each pixel lies deepest, no pixel lacks anything that it can see."""
+    far = inference.reach(models.unet_model((64, 64, 3), 2, 4, 0))
+    assert 2 * far <= 256
+    whole = inference.predict_logits(unet, large[None])[0]
+    exact = stitched(unet, large, tile=(304, 304), overlap=256, blend=False)
+    np.testing.assert_allclose(exact, whole, atol=5e-6)
+    # and with less overlap some pixel does lack something
+    poor = stitched(unet, large, tile=(304, 304), overlap=64, blend=False)
+    assert np.abs(poor - whole).max() > 1e-4
+
+
+def test_reach_by_hand():
+    """Three 3x3 convolutions see 3 pixels; after a pooling each sees twice as far."""
+    inputs = keras.Input((16, 16, 3))
+    x = inputs
+    for _ in range(3):
+        x = layers.Conv2D(1, 3, padding="same")(x)
+    assert inference.reach(keras.Model(inputs, x)) == 3
+    x = layers.MaxPooling2D(2)(inputs)
+    x = layers.Conv2D(1, 3, padding="same")(x)
+    x = layers.UpSampling2D(2)(x)
+    # an even pixel and its right neighbour share a cell of 2, which sees 2 more on each side
+    assert inference.reach(keras.Model(inputs, x)) == 3
+
+
+def test_inside_of_blended_tiles_is_exact_too(unet, large):
+    """Only one tile counts there, and it sees all that the pixel depends on."""
+    whole = inference.predict_logits(unet, large[None])[0]
+    blended = stitched(unet, large, tile=(304, 400), overlap=128)
+    # tiles start at rows 0 and 32; only the second holds row 304 and below, 128 below its rim
+    np.testing.assert_allclose(blended[304:], whole[304:], atol=1e-5)
+    np.testing.assert_allclose(blended[:32], whole[:32], atol=1e-5)
+    assert np.abs(blended - whole).max() > 1e-4
+
+
+def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large):
+    """The reason for the grid: a shift by one pixel changes what is pooled together."""
+    shifted = inference.predict_logits(unet, large[None, 1 : 1 + 320, :320])[0]
+    on_grid = inference.predict_logits(unet, large[None, 16 : 16 + 320, :320])[0]
+    whole = inference.predict_logits(unet, large[None])[0]
+    middle = slice(140, 180)
+    np.testing.assert_allclose(on_grid[middle, 150], whole[156:196, 150], atol=1e-5)
+    assert np.abs(shifted[middle, 150] - whole[141:181, 150]).max() > 1e-3
+
+
+def test_grid_of_networks(model):
+    assert inference.grid_of(models.unet_model((32, 32, 3), 1, 2)) == 16
+    assert inference.grid_of(models.fcn((None, None, 3), 1, 2, stride=8)) == 32
+    assert inference.grid_of(model) == 1
+
+
+def test_tile_starts_by_hand():
+    assert inference.tile_starts(37, 16, 4) == [0, 12, 21]
+    assert inference.tile_starts(16, 16, 4) == [0]
+    assert inference.tile_starts(3, 16, 4) == [0]
+    assert inference.tile_starts(17, 16, 0) == [0, 1]
+    assert inference.tile_starts(100, 64, 16, grid=16) == [0, 48]
+    assert inference.tile_starts(113, 64, 10, grid=16) == [0, 48, 64]
+
+
+@pytest.mark.parametrize("grid", [1, 4])
+@pytest.mark.parametrize("overlap", [0, 1, 7, 12])
+def test_tiles_cover_every_pixel_and_lie_on_the_grid(overlap, grid):
+    for length in range(1, 100):
+        starts = inference.tile_starts(length, 16, overlap, grid)
+        assert all(start % grid == 0 for start in starts)
+        assert {s + i for s in starts for i in range(16)} >= set(range(length))
+        assert starts[-1] + 16 < max(length, 16) + grid
+        steps = np.diff(starts)
+        assert (steps > 0).all() and (steps <= 16 - overlap).all()
+
+
+@pytest.mark.parametrize("blend", [True, False])
+@pytest.mark.parametrize(("length", "overlap"), [(16, 4), (40, 0), (41, 5), (90, 12), (3, 2)])
+def test_shares_of_a_pixel_sum_to_1(length, overlap, blend):
+    starts = inference.tile_starts(length, 16, overlap)
+    total = np.zeros(max(length, 16))
+    for start, share in zip(starts, inference.tile_shares(starts, 16, overlap, blend), strict=True):
+        assert share.dtype == np.float32 and share.min() >= 0
+        total[start : start + 16] += share
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+def test_tile_shares_by_hand():
+    # two tiles of 6 that share pixels 4 and 5
+    first, second = inference.tile_shares([0, 4], 6, 2, blend=True)
+    np.testing.assert_allclose(first, [1, 1, 1, 1, 2 / 3, 1 / 3])
+    np.testing.assert_allclose(second, [1 / 3, 2 / 3, 1, 1, 1, 1])
+    first, second = inference.tile_shares([0, 4], 6, 2, blend=False)
+    assert first.tolist() == [1, 1, 1, 1, 1, 0]
+    assert second.tolist() == [0, 1, 1, 1, 1, 1]
+
+
+def test_cut_tile_goes_on_by_mirroring():
+    image = np.arange(3, dtype=np.uint8)[None, :, None]
+    line = inference.cut_tile(image, 0, -4, (1, 12))[0, :, 0]
+    assert line.tolist() == [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]
+    big = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
+    expected = np.pad(big, ((3, 2), (4, 5), (0, 0)), mode="symmetric")
+    np.testing.assert_array_equal(inference.cut_tile(big, -3, -4, (9, 14)), expected)
+
+
+def test_rim_shows_the_model_a_mirrored_picture_around(rng):
+    model = noting(pointwise())
+    image = rng.integers(0, 256, (10, 12, 3)).astype(np.uint8)
+    seen = []
+    run = model.predict_on_batch
+    model.predict_on_batch = lambda batch: seen.append(batch[0]) or run(batch)
+    inference.predict_picture(model, image, rim=4)
+    expected = np.pad(image, ((4, 4), (4, 4), (0, 0)), mode="symmetric")
+    np.testing.assert_array_equal(seen[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"overlap": 16}, r"overlap is 16; for tiles of 16x16 .* between 0 and 15"),
+        ({"overlap": -1}, "overlap is -1"),
+        ({"flips": "up"}, "flips is 'up'; there are none, left-right, all"),
+        ({"tile": (0, 16)}, r"Tiles of 0x16 do not fit"),
+        ({"scale": 0}, "scale is 0"),
+        ({"scale": float("nan")}, "scale is nan"),
+    ],
+)
+def test_predict_picture_refuses_options(model, options, message):
+    image = np.zeros((20, 20, 3), np.uint8)
+    with pytest.raises(DataError, match=message):
+        inference.predict_picture(model, image, **{"tile": (16, 16), **options})
+
+
+def test_predict_picture_refuses_models_that_do_not_fit(unet):
+    image = np.zeros((20, 20, 3), np.uint8)
+    with pytest.raises(DataError, match="multiples of 16"):
+        inference.predict_picture(unet, image, tile=(40, 48))
+    with pytest.raises(DataError, match=r"it takes 8x8"):
+        inference.predict_picture(pointwise(size=(8, 8)), image, tile=(16, 16))
+    inputs = keras.Input((16, 16, 3))
+    valid = keras.Model(inputs, layers.Conv2D(2, 3)(inputs))
+    with pytest.raises(DataError, match=r"gives 14x14 for a tile of 16x16.*padded"):
+        inference.predict_picture(valid, image)
+    inputs = keras.Input((16, 16, 1))
+    grey = keras.Model(inputs, layers.Conv2D(2, 1)(inputs))
+    with pytest.raises(DataError, match="pictures of 1 channels"):
+        inference.predict_picture(grey, image)
+
+
+# ---------------------------------------------------------------- pictures
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((1, 20, 20, 3), np.uint8), r"shape \(1, 20, 20, 3\); expected \(H, W, 3\)"),
+        (np.zeros((0, 20, 3), np.uint8), r"shape \(0, 20, 3\)"),
+        (np.zeros((20, 20, 2), np.uint8), r"shape \(20, 20, 2\)"),
+        (np.zeros((20, 20, 3)), "float64; expected uint8"),
+    ],
+)
+def test_predict_picture_refuses_arrays(model, image, message):
+    with pytest.raises(DataError, match=message):
+        inference.predict_picture(model, image)
+
+
+def test_grey_and_transparent_arrays_are_pictures(rng):
+    grey = rng.integers(0, 256, (6, 7)).astype(np.uint8)
+    expected = (grey > 127).astype(np.uint8)
+    for image in (grey, grey[..., None], np.dstack([grey] * 4)):
+        bright = inference.predict_picture(threshold_at_half(), image)
+        np.testing.assert_array_equal(bright, expected)
+
+
+def threshold_at_half():
+    """Build a single logit: the mean of the three channels less the middle, times 100."""
+    model = pointwise(1)
+    kernel = np.full((1, 1, 3, 1), 100 / 3, np.float32)
+    model.set_weights([kernel, np.zeros(1, np.float32)])
+    return model
+
+
+def test_threshold_reaches_a_single_logit():
+    image = np.full((4, 4, 3), 129, np.uint8)  # logit 100 (129 / 255 - 0.5) = 0.59, sigmoid 0.64
+    model = threshold_at_half()
+    assert inference.predict_picture(model, image, threshold=0.6).all()
+    assert not inference.predict_picture(model, image, threshold=0.7).any()
+
+
+@pytest.mark.parametrize("kind", ["palette", "grey", "rgba", "sixteen", "turned", "cmyk"])
+def test_files_of_all_kinds_give_a_mask_as_one_sees_them(tmp_path, rng, kind):
+    """The left half is bright, whatever way the file stores that."""
+    half = np.zeros((6, 9), np.uint8)
+    half[:, :4] = 255
+    path = tmp_path / ("a.tif" if kind in ("cmyk", "turned") else "a.png")
+    rgb = np.dstack([half] * 3)
+    if kind == "palette":
+        Image.fromarray(rgb).quantize(4).save(path)
+    elif kind == "grey":
+        Image.fromarray(half).save(path)
+    elif kind == "rgba":
+        Image.fromarray(np.dstack([rgb, rng.integers(0, 256, (6, 9), np.uint8)])).save(path)
+    elif kind == "sixteen":
+        Image.fromarray(half.astype(np.uint16) * 257).save(path)
+    elif kind == "cmyk":
+        Image.fromarray(rgb).convert("CMYK").save(path)
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = 6  # a viewer turns the stored pixels clockwise
+        Image.fromarray(np.ascontiguousarray(np.rot90(rgb))).save(path, exif=exif)
+    mask = inference.predict_picture(threshold_at_half(), path)
+    np.testing.assert_array_equal(mask, half // 255)
+
+
+def test_scale_lets_the_model_work_on_a_smaller_picture(rng):
+    model = noting(brightness())
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:, 20:] = 255
+    mask = inference.predict_picture(model, image, scale=0.25)
+    assert model.shapes == [(1, 10, 15, 3)]
+    np.testing.assert_array_equal(mask, image[..., 0] // 255)
+    assert inference.predict_picture(model, image, scale=1e-6).shape == (40, 60)
+
+
+def test_flips_average_what_the_views_say():
+    """A model that looks one pixel to the left sees, with its mirrored view, both sides."""
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, layers.Conv2D(1, 3, padding="same", use_bias=False)(inputs))
+    kernel = np.zeros((3, 3, 3, 1), np.float32)
+    kernel[1, 0, 0] = 1  # the left neighbour's red
+    model.set_weights([kernel])
+    image = np.zeros((3, 4, 3), np.uint8)
+    image[1, :, 0] = [8, 20, 50, 100]
+    line = {f: stitched(model, image, flips=f)[1, :, 0].tolist() for f in inference.FLIPS}
+    assert line["none"] == [0, 8, 20, 50]
+    assert line["left-right"] == [10, 29, 60, 25]
+    assert line["all"] == [10, 29, 60, 25]
+    upwards = np.zeros_like(kernel)
+    upwards[0, 1, 0] = 1
+    model.set_weights([upwards])
+    column = stitched(model, image, flips="all")[:, 3, 0].tolist()
+    assert column == [50, 0, 50]
+
+
+# ---------------------------------------------------------------- folders
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures of different sizes and kinds, the left half bright."""
+    for name, width in (("b.png", 8), ("a.jpg", 32), ("c.gif", 16)):
+        picture = np.zeros((16, width, 3), np.uint8)
+        picture[:, : width // 2] = 255
+        (tmp_path / "in").mkdir(exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "in" / name)
+    return tmp_path / "in"
+
+
+def test_predict_folder_writes_masks_that_are_read_back(folder, tmp_path):
+    target = tmp_path / "new" / "masks"
+    paths = inference.predict_folder(threshold_at_half(), folder, target, TWO)
+    assert paths == [target / name for name in ("a.png", "b.png", "c.png")]
+    assert sorted(target.iterdir()) == paths
+    mask = pipeline.read_mask(paths[0])
+    assert mask.shape == (16, 32)
+    assert mask[:, :14].all() and not mask[:, 18:].any()
+    # a viewer sees the palette
+    assert pipeline.read_image(paths[1])[0, 0].tolist() == list(TWO.colours[1])
+    assert pipeline.read_image(paths[1])[0, 7].tolist() == list(TWO.colours[0])
+
+
+def test_predict_folder_names_a_broken_picture_after_all_others(folder, tmp_path):
+    (folder / "aa.png").write_bytes((folder / "b.png").read_bytes()[:40])
+    with pytest.raises(DataError, match=r"1 of 4 pictures could not be read.*aa\.png"):
+        inference.predict_folder(threshold_at_half(), folder, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+def test_predict_folder_refuses_before_it_writes(folder, tmp_path):
+    with pytest.raises(DataError, match=r"b\.png is a picture of .* choose another folder"):
+        inference.predict_folder(brightness(), folder, folder)
+    Image.new("RGB", (4, 4)).save(folder / "b.bmp")
+    with pytest.raises(DataError, match=r"b\.bmp and b\.png would both become"):
+        inference.predict_folder(brightness(), folder, tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"holds no pictures\. Endings"):
+        inference.predict_folder(brightness(), tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(DataError, match="There is no folder"):
+        inference.predict_folder(brightness(), tmp_path / "gone", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DataError, match=r"a\.png could not be written"):
+        inference.save_mask(tmp_path / "file" / "a.png", np.zeros((2, 2), np.uint8))
+
+
+def test_whole_file_leaves_what_was_there_after_an_error(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(KeyboardInterrupt), inference.whole_file(tmp_path / "a") as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    assert (tmp_path / "a").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+# ---------------------------------------------------------------- films
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """A folder of five frames with odd sides; the bright part grows."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i in range(5):
+        picture = np.zeros((21, 31, 3), np.uint8)
+        picture[:, : 5 * (i + 1)] = 255
+        Image.fromarray(picture).save(folder / f"{i:03}.png")
+    return folder
+
+
+def test_a_folder_of_frames_becomes_a_gif(frames, tmp_path):
+    target = tmp_path / "film.gif"
+    count = inference.predict_video(threshold_at_half(), frames, target, TWO, opacity=1)
+    film = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
+    assert count == len(film) == 5
+    for i, frame in enumerate(film):
+        expected = np.where(np.arange(31)[None, :, None] < 5 * (i + 1), *TWO.colours[::-1])
+        assert np.abs(frame.astype(int) - expected).max() < 12
+
+
+def test_a_folder_of_frames_becomes_an_mp4(frames, tmp_path):
+    pytest.importorskip("imageio_ffmpeg")
+    target = tmp_path / "film.mp4"
+    assert inference.predict_video(threshold_at_half(), frames, target, TWO, opacity=1) == 5
+    film = [np.asarray(frame) for frame in imageio.get_reader(target)]
+    assert [frame.shape for frame in film] == [(22, 32, 3)] * 5
+    assert np.abs(film[2][10, 2].astype(int) - TWO.colours[1]).max() < 40
+    assert np.abs(film[2][10, 28].astype(int) - TWO.colours[0]).max() < 40
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("imageio_ffmpeg") is not None, reason="imageio-ffmpeg is installed"
+)
+def test_mp4_without_its_package_is_told(frames, tmp_path):
+    with pytest.raises(DataError, match=r"film\.mp4 .*pip install imageio-ffmpeg"):
+        inference.predict_video(brightness(), frames, tmp_path / "film.mp4", TWO)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames"]
+
+
+def test_frames_of_two_sizes_and_no_frames_are_told(frames, tmp_path):
+    Image.new("RGB", (8, 8)).save(frames / "003.png")
+    with pytest.raises(DataError, match=r"Picture 4 of .* is 8x8, the first is 21x31"):
+        inference.predict_video(brightness(), frames, tmp_path / "film.gif", TWO)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no pictures"):
+        inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "film.gif", TWO)
+    assert not list(tmp_path.glob("*film*"))

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent.parent / "tests" / "survivor.py"
@@ -24,15 +25,12 @@ def run(folder, epochs, life):
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    while process.stdout.readline() not in ("STARTED\n", ""):
-        pass
-    try:
-        out, _ = process.communicate(timeout=life)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return None
-    return out.splitlines()[-1]
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line == "STARTED\n" and life:
+            threading.Timer(life, process.kill).start()
+    return said[-1] if process.wait() == 0 else None
 
 
 def main(epochs=60, seconds=8.0):

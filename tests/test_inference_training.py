@@ -514,6 +514,26 @@ def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
         training.fit(learner(), train, None, 2, tmp_path, progress=False)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("history", 7, "its history is no table"),
+        ("history", {"loss": [0.5], "seconds": []}, "not one number for every epoch"),
+        ("history", {"loss": ["a"]}, "not one number for every epoch"),
+        ("weights", "../epoch-1.weights.h5", "weights lie in another folder"),
+        ("weights", "epoch-7.weights.h5", r"epoch-7\.weights\.h5 is missing"),
+        ("sha256", "0" * 64, r"epoch-1\.weights\.h5 is not the file that was written"),
+        ("random", [float("inf")], "cannot be read"),
+    ],
+)
+def test_a_history_that_was_changed_is_not_followed(train, tmp_path, key, value, message):
+    training.fit(learner(), train, None, 1, tmp_path, progress=False)
+    state = json.loads((tmp_path / "history.json").read_text())
+    (tmp_path / "history.json").write_text(json.dumps({**state, key: value}))
+    with pytest.raises(DataError, match=rf"cannot be read \(.*{message}|{message}"):
+        training.Keeper(tmp_path).restore(learner())
+
+
 def test_fit_takes_weights_of_pixels(validation):
     """Pixels of class 1 weigh nothing, so everything becomes class 0."""
 

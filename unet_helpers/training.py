@@ -306,8 +306,15 @@ class Keeper(keras.callbacks.Callback):
                 model.optimizer.build(model.trainable_variables)
                 model.load_weights(weights)
                 for state, value in zip(random_states(model), kept["random"], strict=True):
-                    state.assign(value)
-        except (ValueError, OSError, KeyError, TypeError, RecursionError) as error:
+                    state.assign(np.array(value, np.uint32))
+        except (
+            ValueError,
+            OSError,
+            LookupError,
+            TypeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             raise DataError(
                 f"What {self.folder} keeps of a training cannot be read ({error}). Delete the "
                 "folder to start anew, or choose another one."
@@ -376,6 +383,8 @@ def read_state(path):
         raise ValueError(f"{path.name} is no file")
     kept = json.loads(path.read_text(encoding="utf-8"))
     history = kept["history"]
+    if not isinstance(history, dict):
+        raise TypeError("its history is no table")
     lengths = {len(values) for values in history.values() if isinstance(values, list)}
     numbers = [value for values in history.values() for value in values]
     if len(lengths) != 1 or not all(isinstance(value, float) for value in numbers):

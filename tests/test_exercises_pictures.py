@@ -365,12 +365,15 @@ def augmented_cut(image, mask, rng):
     return image[abs(down) :, abs(right) :], mask[abs(down) :, abs(right) :]
 
 
-def augmented_with_edge(image, mask, rng):
-    top, left = rng.integers(0, 17, 2)
-    height, width = mask.shape
-    mask = np.pad(mask, 8, mode="edge")[top : top + height, left : left + width]
-    image = np.pad(image, ((8, 8), (8, 8), (0, 0)), mode="edge")
-    return image[top : top + height, left : left + width], mask
+def augmented_with_rim(mode):
+    def answer(image, mask, rng):
+        top, left = rng.integers(0, 17, 2)
+        height, width = mask.shape
+        mask = np.pad(mask, 8, mode=mode)[top : top + height, left : left + width]
+        image = np.pad(image, ((8, 8), (8, 8), (0, 0)), mode=mode)
+        return image[top : top + height, left : left + width], mask
+
+    return answer
 
 
 def augmented_in_place(image, mask, rng):
@@ -519,6 +522,7 @@ WRONG = [
     ("class_share", lambda mask, c: np.count_nonzero(mask == c), "number of pixels, not"),
     ("class_share", lambda mask, c: 100 * share_by_loop(mask, c), "per cent"),
     ("class_share", lambda mask, c: (mask[mask != 255] != c).mean(), "all the other classes"),
+    ("class_share", lambda mask, c: np.mean(mask != c), "void included"),
     ("class_share", lambda mask, c: np.mean((mask == c) | (mask == 255)), "as if they had class c"),
     ("class_share", share_in_first_row, "first row"),
     ("class_share", share_of_classes, "counts classes and not pixels"),
@@ -562,7 +566,10 @@ WRONG = [
     ("augmentation", augmented(image_move=lambda m: (False, 0, 0)), "Only the mask moves"),
     ("augmentation", augmented_round, "as np.roll does"),
     ("augmentation", augmented(fill=0), "filled with 0"),
-    ("augmentation", augmented_with_edge, "repeated outwards"),
+    ("augmentation", augmented_with_rim("edge"), "repeated outwards"),
+    ("augmentation", augmented_with_rim("reflect"), "mirrored outwards"),
+    ("augmentation", augmented_with_rim("symmetric"), "mirrored outwards"),
+    ("augmentation", lambda image, mask, rng: (image, np.sort(mask, axis=1)), "is no copy"),
     ("augmentation", augmented_frozen, "whatever rng is"),
     ("augmentation", augmented_globally, "not drawn from rng"),
     ("augmentation", both(lambda m: (False, *m[1:])), "never mirrors"),
@@ -602,6 +609,7 @@ WRONG = [
     ("split_by_recording", last_frames, "runs through dataJ"),
     ("split_by_recording", returns_recordings, "not of the recordings"),
     ("split_by_recording", overlapping, "in train and in test: every name"),
+    ("split_by_recording", lambda *a: [2 * part for part in split_with_random(*a)], "stand twice"),
     ("split_by_recording", losing, "in neither list"),
     ("split_by_recording", lambda names, test_share, seed: names, "expected two lists"),
     ("tile_starts", steps_to_the_end, "The last tile sticks out of"),
@@ -619,6 +627,8 @@ WRONG = [
     ("tile_starts", negative, "negative place"),
     ("tile_starts", linspace_starts, "are floats"),
     ("tile_starts", lambda n, t, o: np.array(starts_by_while(n, t, o), float), "are floats"),
+    ("tile_starts", lambda n, t, o: [0, n - t] if n > t else [0], "between two tiles"),
+    ("tile_starts", lambda n, t, o: [[0]], "expected a list of numbers"),
     ("tile_starts", lambda n, t, o: [0], "only one tile"),
     ("tile_starts", lambda n, t, o: range(max(1, n - t + 1)), "at every pixel"),
     ("tile_starts", lambda n, t, o: [0, *starts_by_while(n, t, o)], "the same start twice"),

@@ -385,22 +385,21 @@ trimap_to_classes_exercise = Exercise(
 
 # ---------------------------------------------------------------- augmentation
 
-FARTHEST = 8  # pixels
-
 
 def augmentation(image, mask, rng):
     """Mirror a pair left-right at random, and shift it by up to 8 pixels; what is new is void."""
     if rng.random() < 0.5:
         image, mask = image[:, ::-1], mask[:, ::-1]
     # A rim of 8 pixels all round, and a window of the old size that begins anywhere in it
-    top, left = rng.integers(0, 2 * FARTHEST + 1, 2)
+    top, left = rng.integers(0, 17, 2)
     bottom, right = top + mask.shape[0], left + mask.shape[1]
-    rim = (FARTHEST, FARTHEST)
+    rim = (8, 8)
     image = np.pad(image, (rim, rim, (0, 0)))[top:bottom, left:right]
     mask = np.pad(mask, rim, constant_values=VOID)[top:bottom, left:right]
     return image, mask
 
 
+FARTHEST = 8  # pixels
 CODED_SIZES = ((24, 32), (21, 27))
 SEARCHED = 20  # shifts up to here are recognised, to tell how far a picture went
 

@@ -260,7 +260,8 @@ accuracy_without_void_exercise = Exercise(
     judge_accuracy_without_void,
     accuracy_without_void,
     task="Give the share of right pixels among all labelled ones, from 0 to 1, for a whole batch "
-    "of masks (N, H, W). Where the truth is 255 (void), nothing is counted.",
+    "of masks (N, H, W). Where the truth is 255 (void), nothing is counted. A labelled pixel that "
+    "is predicted as 255 is wrong.",
     call="my_accuracy_without_void(truth, prediction)",
     minutes=5,
     hints=(
@@ -929,11 +930,6 @@ def judge_mean_per_picture(attempt):
     def filled(ious, absent):
         return np.where(np.isnan(ious), absent, ious)
 
-    def complete_only(ious, absent):
-        table = filled(ious, absent)
-        complete = table[~np.isnan(table).any(axis=1)]
-        return complete.mean() if len(complete) else nan
-
     def without_zeros(ious, absent):
         return mean_per_picture(np.where(ious == 0, nan, ious), absent)
 
@@ -975,10 +971,6 @@ def judge_mean_per_picture(attempt):
             lambda ious, absent: np.nanmean(filled(ious, absent).mean(axis=1)),
             "Pictures with an absent class are left out altogether. Leave out the class, not the "
             "picture: np.nanmean over the classes, too.",
-        ),
-        (
-            complete_only,
-            "Pictures with an absent class are left out altogether. Leave out the class only.",
         ),
         (
             without_zeros,

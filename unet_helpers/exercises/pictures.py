@@ -1,18 +1,17 @@
-"""Exercises on masks and data sets: shares, resizing, trimaps, augmentation, splits, tiles."""
+"""Exercises on masks, splits, augmentation and tiles: what happens to pictures around training."""
 
-import itertools
+import math
 
 import numpy as np
 
-from unet_helpers import pipeline
+from unet_helpers import inference, pets, pipeline
 from unet_helpers.exercises.exercise import (
     Exercise,
     NotYet,
     as_array,
-    as_number,
-    as_pair,
     compare,
     describe,
+    makes,
 )
 from unet_helpers.labels import VOID
 
@@ -20,66 +19,89 @@ from unet_helpers.labels import VOID
 
 
 def class_share(mask, c):
-    """Give the share of the labelled pixels that belong to class c; void is 255."""
-    labelled = mask[mask != VOID]
-    return (labelled == c).mean()
+    """Give the share of the labelled pixels that have class c, from 0 to 1."""
+    labelled = mask != VOID
+    return (mask == c).sum() / labelled.sum()
 
 
 def judge_class_share(attempt):
-    first = np.array([[0, 0, 1], [1, 1, 2], [VOID, VOID, 3]], "uint8")
-    second = np.array([[5, 5, VOID, 0], [5, 0, VOID, VOID]], "uint8")
-    cases = [(first, 1), (first, 0), (first, 4), (second, 5)]
+    small = np.array([[0, 0, 1, 255], [2, 1, 1, 255], [0, 2, 255, 1]], np.uint8)
+    tall = np.array([[1, 3, 1], [1, 0, 255], [1, 1, 1], [255, 255, 255], [3, 3, 0]], np.uint8)
+    full = np.array([[2, 0, 2, 2, 1]], np.uint8)
+    cases = [(mask, c) for mask in (small, tall, full) for c in range(4)]
     mistakes = [
         (
-            lambda m, c: (m == c).sum(),
-            "This is a number of pixels; a share lies between 0 and 1. Divide by the number of "
-            "labelled pixels.",
+            lambda mask, c: (mask == c).mean(),
+            "Void pixels are counted in the denominator. Nobody says what they are: divide by the "
+            "number of pixels with mask != 255.",
         ),
         (
-            lambda m, c: (m == c).mean(),
-            "Void pixels are counted in the whole. They have no label: divide by the number of "
-            "pixels that are not 255.",
+            lambda mask, c: (mask == c).sum(),
+            "It gives the number of pixels, not their share: divide by the labelled pixels.",
         ),
         (
-            lambda m, c: ((m == c) | (m == VOID)).mean(),
-            "Void pixels are counted as pixels of the class.",
+            lambda mask, c: 100 * class_share(mask, c),
+            "It gives per cent; the share goes from 0 to 1.",
         ),
         (
-            lambda m, c: 100 * class_share(m, c),
-            "This is in per cent; give a share from 0 to 1.",
+            lambda mask, c: 1 - class_share(mask, c),
+            "It gives the share of all the other classes. Is there != in place of ==?",
         ),
         (
-            lambda m, c: 1 - class_share(m, c),
-            "This is the share of all other classes.",
+            lambda mask, c: (mask != c).mean(),
+            "It gives the share of all that is not class c, void included. Is there != in place "
+            "of ==?",
         ),
         (
-            lambda m, c: (m[m != VOID] >= c).mean(),
-            "This is the share of all classes from c on; compare with ==.",
+            lambda mask, c: ((mask == c) | (mask == VOID)).mean(),
+            "Void pixels are counted as if they had class c.",
         ),
         (
-            lambda m, c: np.mean(np.unique(m[m != VOID]) == c),
-            "This counts classes, not pixels.",
+            lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum(),
+            "It divides by the pixels of the other classes: a ratio, not a share. Class c belongs "
+            "in the denominator, too.",
         ),
         (
-            lambda m, c: (m[m != VOID] == c).any(),
-            "This says whether the class occurs; the share says how much of it.",
+            lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum(),
+            "Class 0 is missing in the denominator. It is a class like the others; only 255 is "
+            "left out.",
+        ),
+        (
+            lambda mask, c: (mask == c).sum() // (mask != VOID).sum(),
+            "The division rounds down to a whole number: use / and not //.",
+        ),
+        (
+            lambda mask, c: (mask != VOID).mean(),
+            "It gives the share of pixels that have any label; c is not used.",
+        ),
+        (
+            lambda mask, c: mask[mask == c].sum() / (mask != VOID).sum(),
+            "It adds up labels and not pixels, so class 2 counts twice and class 0 not at all: "
+            "sum mask == c.",
+        ),
+        (
+            lambda mask, c: class_share(mask[0], c),
+            "Only the first row of the mask is counted.",
+        ),
+        (
+            lambda mask, c: (c in mask) / len(np.unique(mask[mask != VOID])),
+            "It counts classes and not pixels: a class of one pixel gets as much as the largest.",
         ),
     ]
-    compare(attempt, cases, class_share, mistakes, lambda m, c: f"the mask {m.tolist()} and c={c}")
+    compare(attempt, cases, class_share, mistakes, lambda mask, c: f"class {c} in {mask.tolist()}")
 
 
 class_share_exercise = Exercise(
     judge_class_share,
     class_share,
-    task="Give the share, from 0 to 1, of the labelled pixels that belong to class c; mask is an "
-    "array of class ids, 255 is void.",
+    task="Give the share of the labelled pixels of a mask that have class c, from 0 to 1. Pixels "
+    "with 255 are void: they have no label.",
     call="my_class_share(mask, c)",
     minutes=5,
     hints=(
-        "A share is a number of pixels divided by a number of pixels. Which ones are above, which "
-        "below?",
-        "(mask == c).sum() counts the pixels of the class. Below stand those that have a label.",
-        "(mask == c).sum() / (mask != 255).sum()",
+        "A comparison such as mask == 2 is an array of True and False. What is its sum?",
+        "Two numbers are needed: how many pixels have class c, and how many have any label.",
+        "(mask == c).sum() divided by (mask != 255).sum().",
     ),
 )
 
@@ -87,123 +109,184 @@ class_share_exercise = Exercise(
 # ---------------------------------------------------------------- resizing a mask
 
 
-def resize_by(source_rows, mask, size):
-    """Resize by a rule that says which source row (or column) each new one takes."""
-    rows = source_rows(mask.shape[0], size[0])
-    columns = source_rows(mask.shape[1], size[1])
-    return mask[rows][:, columns]
+def coded_mask(height, width):
+    """Make a mask in which every pixel has a label of its own (at most 250 pixels)."""
+    return np.arange(height * width, dtype=np.uint8).reshape(height, width)
 
 
-def centres(have, want):
-    """Give the source pixel under each new pixel's centre."""
-    return np.floor((np.arange(want) + 0.5) * have / want).astype(int)
+def take(mask, rows, columns):
+    """Take the labels at these rows and columns; positions outside move to the rim."""
+    rows = np.clip(np.asarray(rows, int), 0, mask.shape[0] - 1)
+    columns = np.clip(np.asarray(columns, int), 0, mask.shape[1] - 1)
+    return mask[np.ix_(rows, columns)]
+
+
+def at_left_edges(mask, size):
+    return take(mask, *(np.arange(n) * old // n for n, old in zip(size, mask.shape, strict=True)))
+
+
+def at_rounded_left_edges(mask, size):
+    return take(
+        mask, *(np.round(np.arange(n) * old / n) for n, old in zip(size, mask.shape, strict=True))
+    )
+
+
+def at_right_edges(mask, size):
+    return take(
+        mask,
+        *(
+            np.ceil(np.arange(1, n + 1) * old / n) - 1
+            for n, old in zip(size, mask.shape, strict=True)
+        ),
+    )
+
+
+def with_ends_aligned(mask, size):
+    rows, columns = (np.linspace(0, old - 1, n) for n, old in zip(size, mask.shape, strict=True))
+    return take(mask, rows, columns)
+
+
+def with_ends_aligned_rounded(mask, size):
+    rows, columns = (np.linspace(0, old - 1, n) for n, old in zip(size, mask.shape, strict=True))
+    return take(mask, rows.round(), columns.round())
+
+
+def cut_from_the_middle(mask, size):
+    top, left = (mask.shape[0] - size[0]) // 2, (mask.shape[1] - size[1]) // 2
+    return mask[top : top + size[0], left : left + size[1]]
+
+
+LEFT_EDGE = (
+    "The mask is shifted by half a pixel up and to the left: i * scale is where new pixel i "
+    "begins. Its centre is (i + 0.5) * scale."
+)
+ENDS_ALIGNED = (
+    "First and last pixels are laid onto each other (as linspace does), so the mask is stretched "
+    "against its image. Pixel centres lie at (i + 0.5) * scale."
+)
+RESIZING_MISTAKES = [
+    (at_left_edges, LEFT_EDGE),
+    (at_rounded_left_edges, LEFT_EDGE),
+    (
+        at_right_edges,
+        "The mask is shifted by half a pixel down and to the right: it takes the label where the "
+        "new pixel ends, not at its centre.",
+    ),
+    (with_ends_aligned, ENDS_ALIGNED),
+    (with_ends_aligned_rounded, ENDS_ALIGNED),
+    (
+        lambda mask, size: mask[: size[0], : size[1]],
+        "It cuts out the upper left corner. Resizing keeps the whole picture: take pixels from all "
+        "over the mask.",
+    ),
+    (cut_from_the_middle, "It cuts out the middle. Resizing keeps the whole picture."),
+    (
+        lambda mask, size: pipeline.resize_mask(mask, size)[::-1],
+        "The mask comes back upside down.",
+    ),
+]
 
 
 def judge_resize_mask(attempt):
-    random = np.random.default_rng(7)
-    cases = [
-        (random.integers(0, 13, shape).astype("uint8"), size)
-        for shape, size in [
-            ((9, 15), (3, 5)),
-            ((4, 6), (12, 18)),
-            ((6, 6), (6, 3)),
-            ((5, 7), (3, 4)),
-        ]
+    # Sides are odd here: the centre of a new pixel then never lies between two old ones.
+    whole_factors = [((9, 15), (3, 5)), ((15, 9), (3, 3))]
+    any_factors = [((7, 11), (4, 6)), ((5, 7), (15, 7)), ((5, 7), (8, 9)), ((9, 5), (6, 13))]
+    for sizes in (whole_factors, any_factors):
+        for old, new in sizes:
+            check_resized_shape(attempt, old, new, sizes is any_factors)
+            check_resized_labels(attempt, old, new)
+        cases = [(coded_mask(*old), new) for old, new in sizes]
+        compare(
+            attempt,
+            cases,
+            pipeline.resize_mask,
+            RESIZING_MISTAKES,
+            lambda mask, size: f"np.arange({mask.size}).reshape({mask.shape}) to {size}",
+            convert=as_array,
+        )
+    notes = []
+    for old, new in [((8, 12), (4, 6)), ((6, 8), (3, 2))]:
+        notes += check_resized_ties(attempt, old, new)
+    kind = as_array(attempt(coded_mask(9, 15), (3, 5))).dtype
+    if kind.kind not in "iu":
+        raise NotYet(
+            f"The labels are right, but come back as {kind}. Labels are whole numbers: keep the "
+            "mask's dtype, uint8."
+        )
+    return " ".join(dict.fromkeys(notes))
+
+
+def check_resized_shape(attempt, old, new, after_whole_factors):
+    """Raise NotYet unless a mask of the old size gets the new one."""
+    shape = as_array(attempt(coded_mask(*old), new)).shape
+    if shape == new:
+        return
+    if after_whole_factors:
+        raise NotYet(
+            f"Whole factors work, but {old} to {new} gives the shape {shape}. Compute for every "
+            "new pixel where its centre lies in the old mask; repeating or skipping is not enough."
+        )
+    if shape == new[::-1]:
+        raise NotYet(
+            f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
+            "(height, width); Pillow and OpenCV take (width, height)."
+        )
+    if shape == old:
+        raise NotYet(f"The mask keeps its shape {old}; expected the shape {new}.")
+    if shape[:2] == new:
+        raise NotYet(f"The shape is {shape}; a mask has two axes only: {new}.")
+    raise NotYet(f"A mask of shape {old} resized to {new} comes back with the shape {shape}.")
+
+
+def check_resized_labels(attempt, old, new):
+    """Raise NotYet when there are labels that the mask does not have."""
+    mask = np.where(np.random.default_rng(0).random(old) < 0.5, 3, 9).astype(np.uint8)
+    mask[:2] = VOID
+    strange = np.setdiff1d(as_array(attempt(mask, new)), mask)
+    if strange.size:
+        examples = ", ".join(f"{label:.4g}" for label in strange[:3])
+        raise NotYet(
+            f"A mask with the labels 3, 9 and 255 gets new ones, such as {examples}: labels are "
+            "averaged. Halfway between sky and road there is no car: take one label, the nearest."
+        )
+
+
+def check_resized_ties(attempt, old, new):
+    """Accept either neighbour where a new centre lies exactly between two; return the notes."""
+    mask = coded_mask(*old)
+    result = as_array(attempt(mask, new)).astype(int)
+    if result.shape != new:
+        raise NotYet(f"A mask of shape {old} resized to {new} gets the shape {result.shape}.")
+    for axis, position in enumerate(np.unravel_index(result, old)):
+        centres = (np.arange(new[axis]) + 0.5) * old[axis] / new[axis] - 0.5
+        centres = centres[:, None] if axis == 0 else centres[None, :]
+        if np.abs(position - centres).max() > 0.5:
+            raise NotYet(
+                f"Odd sides work, but for {old} to {new} some pixels do not get one of the "
+                "labels next to their centre."
+            )
+    if np.array_equal(result, pipeline.resize_mask(mask, new)):
+        return []
+    return [
+        "(At even factors a new centre lies between two pixels, equally near to both. The course "
+        "takes the one below and to the right; yours is as good.)"
     ]
-    cases[0][0][:2] = VOID
-
-    def corners(have, want):
-        return np.arange(want) * have // want
-
-    def ends(have, want):
-        return np.round(np.linspace(0, have - 1, want)).astype(int)
-
-    def mixed(mask, size):
-        image = np.repeat(mask[..., None], 3, axis=-1)
-        return pipeline.resize_image(image, size)[..., 0]
-
-    def below_ties(have, want):
-        """The other pixel, where a new centre lies exactly between two old ones."""
-        return np.ceil((np.arange(want) + 0.5) * have / want).astype(int) - 1
-
-    mistakes = [
-        (
-            mixed,
-            "Labels are mixed: neighbours are averaged, and 7 and 10 make 8, a class that is not "
-            "there. Take one pixel's label as it is.",
-        ),
-        (
-            lambda m, s: resize_by(corners, m, s),
-            "Each new pixel takes the label under its upper left corner, so the mask is shifted "
-            "against the image. Take the one under its centre, (i + 0.5) * old / new.",
-        ),
-        (
-            lambda m, s: resize_by(ends, m, s),
-            "The first and last pixels are made to meet (linspace), which shifts and stretches the "
-            "mask. Pixel centres meet at (i + 0.5) * old / new.",
-        ),
-        (
-            lambda m, s: resize_by(centres, m, s[::-1]),
-            "Height and width are swapped: size is (height, width).",
-        ),
-        (
-            lambda m, s: m[: s[0], : s[1]],
-            "The mask is cropped, not resized.",
-        ),
-        (
-            lambda m, s: np.resize(m, s),
-            "np.resize repeats or cuts the numbers in a row; it knows nothing of pictures.",
-        ),
-        (
-            lambda m, s: m.reshape(s),
-            "reshape moves no pixels and needs as many as before.",
-        ),
-        (
-            lambda m, s: np.where(resize_by(centres, m, s) == VOID, 0, resize_by(centres, m, s)),
-            "Void became class 0. It is a label like any other here and stays 255.",
-        ),
-        (
-            lambda m, s: m,
-            "The mask comes back in its old size.",
-        ),
-    ]
-    answers = [as_array(attempt(*case)) for case in cases]
-    for rule in (centres, below_ties):  # where a centre lies between two pixels, either is right
-        if all(
-            np.array_equal(answer, resize_by(rule, *case))
-            for answer, case in zip(answers, cases, strict=True)
-        ):
-            if any(answer.dtype != np.uint8 for answer in answers):
-                raise NotYet(
-                    f"The labels are right, but they come as {answers[0].dtype}; a mask stays "
-                    "uint8."
-                )
-            return None
-    compare(
-        attempt,
-        cases,
-        pipeline.resize_mask,
-        mistakes,
-        lambda m, s: f"a mask {m.shape} and size {s}",
-        convert=as_array,
-    )
-    return None
 
 
 resize_mask_exercise = Exercise(
     judge_resize_mask,
     pipeline.resize_mask,
-    task="Give the mask, uint8, in size = (height, width): each new pixel takes the label that "
-    "lies under its centre.",
+    task="Resize a mask to size = (height, width), larger or smaller: every new pixel gets the "
+    "label of the old pixel in which its centre lies.",
     call="my_resize_mask(mask, size)",
-    minutes=10,
+    minutes=15,
     hints=(
-        "Do one axis first: for each new row, which old row is it taken from? mask[rows] then "
-        "picks them.",
-        "The centre of new row i lies at i + 0.5 new rows, which is (i + 0.5) * old / new old "
-        "rows. Cut off the decimals.",
-        "rows = ((np.arange(h) + 0.5) * mask.shape[0] / h).astype(int), columns likewise; return "
-        "mask[rows][:, columns].",
+        "Rows and columns can be done one after the other. Draw a row of 9 pixels above a row of "
+        "3 of the same length: over which old pixels do the three centres lie?",
+        "One new pixel is scale = old / new pixels wide, and the centre of new pixel i lies "
+        "(i + 0.5) * scale from the left rim.",
+        "rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int), columns "
+        "likewise, then mask[rows][:, columns]. Or let Pillow do it with NEAREST.",
     ),
 )
 
@@ -211,79 +294,91 @@ resize_mask_exercise = Exercise(
 # ---------------------------------------------------------------- trimaps
 
 
-def trimap_to_classes(trimap):
-    """Turn a trimap's 1 pet, 2 background, 3 outline into the classes 0, 1, 2."""
-    return trimap - 1
-
-
 def judge_trimap_to_classes(attempt):
     cases = [
-        (np.array([[1, 2, 3], [3, 2, 1]], "uint8"),),
-        (np.array([[2, 2], [3, 1], [1, 1]], "uint8"),),
-        (np.full((4, 1), 3, "uint8"),),
+        (np.array([[1, 1, 2], [3, 2, 2]], np.uint8),),
+        (np.array([[2, 3, 1, 1], [3, 3, 1, 2], [2, 2, 3, 1]], np.uint8),),
+        (np.array([[2, 2], [2, 2], [2, 2]], np.uint8),),
+        (np.array([[3, 1, 3, 1, 3]], np.uint8),),
     ]
 
-    def table(*classes):
-        return lambda t: np.array([0, *classes], "uint8")[t]
+    def table(pet, background, outline):
+        return lambda trimap: np.array([0, pet, background, outline])[trimap]
 
     mistakes = [
-        (lambda t: t, "The values come back as they were: 1, 2, 3. Classes are counted from 0."),
+        (
+            table(1, 2, 3),
+            "The labels are unchanged. Three classes are 0, 1 and 2; a label 3 has no logit.",
+        ),
         (
             table(0, 2, 1),
-            "Background and outline are swapped, as in a well-known tutorial: 2 is the background, "
-            "3 the outline. Look where they lie in the picture.",
+            "Background and outline are swapped: 2 is the background and 3 the outline, the strip "
+            "between the two.",
+        ),
+        (table(1, 0, 2), "Pet and background are swapped: pet is class 0, background class 1."),
+        (
+            table(1, 0, 0),
+            "That is a binary mask, pet or not. Here the outline is a class of its own, and pet "
+            "is 0.",
         ),
         (
-            table(1, 0, 2),
-            "Pet and background are swapped: 1 is the pet and becomes class 0.",
+            table(0, 1, 255),
+            "The outline becomes void (255), which no loss would count. Here it is class 2.",
+        ),
+        (table(1, 2, 2), "Labels are clipped, not shifted: 2 and 3 become one class."),
+        (table(0, 1, 1), "The outline is counted as background; it is class 2."),
+        (table(0, 1, 0), "The outline is counted as pet; it is class 2."),
+        (
+            table(1, 2, 0),
+            "A remainder (% 3) puts the outline first. Subtract one instead: pet is 0.",
+        ),
+        (table(2, 1, 0), "The order is reversed: pet is 0 and outline 2."),
+        (
+            table(255, 0, 1),
+            "One too many is subtracted: the pet falls below 0, which is 255, void, in uint8.",
         ),
         (
-            table(0, 1, VOID),
-            "The outline became void. Here it is a class of its own, 2.",
+            table(-1, 0, 1),
+            "One too many is subtracted: there is a class -1.",
         ),
         (
-            table(1, 0, VOID),
-            "This is a mask of two classes and void, as in notebook 08. Here there are three.",
-        ),
-        (table(2, 1, 0), "The order is turned round: 1, 2, 3 become 0, 1, 2."),
-        (table(0, 1, 1), "Background and outline became one class."),
-        (table(0, 0, 1), "Pet and background became one class. Only subtract."),
-        (
-            lambda t: (t - 1)[..., None],
-            "There is a new axis at the end. A mask is (height, width).",
+            lambda trimap: (trimap - 1)[..., None],
+            "The mask gets an axis more at its end. A mask is (H, W).",
         ),
         (
-            lambda t: (t - 1) / 2,
-            "The classes were scaled to 0 to 1. They are names, not brightness.",
+            lambda trimap: np.eye(3)[trimap - 1],
+            "That is one-hot, a channel per class. Here a mask is (H, W) with class numbers.",
         ),
     ]
     compare(
         attempt,
         cases,
-        trimap_to_classes,
+        pets.trimap_to_classes,
         mistakes,
-        lambda t: f"the trimap {t.tolist()}",
+        lambda trimap: str(trimap.tolist()),
         convert=as_array,
     )
-    answer = as_array(attempt(*cases[0]))
-    if answer.dtype != np.uint8:
+    kind = as_array(attempt(*cases[0])).dtype
+    if kind.kind not in "iu":
         raise NotYet(
-            f"The classes are right, but they come as {answer.dtype}. Masks stay uint8: a quarter "
-            "of the memory of int32, and nothing can become 0.5."
+            f"The classes are right, but come back as {kind}. Classes are whole numbers: use "
+            ".astype(np.uint8)."
         )
+    if kind.itemsize > 1:
+        return f"({kind} works; uint8 takes {kind.itemsize} times less memory.)"
 
 
 trimap_to_classes_exercise = Exercise(
     judge_trimap_to_classes,
-    trimap_to_classes,
-    task="Turn a uint8 array of 1 (pet), 2 (background) and 3 (outline) into classes 0, 1, 2 of "
-    "the same shape and type.",
+    pets.trimap_to_classes,
+    task="Turn a trimap of the pets (1 pet, 2 background, 3 outline) into the classes 0 pet, "
+    "1 background, 2 outline, as uint8.",
     call="my_trimap_to_classes(trimap)",
     minutes=5,
     hints=(
-        "Which class should each of the three values become?",
-        "One operation does it for the whole array.",
-        "trimap - 1",
+        "Write the three old labels in a row, and the new ones below. What happens to each?",
+        "All three change by the same amount.",
+        "Subtract one: the trimap is uint8, and so is trimap - 1.",
     ),
 )
 
@@ -292,318 +387,451 @@ trimap_to_classes_exercise = Exercise(
 
 
 def augmentation(image, mask, rng):
-    """Mirror in half of the cases and shift by up to 8 pixels, image and mask alike."""
+    """Mirror a pair left-right at random, and shift it by up to 8 pixels; what is new is void."""
     if rng.random() < 0.5:
         image, mask = image[:, ::-1], mask[:, ::-1]
-    down, right = rng.integers(-8, 9, 2)
-    height, width = mask.shape
-    # Where the picture comes from and where it goes; what nothing covers stays black and void.
-    new_image, new_mask = np.zeros_like(image), np.full_like(mask, VOID)
-    rows = slice(max(0, down), min(height, height + down))
-    columns = slice(max(0, right), min(width, width + right))
-    from_rows = slice(max(0, -down), min(height, height - down))
-    from_columns = slice(max(0, -right), min(width, width - right))
-    new_image[rows, columns] = image[from_rows, from_columns]
-    new_mask[rows, columns] = mask[from_rows, from_columns]
-    return new_image, new_mask
+    # A rim of 8 pixels all round, and a window of the old size that begins anywhere in it
+    top, left = rng.integers(0, 17, 2)
+    bottom, right = top + mask.shape[0], left + mask.shape[1]
+    rim = (8, 8)
+    image = np.pad(image, (rim, rim, (0, 0)))[top:bottom, left:right]
+    mask = np.pad(mask, rim, constant_values=VOID)[top:bottom, left:right]
+    return image, mask
 
 
-def coded_picture(height=40, width=48):
-    """Make an image whose pixels tell their place, and a mask that fits in one place only."""
+FARTHEST = 8  # pixels
+CODED_SIZES = ((24, 32), (21, 27))
+SEARCHED = 20  # shifts up to here are recognised, to tell how far a picture went
+
+
+def coded_pair(height, width):
+    """Make a pair in which each pixel tells where it comes from."""
     rows, columns = np.mgrid[:height, :width]
-    image = np.stack([rows + 1, columns + 1, np.full_like(rows, 200)], axis=-1).astype("uint8")
-    return image, np.random.default_rng(9).integers(0, 13, (height, width)).astype("uint8")
+    mask = 3 * np.random.default_rng(height).integers(0, 4, (height, width))
+    image = np.stack([5 * rows + 9, 5 * columns + 9, mask + 1], axis=-1)
+    return image.astype(np.uint8), mask.astype(np.uint8)
+
+
+def moves_of(mask, mode, **options):
+    """List all mirrored and shifted copies of a mask, as dict from their bytes to the move.
+
+    A move is (mirrored, pixels down, pixels to the right).
+    """
+    height, width = mask.shape
+    found = {}
+    for mirrored in (False, True):
+        padded = np.pad(mask[:, ::-1] if mirrored else mask, SEARCHED, mode, **options)
+        for down in range(-SEARCHED, SEARCHED + 1):
+            for right in range(-SEARCHED, SEARCHED + 1):
+                top, left = SEARCHED - down, SEARCHED - right
+                part = padded[top : top + height, left : left + width]
+                found.setdefault(part.tobytes(), (mirrored, down, right))
+    return found
+
+
+def shifted(picture, move, fill):
+    """Mirror and shift a picture (H, W) or (H, W, C)."""
+    mirrored, down, right = move
+    picture = picture[:, ::-1] if mirrored else picture
+    rims = [(SEARCHED, SEARCHED)] * 2 + [(0, 0)] * (picture.ndim - 2)
+    padded = np.pad(picture, rims, constant_values=fill)
+    top, left = SEARCHED - down, SEARCHED - right
+    return padded[top : top + picture.shape[0], left : left + picture.shape[1]]
+
+
+def fits(result, image, move):
+    """Tell whether an image was mirrored and shifted by a move, whatever its rim shows."""
+    inside = shifted(np.ones(image.shape[:2], bool), move, False)
+    return np.array_equal(result[inside], shifted(image, move, 0)[inside])
+
+
+def move_of_image(result, image):
+    """Find the move of an image, or None."""
+    height, width = image.shape[:2]
+    row, column = height // 2, width // 2
+    # The middle pixel tells its old place (see coded_pair), whether mirrored or not
+    old_row, old_column = (result[row, column, :2].astype(int) - 9) // 5
+    for mirrored, old in ((False, old_column), (True, width - 1 - old_column)):
+        move = (mirrored, int(row - old_row), int(column - old))
+        if max(abs(move[1]), abs(move[2])) <= SEARCHED and fits(result, image, move):
+            return move
+    return None
 
 
 def judge_augmentation(attempt):
-    image, mask = coded_picture()
-    results = []
-    for seed in range(40):
-        pair = as_pair(attempt(image, mask, np.random.default_rng(seed)), "image", "mask")
-        check_kinds(*pair, image, mask)
-        results.append(pair)
-    places = [place_of(new_image, image.shape) for new_image, _ in results]
-    masks_moved = [move_of_mask(new_mask, mask) for _, new_mask in results]
-    explain_moves(places, masks_moved, results, mask)
-    again = as_pair(attempt(image, mask, np.random.default_rng(3)), "image", "mask")
-    if not all(np.array_equal(a, b) for a, b in zip(again, results[3], strict=True)):
-        raise NotYet(
-            "The same generator gives another picture: something is drawn from another source "
-            "than rng."
-        )
-    return explain_variety(places)
-
-
-def check_kinds(new_image, new_mask, image, mask):
-    """Raise NotYet when shapes, types or labels are not those of the pair that went in."""
-    if new_image.shape != image.shape or new_mask.shape != mask.shape:
-        raise NotYet(
-            f"It returns an image {new_image.shape} and a mask {new_mask.shape}; they should keep "
-            f"their shapes, {image.shape} and {mask.shape}."
-        )
-    invented = np.setdiff1d(new_mask, [*range(13), VOID])
-    if invented.size or not np.array_equal(new_mask, np.round(new_mask)):
-        raise NotYet(
-            f"The mask holds {invented[:3].tolist()}, labels that were not in it: it was averaged. "
-            "Only move its pixels."
-        )
-    if new_image.dtype != np.uint8 or new_mask.dtype != np.uint8:
-        raise NotYet(
-            f"It returns {new_image.dtype} and {new_mask.dtype}; image and mask stay uint8."
-        )
-
-
-def place_of(new_image, shape):
-    """Read from a coded image how it was moved: (mirrored, down, right), None when not at all so.
-
-    A mirror upside down is told as ("flipped", ...).
-    """
-    inside = new_image[..., 2] == 200
-    if not inside.any():
-        return None
-    rows, columns = np.nonzero(inside)
-    from_rows = new_image[rows, columns, 0].astype(int) - 1
-    from_columns = new_image[rows, columns, 1].astype(int) - 1
-    for mirrored, row, column in (
-        (False, from_rows, from_columns),
-        (True, from_rows, shape[1] - 1 - from_columns),
-        ("upside down", shape[0] - 1 - from_rows, from_columns),
+    pairs = [coded_pair(*size) for size in CODED_SIZES]
+    known = [moves_of(mask, "constant", constant_values=VOID) for _, mask in pairs]
+    moves, results = [], []
+    for seed in range(200):
+        image, mask = pairs[seed % 2]
+        rng = np.random.default_rng(seed)
+        new_image, new_mask = as_image_and_mask(attempt(image, mask, rng), image, mask)
+        move = known[seed % 2].get(new_mask.tobytes())
+        if move is None:
+            raise NotYet(what_happened_to_mask(new_mask, mask))
+        moves.append(move)
+        results.append((new_image, image))
+        if seed < 10:
+            check_same_again(attempt, image, mask, seed, new_image, new_mask)
+    if not all(
+        fits(result, image, move) for (result, image), move in zip(results, moves, strict=True)
     ):
-        down, right = rows - row, columns - column
-        # rolled pictures have two moves; the one that most pixels share counts
-        down, right = (
-            np.bincount(down + 100).argmax() - 100,
-            np.bincount(right + 100).argmax() - 100,
-        )
-        same = (rows - row == down) & (columns - column == right)
-        if same.mean() > 0.6:
-            return mirrored, int(down), int(right), bool(same.all() and len(rows) < inside.size)
-    return None
+        raise NotYet(how_image_and_mask_differ(results[:16], moves[:16]))
+    return check_variety(moves)
 
 
-def move_of_mask(new_mask, mask):
-    """Find (mirrored, down, right) for which a moved mask fits best; None when nothing fits."""
-    best = None
-    for mirrored, source in ((False, mask), (True, mask[:, ::-1]), ("upside down", mask[::-1])):
-        for down, right in itertools.product(range(-9, 10), range(-9, 10)):
-            a = new_mask[max(0, down) : len(mask) + min(0, down)]
-            a = a[:, max(0, right) : mask.shape[1] + min(0, right)]
-            b = source[max(0, -down) : len(mask) - max(0, down)]
-            b = b[:, max(0, -right) : mask.shape[1] - max(0, right)]
-            share = (a == b).mean()
-            if best is None or share > best[0]:
-                best = share, (mirrored, down, right)
-    return best[1] if best[0] > 0.95 else None
-
-
-def explain_moves(places, masks_moved, results, mask):
-    """Raise NotYet unless image and mask were moved alike, with void where nothing came in."""
-    images = [place[:3] if place else None for place in places]
-    if None in images:
-        raise NotYet(
-            "The image is not just mirrored and shifted: its pixels do not keep their neighbours "
-            "or colours."
-        )
-    if "upside down" in {move[0] for move in images}:
-        raise NotYet(
-            "The image is turned upside down: [::-1] mirrors the rows. Left to right is [:, ::-1]."
-        )
-    still = (False, 0, 0)
-    if all(move == still for move in images):
-        if any(move != still for move in masks_moved):
-            raise NotYet("Only the mask moves; image and mask are moved alike.")
-        raise NotYet("Nothing ever moves, with 40 different generators.")
-    if all(move == still for move in masks_moved):
-        raise NotYet("Only the image moves; image and mask are moved alike.")
-    differ = [i for i, (a, b) in enumerate(zip(images, masks_moved, strict=True)) if a != b]
-    if differ:
-        explain_difference(images, masks_moved, differ)
-    for (new_image, new_mask), move in zip(results, images, strict=True):
-        empty = np.ones(mask.shape, bool)
-        _, down, right = move
-        empty[max(0, down) : len(mask) + min(0, down)][
-            :, max(0, right) : mask.shape[1] + min(0, right)
-        ] = False
-        if not empty.any():
-            continue
-        if (new_image[empty][:, 2] == 200).any() and (new_mask[empty] != VOID).any():
+def as_image_and_mask(value, image, mask):
+    """Take an image and a mask of the shapes and dtypes that were given."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise NotYet(f"It returns {describe(value)}; expected two things, image and mask.")
+    new_image, new_mask = (as_array(part) for part in value)
+    if new_image.shape == mask.shape and new_mask.shape == image.shape:
+        raise NotYet("It returns the mask first; expected (image, mask).")
+    for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
+        if new.shape != old.shape:
             raise NotYet(
-                "What leaves on one side comes in on the other (np.roll does that). Where nothing "
-                "of the picture comes in, the mask is void, 255."
+                f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted picture "
+                "keeps its size: fill up what is missing."
             )
-        if (new_mask[empty] != VOID).any():
-            raise NotYet(
-                f"Where nothing of the picture comes in, the mask holds {new_mask[empty][0]}; it "
-                "should be 255, void, which no loss and no score counts."
-            )
-
-
-def explain_difference(images, masks_moved, differ):
-    """Raise NotYet with how the moves of image and mask differ."""
-    a, b = images[differ[0]], masks_moved[differ[0]]
-    if b is None:
-        raise NotYet("The mask is not just mirrored and shifted: its pixels lose their neighbours.")
-    if all(images[i][1:] == masks_moved[i][1:] for i in differ):
+    strange = np.setdiff1d(new_mask, [*np.unique(mask), VOID])
+    if strange.size:
         raise NotYet(
-            "Sometimes only one of the two is mirrored. Draw once, and use the answer for both."
+            f"The mask gets labels that it did not have, such as {strange[0]:.4g}. Labels are "
+            "never averaged: shift by whole pixels, or take the nearest."
         )
-    opposite = [(m[0], -m[1], -m[2]) if m else None for m in masks_moved]
-    if all(images[i] == opposite[i] for i in differ):
-        raise NotYet("The mask is shifted the opposite way to the image.")
-    swapped = [(m[0], m[2], m[1]) if m else None for m in masks_moved]
-    if all(images[i] == swapped[i] for i in differ):
-        raise NotYet("The mask is shifted down by what the image is shifted to the right.")
-    raise NotYet(
-        f"Image and mask are moved differently: the image by {a[1:]} (down, right), the mask by "
-        f"{b[1:]}. Draw the numbers once, and use them for both."
+    for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
+        if new.dtype != old.dtype:
+            raise NotYet(
+                f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype: "
+                "a data set has one, and the model rescales by itself."
+            )
+    return new_image, new_mask
+
+
+def check_same_again(attempt, image, mask, seed, new_image, new_mask):
+    """Raise NotYet when an equal random generator gives another result."""
+    again = attempt(image, mask, np.random.default_rng(seed))
+    again = as_image_and_mask(again, image, mask)
+    if not (np.array_equal(again[0], new_image) and np.array_equal(again[1], new_mask)):
+        raise NotYet(
+            "Two generators with the same seed give different pictures: some numbers are not "
+            "drawn from rng. Use rng.random() and rng.integers(), not np.random."
+        )
+
+
+def what_happened_to_mask(result, mask):
+    """Say why a mask is no mirrored and shifted copy with a void rim."""
+    for turned, upside_down in ((mask, False), (mask[::-1], True)):
+        for mode, options, sentence in (
+            ("constant", {"constant_values": VOID}, None),
+            (
+                "wrap",
+                {},
+                "What leaves the mask on one side comes back on the other, as np.roll does: a "
+                "street in the sky. What comes in is unknown, so it is void (255).",
+            ),
+            (
+                "constant",
+                {"constant_values": 0},
+                "The rim that comes in is filled with 0, which is a class. Nobody knows what is "
+                "there: fill the mask with 255, void.",
+            ),
+            ("edge", {}, "The mask's rim is repeated outwards: invented labels. Fill it with 255."),
+            (
+                "symmetric",
+                {},
+                "The mask's rim is mirrored outwards: invented labels. Fill with 255.",
+            ),
+            ("reflect", {}, "The mask's rim is mirrored outwards: invented labels. Fill with 255."),
+        ):
+            if result.tobytes() in moves_of(turned, mode, **options):
+                return (
+                    "The pair is turned upside down. Only left and right are swapped, "
+                    "image[:, ::-1]: streets with the sky below do not occur."
+                    if upside_down
+                    else sentence
+                )
+    return (
+        "The mask is no copy that was mirrored and shifted by whole pixels, with 255 where nothing "
+        "of the picture comes in."
     )
 
 
-def explain_variety(places):
-    """Raise NotYet when the draws are not those that were asked for; gives a note, or None."""
-    moves = {place[:3] for place in places}
-    if len(moves) == 1:
-        raise NotYet(
-            "Every generator gives the same move: the numbers are not drawn from rng (frozen), so "
-            "all epochs would look alike."
+def how_image_and_mask_differ(results, moves):
+    """Say how the moves of images differ from those of their masks."""
+    of_images = [move_of_image(result, image) for result, image in results]
+    still = (False, 0, 0)
+    if None in of_images:
+        return (
+            "The mask is moved well, but the image is no copy that was mirrored and shifted by "
+            "whole pixels. Are its values changed, or did it go upside down?"
         )
-    mirrored = np.mean([place[0] for place in places])
-    if mirrored in (0, 1):
+    if all(move == still for move in moves):
+        return "Only the image moves. The mask must make the same moves, or labels no longer fit."
+    if all(move == still for move in of_images):
+        return "Only the mask moves. The image must make the same moves, or labels no longer fit."
+    same_mirror = all(a[0] == b[0] for a, b in zip(of_images, moves, strict=True))
+    if all((a[1], a[2]) == (-b[1], -b[2]) for a, b in zip(of_images, moves, strict=True)):
+        return "The mask is shifted the opposite way to its image. Is there a sign too many?"
+    if not same_mirror and all(a[1] == b[1] for a, b in zip(of_images, moves, strict=True)):
+        if not any(mirrored for mirrored, _, _ in moves):
+            return "The image is mirrored, but its mask is not."
+        if not any(mirrored for mirrored, _, _ in of_images):
+            return "The mask is mirrored, but its image is not."
+    if same_mirror and all((b[1], b[2]) == (0, 0) for b in moves):
+        return "Both are mirrored, but only the image is shifted: the mask must go with it."
+    return (
+        "Image and mask make different moves: each draws its own random numbers. Draw once, and "
+        "use the numbers for both."
+    )
+
+
+def check_variety(moves):
+    """Raise NotYet unless the moves are as random as they should be; may return a note."""
+    mirrored = sum(mirrored for mirrored, _, _ in moves)
+    if set(moves) == {(False, 0, 0)}:
+        raise NotYet("Nothing changes: 200 random generators gave 200 times the same picture.")
+    if len(set(moves)) == 1:
         raise NotYet(
-            f"It {'always' if mirrored else 'never'} mirrors; one time in two is asked for."
+            "It makes the same move whatever rng is. Is there a generator or a seed inside the "
+            "function? Draw from the rng that is given."
         )
-    if not 0.2 < mirrored < 0.8:
-        raise NotYet("It mirrors far from half of the times.")
-    for axis, name in ((1, "up or down"), (2, "to the side")):
-        shifts = [place[axis] for place in places]
-        if max(map(abs, shifts)) > 8:
-            raise NotYet(f"It shifts by up to {max(map(abs, shifts))} pixels; 8 is the limit.")
-        if len(set(shifts)) == 1:
-            raise NotYet(f"It never shifts {name}.")
+    farthest = max(max(abs(down), abs(right)) for _, down, right in moves)
+    if farthest > FARTHEST:
+        raise NotYet(f"It shifts by {farthest} pixels; expected at most {FARTHEST}.")
+    if not mirrored:
+        raise NotYet(f"It never mirrors, in {len(moves)} pictures; expected about every second.")
+    if mirrored == len(moves):
+        raise NotYet("It mirrors every picture; expected about every second, rng.random() < 0.5.")
+    if not 0.3 < mirrored / len(moves) < 0.7:
+        raise NotYet(f"It mirrors {mirrored} of {len(moves)} pictures; expected about half.")
+    if all(down == right for _, down, right in moves):
+        raise NotYet("Rows and columns always shift by the same number: draw two.")
+    for place, names in ((1, ("down", "up")), (2, ("right", "left"))):
+        shifts = [move[place] for move in moves]
+        if not any(shifts):
+            raise NotYet(f"It never shifts {names[0]} or {names[1]}.")
         if min(shifts) >= 0 or max(shifts) <= 0:
+            there, never = names if min(shifts) >= 0 else names[::-1]
             raise NotYet(
-                f"The shift {name} goes one way only. rng.integers(-8, 9) draws from -8 to 8."
+                f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}."
             )
-    return None
+        if max(-min(shifts), max(shifts)) <= FARTHEST // 2:
+            raise NotYet(
+                f"It shifts by {max(-min(shifts), max(shifts))} pixels at most; expected up to "
+                f"{FARTHEST}."
+            )
+    if max(max(down, right) for _, down, right in moves) < FARTHEST:
+        return (
+            f"(Down and right it never goes the full {FARTHEST} pixels: rng.integers leaves its "
+            f"upper end out. rng.integers(-{FARTHEST}, {FARTHEST + 1}) reaches both.)"
+        )
 
 
 augmentation_exercise = Exercise(
     judge_augmentation,
     augmentation,
-    task="Mirror left to right in half of the cases and shift by up to 8 pixels in each direction, "
-    "image (H, W, 3) and mask (H, W) alike; return (image, mask), the mask 255 where nothing comes "
-    "in; draw from rng, a numpy.random.Generator.",
+    task="Mirror an image and its mask left-right with probability one half, and shift both by up "
+    "to 8 pixels in rows and columns, either way. Where nothing of the picture comes in, the mask "
+    "is void (255). All random numbers come from rng, a np.random.Generator.",
     call="my_augmentation(image, mask, rng)",
     minutes=20,
     hints=(
-        "Draw all numbers first: mirrored or not, rows, columns. Then do the same to both.",
-        "Mirror by [:, ::-1]. For the shift make an empty image and a mask full of 255, and copy "
-        "the part that stays inside.",
-        "down, right = rng.integers(-8, 9, 2); np.roll((down, right), axis=(0, 1)) moves both, but "
-        "then the rows and columns that wrapped round must become 255 in the mask.",
+        "Draw the numbers first (mirrored or not, rows, columns), then use them twice.",
+        "Shifting is easy on a picture with a rim: np.pad(mask, 8, constant_values=255) has room "
+        "for every shift, and a window of the old size cuts the result out.",
+        "top, left = rng.integers(0, 17, 2), then [top : top + height, left : left + width] of "
+        "both padded pictures. The image is padded with ((8, 8), (8, 8), (0, 0)).",
     ),
 )
 
 
-# ---------------------------------------------------------------- a split that does not leak
+# ---------------------------------------------------------------- splits
 
 
 def split_by_recording(names, test_share, seed):
-    """Split names like "dataA/0003.png" so that no recording is on both sides."""
-    recordings = sorted({name.split("/")[0] for name in names})  # sorted: a set has no order
-    n_test = min(max(1, round(test_share * len(recordings))), len(recordings) - 1)
+    """Split names such as "dataA/0003.png" so that no recording is on both sides."""
+    # Sorted, because a set has no order that one could rely on
+    recordings = sorted({name.split("/")[0] for name in names})
+    n_test = round(test_share * len(recordings))
+    n_test = min(max(n_test, 1), len(recordings) - 1)  # both sides get something
     chosen = np.random.default_rng(seed).permutation(recordings)[:n_test]
     train = sorted(name for name in names if name.split("/")[0] not in chosen)
     test = sorted(name for name in names if name.split("/")[0] in chosen)
     return train, test
 
 
+def frames_of(recordings):
+    """Make names of frames, from 3 to 7 a recording."""
+    return [
+        f"{recording}/{frame:04d}.png"
+        for i, recording in enumerate(recordings)
+        for frame in range(3 + i % 5)
+    ]
+
+
+def recording_of(name):
+    return name.split("/")[0]
+
+
 def judge_split_by_recording(attempt):
-    names = [f"data{letter}/{i:06}.png" for letter in "ABCDEFGH" for i in range(6)]
-    two = [f"{folder}/{i}.png" for folder in ("left", "right") for i in range(3)]
-    shuffled = list(np.random.default_rng(8).permutation(names))
-    first = two_lists(attempt(names, 0.25, 0))
-    explain_split(*first, names)
-    if two_lists(attempt(names, 0.25, 0)) != first:
-        raise NotYet(
-            "Two calls with the same seed give two different splits: draw from "
-            "np.random.default_rng(seed). A training resumed tomorrow would test on what it has "
-            "seen."
-        )
-    other_order = two_lists(attempt([str(name) for name in shuffled], 0.25, 0))
-    if [set(part) for part in other_order] != [set(part) for part in first]:
-        raise NotYet(
-            "The split depends on the order in which the names come, and another computer lists a "
-            "folder in another order. Sort the names, or the recordings, before you draw."
-        )
-    n_test = len({name.split("/")[0] for name in first[1]})
-    if n_test == 6 and len({name.split("/")[0] for name in first[0]}) == 2:
-        raise NotYet(
-            "Train and test are swapped, or test_share was taken for the share of train: with 0.25 "
-            "of eight recordings, two belong in test."
-        )
-    if n_test != 2:
-        raise NotYet(f"With test_share=0.25 of eight recordings {n_test} are in test; expected 2.")
-    splits = {frozenset(two_lists(attempt(names, 0.25, seed))[1]) for seed in range(8)}
-    if len(splits) == 1:
-        raise NotYet("Eight different seeds give the same split: the seed is not used.")
-    small = two_lists(attempt(two, 0.1, 1))
-    if not small[0] or not small[1]:
-        raise NotYet(
-            "Of two recordings and test_share=0.1, one side is empty. Keep at least one recording "
-            "on either side."
-        )
-    explain_split(*small, two)
+    towns = [f"data{letter}" for letter in "ABCDEFGHIJ"]
+    names = frames_of(towns)
+    note = None
+    for seed in range(10):
+        for test_share in (0.2, 0.3):
+            split = as_split(attempt(names, test_share, seed))
+            check_names(split, names)
+            check_whole_recordings(split)
+            if split_sets(split) != split_sets(attempt(names, test_share, seed)):
+                raise NotYet(
+                    "Two calls with the same seed give different splits: use "
+                    "np.random.default_rng(seed), or pictures wander from train to test."
+                )
+    for prefix in ("data", "drive", "street"):
+        many = frames_of([f"{prefix}{i}" for i in range(18)])
+        note = check_order(attempt, many) or note
+    for seed in range(10):
+        for test_share in (0.2, 0.3):
+            check_size(as_split(attempt(names, test_share, seed)), test_share)
+    if len({split_sets(attempt(names, 0.3, seed))[1] for seed in range(10)}) == 1:
+        raise NotYet("The seed changes nothing: ten seeds give the same ten times the same split.")
+    for test_share in (0.1, 0.9):
+        few = frames_of(["dataA", "dataB"])
+        check_names(as_split(attempt(few, test_share, 0)), few)
+    return note
 
 
-def two_lists(value):
-    """Take (train, test) as two lists of names; raises NotYet for anything else."""
+def as_split(value):
+    """Take two lists of names."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise NotYet(f"It returns {describe(value)}; expected two lists, train and test.")
-    if any(isinstance(part, str | bytes | dict) or not np.iterable(part) for part in value):
+    for part in value:
+        if not isinstance(part, list | tuple | set | frozenset | np.ndarray):
+            raise NotYet(f"It returns {describe(part)} for a list of names.")
+    return tuple([str(name) for name in part] for part in value)
+
+
+def split_sets(value):
+    return tuple(frozenset(part) for part in as_split(value))
+
+
+def check_names(split, names):
+    """Raise NotYet unless every name is in exactly one list, and neither is empty."""
+    train, test = split
+    strange = sorted({*train, *test} - set(names))
+    if strange:
         raise NotYet(
-            f"It returns {describe(value[0])} and {describe(value[1])}; expected two lists of "
-            "names, train and test."
+            f"A list holds {strange[0]!r}, which is not one of the names. Return the names of the "
+            "frames, not of the recordings."
+            if "/" not in strange[0]
+            else f"A list holds {strange[0]!r}, which is not one of the names."
         )
-    lists = [[str(name) for name in part] for part in value]
-    return sorted(lists[0]), sorted(lists[1])
-
-
-def explain_split(train, test, names):
-    """Raise NotYet when names are lost, doubled or invented, or recordings on both sides."""
-    if set(train) & set(test):
-        example = sorted(set(train) & set(test))[0]
-        raise NotYet(f"{example} is in train and in test.")
-    lost = sorted(set(names) - set(train) - set(test))
-    if lost:
-        raise NotYet(f"{len(lost)} names are in neither list, {lost[0]} for one.")
-    if len(train) + len(test) > len(names):
-        raise NotYet("Some names occur twice, or were not given.")
-    both = {name.split("/")[0] for name in train} & {name.split("/")[0] for name in test}
+    both = sorted(set(train) & set(test))
     if both:
+        raise NotYet(f"{both[0]} is in train and in test: every name belongs in one list.")
+    lost = sorted(set(names) - {*train, *test})
+    if lost:
+        raise NotYet(f"{len(lost)} of {len(names)} names are in neither list, such as {lost[0]}.")
+    if len(train) + len(test) > len(names):
+        raise NotYet("Some names stand twice in one list.")
+    for part, name in ((train, "train"), (test, "test")):
+        if not part:
+            count = len({recording_of(frame) for frame in names})
+            raise NotYet(
+                f"With {count} recordings the {name} list is empty. Both sides need at least one "
+                "recording, even if the share rounds to none."
+            )
+
+
+def check_whole_recordings(split):
+    """Raise NotYet when a recording is on both sides, with how it came about."""
+    train, test = split
+    torn = sorted({recording_of(n) for n in train} & {recording_of(n) for n in test})
+    if not torn:
+        return
+    numbers = [{name.split("/")[1] for name in part} for part in split]
+    if not numbers[0] & numbers[1]:
         raise NotYet(
-            f"Frames of {', '.join(sorted(both)[:3])} are in train and in test. Neighbouring "
-            "frames are near copies, so the test asks what the network remembers. Split the "
-            "recordings, not the frames."
+            "It sorts by the frame's number: all frames 0000 are on one side, of whatever "
+            "recording. What belongs together is the folder, name.split('/')[0]."
         )
-    if not train or not test:
-        raise NotYet(f"{'train' if not train else 'test'} is empty.")
+    cut = [
+        max(n for n in train if recording_of(n) == r) < min(n for n in test if recording_of(n) == r)
+        or min(n for n in train if recording_of(n) == r)
+        > max(n for n in test if recording_of(n) == r)
+        for r in torn
+    ]
+    if all(cut) and len(torn) > 1:
+        raise NotYet(
+            f"Recordings are cut in two, such as {torn[0]}: the first frames on one side, the rest "
+            "on the other. Keep a recording whole: its street is the same all along."
+        )
+    if len(torn) == 1 and all(cut):
+        raise NotYet(
+            f"The border between train and test runs through {torn[0]}: count recordings, not "
+            "frames, so that each one stays whole."
+        )
+    raise NotYet(
+        f"Frames of {torn[0]} are in train and in test: frames are drawn one by one. Neighbouring "
+        "frames look alike, so the test would repeat the training. Draw recordings."
+    )
+
+
+def check_order(attempt, names):
+    """Raise NotYet when the order of the names changes the split; may return a note."""
+    note = None
+    for seed in range(5):
+        first = attempt(names, 0.3, seed)
+        for order in range(6):
+            shuffled = list(np.random.default_rng(order).permutation(names))
+            shuffled = [str(name) for name in shuffled]
+            other = attempt(shuffled, 0.3, seed)
+            if split_sets(other) != split_sets(first):
+                raise NotYet(
+                    "The split depends on the order in which the names come. Folders and sets "
+                    "have no fixed order: sort the recordings before you shuffle them."
+                )
+            if as_split(other) != as_split(first):
+                note = (
+                    "(Inside the lists, the names stand in the order in which they came. The "
+                    "course sorts them; it makes no difference to the split.)"
+                )
+    return note
+
+
+def check_size(split, test_share):
+    """Raise NotYet unless the test has its share of the recordings, or of the frames."""
+    train, test = split
+    recordings = len({recording_of(name) for name in test})
+    everything = len({recording_of(name) for name in train + test})
+    of_recordings, of_frames = recordings / everything, len(test) / len(train + test)
+    largest = 7 / len(train + test)  # the longest recording has 7 frames
+    if abs(of_recordings - test_share) < 1.01 / everything:
+        return
+    if abs(of_frames - test_share) < 1.01 * largest:
+        return
+    told = f"With test_share {test_share} the test has {recordings} of {everything} recordings"
+    if abs(of_recordings - (1 - test_share)) < 1.01 / everything:
+        raise NotYet(f"{told}: train and test are swapped. Return (train, test).")
+    raise NotYet(f"{told}; expected about {test_share * everything:.0f}.")
 
 
 split_by_recording_exercise = Exercise(
     judge_split_by_recording,
     split_by_recording,
-    task='Split names like "dataA/000012.png" into two lists, (train, test): whole recordings on '
-    "one side, about test_share of them in test, at least one on either side, the same for the "
-    "same seed whatever the order of names.",
+    task='Split names such as "dataA/0003.png" into two lists, (train, test). The folder is the '
+    "recording: it stays whole, on one side, and about test_share of the recordings are test, but "
+    "neither side is empty. The seed decides which, and the order of the names does not.",
     call="my_split_by_recording(names, test_share, seed)",
-    minutes=10,
+    minutes=15,
     hints=(
-        "What is drawn here: frames or recordings? List the recordings first.",
-        'The recording of a name is name.split("/")[0]. Sort the recordings before you draw, '
-        "because a set and a folder have no order.",
-        "np.random.default_rng(seed).permutation(recordings) and take the first "
-        "max(1, round(test_share * number)) for test.",
+        "What is drawn at random: frames or recordings? Make a list of those first.",
+        "Sort the recordings before the generator permutes them, or the order of the names "
+        "decides. How many go to the test, if the share rounds to none or to all?",
+        'recordings = sorted({name.split("/")[0] for name in names}); permute them with '
+        "np.random.default_rng(seed); the first n_test, at least 1 and at most all but one, are "
+        "test.",
     ),
 )
 
@@ -611,102 +839,183 @@ split_by_recording_exercise = Exercise(
 # ---------------------------------------------------------------- tiles
 
 
-def tile_starts(length, tile, overlap):
-    """List where tiles begin along one side; the last one ends with the side."""
-    if length <= tile:
-        return [0]
-    return [*range(0, length - tile, tile - overlap), length - tile]
+def without_end(length, tile, overlap):
+    return list(range(0, length - tile + 1, tile - overlap)) or [0]
+
+
+def with_steps_of(step, last=lambda length, tile: length - tile):
+    """Make tile starts from another step or with another last tile."""
+
+    def starts(length, tile, overlap):
+        if length <= tile:
+            return [0]
+        return [*range(0, length - tile, step(tile, overlap)), last(length, tile)]
+
+    return starts
+
+
+def right_step(tile, overlap):
+    return tile - overlap
+
+
+STICKS_OUT = (
+    "The last tile sticks out of the picture: steps go on until the picture's end. Let them end "
+    "at length - tile, and let the last tile begin there."
+)
+UNCOVERED = (
+    "The picture's end is not covered: what is left over after the last whole step needs a tile, "
+    "too. It begins at length - tile."
+)
+TILE_MISTAKES = [
+    (lambda n, tile, overlap: list(range(0, n, tile - overlap)), STICKS_OUT),
+    (lambda n, tile, overlap: list(range(0, n - overlap, tile - overlap)) or [0], STICKS_OUT),
+    (without_end, UNCOVERED),
+    (
+        lambda n, tile, overlap: list(range(0, n - tile, tile - overlap)) or [0],
+        "The last tile is missing: range leaves its end out, so nothing begins at length - tile.",
+    ),
+    (
+        with_steps_of(lambda tile, overlap: tile),
+        "The overlap is ignored: neighbours share no pixels. The step is tile - overlap.",
+    ),
+    (
+        with_steps_of(lambda tile, overlap: overlap),
+        "The step is the overlap, so there are far too many tiles. The step is tile - overlap.",
+    ),
+    (
+        with_steps_of(lambda tile, overlap: tile - 2 * overlap),
+        "The overlap is subtracted twice, so there are too many tiles. Neighbours share it: the "
+        "step is tile - overlap.",
+    ),
+    (
+        with_steps_of(lambda tile, overlap: tile - overlap - 1),
+        "The step is one too small, which costs more tiles than needed: it is tile - overlap.",
+    ),
+    (
+        with_steps_of(lambda tile, overlap: tile - overlap + 1),
+        "Neighbours share one pixel too few: the step is tile - overlap.",
+    ),
+    (
+        with_steps_of(right_step, lambda n, tile: n - tile - 1),
+        "The last tile ends one pixel short: it begins at length - tile, since the tile covers "
+        "start .. start + tile - 1.",
+    ),
+    (
+        with_steps_of(right_step, lambda n, tile: n - tile + 1),
+        "The last tile sticks out by one pixel: it begins at length - tile.",
+    ),
+    (
+        lambda n, tile, overlap: [*range(0, n - tile, tile - overlap), n - tile],
+        "A picture shorter than the tile begins at a negative place, which NumPy counts from the "
+        "end. Such a picture has one tile, [0], and is filled up later.",
+    ),
+    (
+        lambda n, tile, overlap: (
+            [*range(0, n - tile + 1, tile - overlap), n - tile] if n > tile else [0]
+        ),
+        "Where the steps fit exactly, the last start stands there twice, and that tile would be "
+        "predicted twice.",
+    ),
+    (
+        lambda n, tile, overlap: list(range(max(1, n - tile + 1))),
+        "A tile begins at every pixel: covered, but the step may be tile - overlap.",
+    ),
+    (
+        lambda n, tile, overlap: [0],
+        "There is only one tile. How many steps of tile - overlap until the end is reached?",
+    ),
+]
 
 
 def judge_tile_starts(attempt):
-    note = None
-    for length, tile, overlap in [
-        (100, 40, 10),
-        (97, 40, 10),
-        (96, 32, 0),
-        (160, 64, 16),
-        (65, 64, 20),
-        (64, 64, 8),
-        (30, 64, 8),
-        (1000, 128, 64),
-    ]:
-        starts = list_of_starts(attempt(length, tile, overlap))
-        case = f"length {length}, tile {tile} and overlap {overlap}"
-        fewest = 1 if length <= tile else -(-(length - tile) // (tile - overlap)) + 1
-        explain_starts(starts, length, tile, overlap, case, fewest)
-        if starts != tile_starts(length, tile, overlap):
-            note = (
-                "Your tiles lie elsewhere than the course's, which are evenly spaced up to the "
-                "last one, but they do the same."
-            )
-    return note
-
-
-def list_of_starts(value):
-    """Take a list of whole numbers; raises NotYet for anything else."""
-    if isinstance(value, range):
-        value = list(value)
-    if not isinstance(value, list | tuple | np.ndarray):
-        raise NotYet(f"It returns {describe(value)}; expected a list of starts.")
-    numbers = [as_number(start) for start in value]
-    if any(not float(number).is_integer() for number in numbers):
-        raise NotYet("A start is not a whole number; pixels are counted whole: divide with //.")
-    return [int(number) for number in numbers]
-
-
-def explain_starts(starts, length, tile, overlap, case, fewest):
-    """Raise NotYet when the tiles do not cover one side as they should."""
-    if not starts:
-        raise NotYet(f"For {case} there is no tile at all.")
-    if min(starts) < 0:
-        raise NotYet(
-            f"For {case} a tile begins at {min(starts)}. A picture shorter than the tile gets one "
-            "tile, at 0."
+    # Overlap 0 comes last: a step of 0 is easier to explain where it does not raise.
+    overlapping = [(10, 4, 1), (23, 8, 3), (24, 8, 3), (97, 32, 8), (17, 5, 2), (9, 8, 3)]
+    short = [(8, 8, 3), (5, 8, 3), (31, 32, 8)]
+    apart = [(10, 4, 0), (12, 4, 0), (25, 6, 0)]
+    evenly = False
+    for cases in (overlapping + short, apart):
+        answers = [as_starts(attempt(*case), case) for case in cases]
+        pairs = list(zip(answers, cases, strict=True))
+        faults = [what_is_wrong_with(answer, *case) for answer, case in pairs]
+        if any(faults):
+            for mistake, sentence in TILE_MISTAKES:
+                if makes(mistake, cases, answers, as_array, 0):
+                    raise NotYet(sentence)
+            raise NotYet(next(fault for fault in faults if fault))
+        evenly = evenly or any(
+            sorted(answer.tolist()) != inference.tile_starts(*case) for answer, case in pairs
         )
-    if len(set(starts)) < len(starts):
-        raise NotYet(f"For {case} two tiles begin at the same place: {starts}.")
-    starts = sorted(starts)
-    if starts[0] != 0:
-        raise NotYet(f"For {case} the first tile begins at {starts[0]}; the rim before is lost.")
-    if length > tile and starts[-1] + tile > length:
-        raise NotYet(
-            f"For {case} the last tile ends at {starts[-1] + tile} and sticks out. Let it begin at "
-            "length - tile, so that it ends with the side."
+    if evenly:
+        return (
+            "(The course takes full steps and pulls the last tile back; yours lie elsewhere, and "
+            "cover the picture with as few. Spread evenly, they share more: as good.)"
         )
+
+
+def as_starts(value, case):
+    """Take a list of whole numbers."""
+    length, tile, overlap = case
+    if isinstance(value, set):
+        value = sorted(value)
+    starts = as_array(value)
+    if starts.ndim != 1:
+        raise NotYet(f"It returns {describe(value)}; expected a list of numbers.")
+    if not starts.size:
+        raise NotYet(
+            f"For length {length}, tile {tile} it gives no tile at all. A picture shorter than "
+            "the tile or as long as it has one: [0]."
+        )
+    if starts.dtype.kind == "f":
+        raise NotYet(
+            f"For length {length}, tile {tile}, overlap {overlap} the starts are floats, such as "
+            f"{starts[-1]}, and no picture can be cut there: make them whole numbers, with // in "
+            "place of /."
+        )
+    return starts.astype(int)
+
+
+def what_is_wrong_with(starts, length, tile, overlap):
+    """Say in a sentence what is wrong with these starts, or None."""
+    said = f"For length {length}, tile {tile}, overlap {overlap} it gives {starts.tolist()}"
+    starts = np.sort(starts)
+    if starts[0] < 0:
+        return f"{said}: a negative start, which NumPy counts from the end."
+    if length <= tile:
+        return None if starts.tolist() == [0] else f"{said}; expected one tile, [0]."
+    if starts[0] > 0:
+        return f"{said}: the first {starts[0]} pixels are not covered."
+    if starts[-1] + tile > length:
+        return f"{said}: the last tile sticks out by {starts[-1] + tile - length} pixels."
     if starts[-1] + tile < length:
-        raise NotYet(
-            f"For {case} the last tile ends at {starts[-1] + tile}; the rim after it is not "
-            "covered. Add one that begins at length - tile."
+        return f"{said}: the last {length - starts[-1] - tile} pixels are not covered."
+    steps = np.diff(starts)
+    if (steps == 0).any():
+        return f"{said}: the same start twice."
+    if steps.max() > tile - overlap:
+        return (
+            f"{said}: neighbours share {tile - steps.max()} pixels; expected at least {overlap}."
+            if steps.max() <= tile
+            else f"{said}: {steps.max() - tile} pixels between two tiles are not covered."
         )
-    shared = [a + tile - b for a, b in itertools.pairwise(starts)]
-    if shared and min(shared) < 0:
-        raise NotYet(f"For {case} there is a gap between two tiles: {starts}.")
-    if shared and min(shared) < overlap:
-        raise NotYet(
-            f"For {case} two neighbours share {min(shared)} pixels only. From one start to the "
-            "next it is tile - overlap."
-        )
-    if length <= tile and starts != [0]:
-        raise NotYet(f"For {case} one tile at 0 is enough.")
-    if len(starts) > fewest:
-        raise NotYet(
-            f"For {case} there are {len(starts)} tiles where {fewest} do: {starts}. Is the step "
-            "tile - overlap?"
-        )
+    needed = math.ceil((length - overlap) / (tile - overlap))
+    if len(starts) > needed:
+        return f"{said}: {len(starts)} tiles, where {needed} are enough."
+    return None
 
 
 tile_starts_exercise = Exercise(
     judge_tile_starts,
-    tile_starts,
-    task="Give a list of starts of tiles along one side: they cover it, lie inside, neighbours "
-    "share at least overlap pixels, and no tile is superfluous; [0] when the side is no longer "
-    "than a tile.",
+    inference.tile_starts,
+    task="List where tiles begin along one side of a picture, so that they cover all of it. Each "
+    "lies inside, neighbours share at least overlap pixels, and there are no more than needed. A "
+    "picture shorter than the tile has one: [0].",
     call="my_tile_starts(length, tile, overlap)",
-    minutes=10,
+    minutes=15,
     hints=(
-        "Two neighbours that share `overlap` pixels: how far apart do they begin?",
-        "range(0, length - tile, tile - overlap) gives all but the last one. Where must the last "
-        "one begin so that it ends with the side?",
-        "[0] if length <= tile, else [*range(0, length - tile, tile - overlap), length - tile].",
+        "Draw a side of 10 pixels and tiles of 4 that share 1. Where does the second one begin, "
+        "and where must the last one begin at the latest?",
+        "The step is tile - overlap, and no tile may begin after length - tile. What if the steps "
+        "do not meet that place exactly?",
+        "Steps from 0 up to, but without, length - tile; then one more tile at length - tile.",
     ),
 )

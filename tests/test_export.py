@@ -62,6 +62,28 @@ def test_each_format_gives_the_models_answers(model, images, logits, tmp_path, w
     assert export.megabytes(path) > model.count_params() * 4 / 1e6
 
 
+@pytest.mark.parametrize(("write", "name"), WRITERS[1:])
+def test_a_model_trained_in_half_precision_is_exported_in_float32(
+    model, images, logits, tmp_path, write, name
+):
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        half = models.unet_model((32, 48, 3), 2, 5, 0.3, batch_norm=True)
+    finally:
+        keras.config.set_dtype_policy(before)
+    half.set_weights(model.get_weights())
+    given = export.open_exported(write(half, tmp_path / name))(images)
+    np.testing.assert_allclose(given, logits, atol=2e-3 * np.abs(logits).max())
+
+
+@pytest.mark.parametrize(("write", "name"), WRITERS)
+def test_a_model_that_was_just_loaded_can_be_exported(model, images, logits, tmp_path, write, name):
+    loaded = inference.load_model(export.to_keras(model, tmp_path / "loaded.keras"))
+    given = export.open_exported(write(loaded, tmp_path / name))(images)
+    np.testing.assert_allclose(given, logits, atol=2e-3 * np.abs(logits).max())
+
+
 @pytest.mark.parametrize(("write", "name"), WRITERS)
 def test_a_failed_export_keeps_what_was_there(model, tmp_path, write, name, monkeypatch):
     path = write(model, tmp_path / name)

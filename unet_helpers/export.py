@@ -115,13 +115,33 @@ def to_onnx(model, path):
     for package in ("tf2onnx", "onnx"):
         import_or_say(package, "to write ONNX")
     with exporting(path, ".onnx"), whole_file(path) as part:
-        model.export(part, format="onnx", verbose=False)
+        floats = in_float32(model)
+        # Keras exports to ONNX only what has been called once, as a loaded model has not
+        floats(np.zeros((1, *(side or 32 for side in model.input_shape[1:])), np.float32))
+        floats.export(part, format="onnx", verbose=False)
     return Path(path)
 
 
 def save_folder(model, folder):
     """Write the SavedModel that the other formats start from."""
-    model.export(folder, format="tf_saved_model", verbose=False)
+    in_float32(model).export(folder, format="tf_saved_model", verbose=False)
+
+
+def in_float32(model):
+    """Give a model that computes in float32 with the same weights; itself where it does so.
+
+    Training computes in half precision where the device can (`training.use_best_precision`), but
+    TFLite and ONNX Runtime do not know bfloat16.
+    """
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+
+    def copy(layer):
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    same = keras.models.clone_model(model, clone_function=copy)
+    same.set_weights(model.get_weights())
+    return same
 
 
 @contextlib.contextmanager

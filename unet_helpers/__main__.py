@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import keras
-from PIL import Image
 
 from unet_helpers import (
     baselines,
@@ -103,11 +102,8 @@ def write_predictions(model, test, labels, folder, overview=8):
     images, truths = pipeline.to_arrays(test)
     predictions = inference.predict_masks(model, images)
     masks = folder / "masks"
-    masks.mkdir(parents=True, exist_ok=True)
     for number, mask in enumerate(predictions):
-        picture = Image.fromarray(mask)
-        picture.putpalette([value for colour in labels.colours for value in colour])
-        picture.save(masks / f"{number:04}.png")
+        inference.save_mask(masks / f"{number:04}.png", mask, labels)
     some = range(0, len(images), max(1, len(images) // overview))[:overview]
     figure = plots.show_predictions(
         *([group[i] for i in some] for group in (images, truths, predictions)), labels

@@ -489,13 +489,10 @@ def write_whole(path, write):
 
     Raises DataError when there is no space; what stood at path before is then still there.
     """
-    path = Path(path)
-    part = path.with_name(f"part-{path.name}")
     try:
-        write(str(part))
-        part.replace(path)
+        with inference.whole_file(path) as part:
+            write(str(part))
     except (OSError, RuntimeError) as error:  # HDF5 says RuntimeError when a full disk stops it
-        part.unlink(missing_ok=True)
         raise DataError(
             f"{path} could not be written ({getattr(error, 'strerror', None) or error}). Make "
             "space or choose another folder; what was there before is kept."

@@ -437,6 +437,7 @@ def run_python(program, folder, **environment):
 
 # ---------------------------------------------------------------- other backends, and the floors
 
+EXERCISES = "arithmetic running encoder decoder whole pictures losses scores".split()
 FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
@@ -445,10 +446,7 @@ FLOORS = {
     ),
     **dict.fromkeys(("analysis", "drawing", "export", "training", "trained", "__main__"), 3),
     **dict.fromkeys(("exercises", "exercises.__main__", "exercises.exercise"), 3),
-    **dict.fromkeys((f"exercises.{part}" for part in ("arithmetic", "pictures", "scores")), 3),
-    **dict.fromkeys(
-        (f"exercises.{part}" for part in ("running", "encoder", "decoder", "whole")), 3
-    ),
+    **dict.fromkeys((f"exercises.{part}" for part in EXERCISES), 3),
 }
 
 

@@ -4,7 +4,7 @@ An exercise of a new notebook needs a judge, a reference and hints in one of the
 line below, a family of wrong answers in tests/, and a cell tagged "exercise" in the notebook.
 """
 
-from unet_helpers.exercises import arithmetic, decoder, encoder, pictures, scores, whole
+from unet_helpers.exercises import arithmetic, decoder, encoder, losses, pictures, scores, whole
 
 # notebook 00
 class_share = pictures.class_share_exercise
@@ -23,15 +23,15 @@ transposed_size = arithmetic.transposed_size_exercise
 centre_crop = decoder.centre_crop_exercise
 # notebook 04
 unet_model = whole.unet_model_exercise
-pixel_loss = scores.pixel_loss_exercise
+pixel_loss = losses.pixel_loss_exercise
 # notebook 05
 resize_mask = pictures.resize_mask_exercise
 # notebook 06
 trimap_to_classes = pictures.trimap_to_classes_exercise
 # notebook 07
-cross_entropy_with_void = scores.cross_entropy_with_void_exercise
+cross_entropy_with_void = losses.cross_entropy_with_void_exercise
 accuracy_without_void = scores.accuracy_without_void_exercise
-median_frequency_weights = scores.median_frequency_weights_exercise
+median_frequency_weights = losses.median_frequency_weights_exercise
 # notebook 08
 threshold_for_recall = scores.threshold_for_recall_exercise
 # notebook 09

@@ -437,7 +437,7 @@ def run_python(program, folder, **environment):
 
 # ---------------------------------------------------------------- other backends, and the floors
 
-EXERCISES = "arithmetic running encoder decoder whole pictures losses scores".split()
+EXERCISES = ["arithmetic", "running", "encoder", "decoder", "whole", "pictures", "losses", "scores"]
 FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),

@@ -15,14 +15,14 @@ def my_output_size(size, kernel, stride, padding):
     return len(range(0, size, stride)) if padding == "same" else (size - kernel) // stride + 1
 
 
-exercises.output_size.check(my_output_size);
+passed = exercises.output_size.check(my_output_size)
 """
 STUB = """\
 def my_centre_crop(features, target):
     return None
 
 
-exercises.centre_crop.check(my_centre_crop);
+passed = exercises.centre_crop.check(my_centre_crop)
 """
 RAISES = """\
 ONE = 1
@@ -33,7 +33,7 @@ def my_receptive_field(layers):
     return field / 0
 
 
-exercises.receptive_field.check(my_receptive_field);
+passed = exercises.receptive_field.check(my_receptive_field)
 """
 
 

@@ -119,13 +119,14 @@ class KerasVariant:
         import numpy as np
         import tensorflow as tf
 
-        from unet_helpers import models, training
+        from unet_helpers import models, pipeline, training
 
         random = np.random.default_rng(0)
         shape = (options.batch_size, *SIDE)
         images = random.integers(0, 256, (*shape, 3), np.uint8)
         masks = random.integers(0, CLASSES, shape, np.uint8)
-        self.data = tf.data.Dataset.from_tensors((images, masks)).repeat().prefetch(1)
+        data = tf.data.Dataset.from_tensors((images, masks)).repeat().prefetch(1)
+        self.data = pipeline.without_autotuning(data)
         keras.config.set_dtype_policy(policy)
         self.model = models.unet_model((*SIDE, 3), options.filters, CLASSES, batch_norm=batch_norm)
         if course:

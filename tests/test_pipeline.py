@@ -658,3 +658,13 @@ def test_full_folder(monkeypatch, repo, tmp_path):
 def test_sample_folder_that_is_not_there():
     with pytest.raises(DataError, match=r"sample data 'zebras' .*Clone the whole repository"):
         pipeline.sample_folder("zebras")
+
+
+def test_batches_do_without_the_autotuner(rng):
+    """Its sleeping thread can hold up the end of every epoch."""
+    images = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
+    masks = rng.integers(0, 3, (4, 8, 8), np.uint8)
+    dataset = pipeline.from_arrays(images, masks)
+    for training in (False, True):
+        made = pipeline.batches(dataset, 2, training, pipeline.augment)
+        assert made.options().autotune.enabled is False

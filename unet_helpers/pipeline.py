@@ -459,9 +459,20 @@ def batches(dataset, batch_size=8, training=False, augmentation=None, seed=0):
             seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
             dataset = tf.data.Dataset.zip(dataset, seeds).map(
                 lambda pair, pair_seed: augmentation(*pair, pair_seed),
-                num_parallel_calls=tf.data.AUTOTUNE,
+                num_parallel_calls=os.cpu_count(),
             )
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return without_autotuning(dataset.batch(batch_size).prefetch(2))
+
+
+def without_autotuning(dataset):
+    """Switch tf.data's autotuner off for a data set.
+
+    Its thread sleeps for 10, 20, 40 ... ms, and an iterator that ends may wait until it wakes: an
+    epoch of 6 s could take 10 s. These pipelines read from memory; two batches ahead are enough.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def with_class_weights(dataset, class_weights):

@@ -34,20 +34,23 @@ def peak():
 
 def make_files(folder, count):
     """Write pairs in CARLA's layout; every file has many names."""
-    from unet_helpers import carla, pipeline
+    from PIL import Image
+
+    from unet_helpers import carla
 
     sample = carla.find_pairs("all")[:DIFFERENT]
     images, masks = folder / "dataA" / "CameraRGB", folder / "dataA" / "CameraSeg"
     images.mkdir(parents=True)
     masks.mkdir()
     for i in range(count):
-        for place, path, resize in (
-            (images, sample[i % len(sample)][0], pipeline.resize_image),
-            (masks, sample[i % len(sample)][1], pipeline.resize_image),
+        image, mask = sample[i % len(sample)]
+        for place, path, how in (
+            (images, image, Image.Resampling.BILINEAR),
+            (masks, mask, Image.Resampling.NEAREST),
         ):
             file = place / f"{i:05d}.png"
             if i < len(sample):
-                pipeline.Image.fromarray(resize(pipeline.read_image(path), SIDE)).save(file)
+                Image.open(path).convert("RGB").resize(SIDE[::-1], how).save(file)
             else:
                 os.link(place / f"{i % len(sample):05d}.png", file)
 

@@ -129,7 +129,7 @@ def measure(kind, folder, options):
     """Measure all ways, alternating, and print a table."""
     model = None
     if kind == "train":
-        training.choose_precision()
+        training.use_best_precision()
         model = models.unet_model((*SIDE, 3), 16, CLASSES)
         training.compile_model(model, 10_000)
         for size in {BATCH, options.pictures % BATCH or BATCH}:  # the last batch may be smaller

@@ -232,7 +232,7 @@ def one_process_at_a_time(folder):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print(f"Waiting for another process that writes to {folder}.")
+                print(f"Waiting for another process that writes to {folder}.", flush=True)
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield  # the system takes the lock away when the file is closed, or the process killed
 

@@ -45,8 +45,9 @@ def choose(cache, n_bytes, folder):
 
     Args:
         cache: "memory", "disk", "auto", or a folder, which means the disk. "auto" is the disk when
-            the pairs would take more than half of the memory that is free: while they are loaded
-            they lie there twice. The environment variable UNET_COURSE_CACHE overrides "auto".
+            the pairs would take more than a quarter of the memory that is free: while they are
+            loaded they lie there three times, decoded and twice on their way into TensorFlow.
+            The environment variable UNET_COURSE_CACHE overrides "auto".
         n_bytes: size of the pairs, or None when it is not known before they are decoded.
         folder: for caches on the disk.
 
@@ -61,7 +62,7 @@ def choose(cache, n_bytes, folder):
     if cache == "memory":
         return None
     if cache == "auto":
-        large = n_bytes is not None and n_bytes > free_memory() / 2
+        large = n_bytes is not None and n_bytes > free_memory() / 4
         return Path(folder) if large else None
     if n_bytes is None:
         raise DataError(
@@ -218,10 +219,13 @@ def write(place, pairs):
         raise
 
 
-def remove(folders):
-    """Delete folders with all that is in them, if they are there."""
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+def remove(places):
+    """Delete folders with all that is in them, and whatever else has their names."""
+    for place in places:
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,8 +4,8 @@ A data set is a `tf.data.Dataset` of (image uint8 (H, W, 3), mask uint8 (H, W)) 
 decoded once, when a loader is called; the pairs then stay in memory as uint8, a quarter of the
 size of float32. So a broken file is reported before training, by name.
 
-A set that would take more than half of the free memory goes to a file instead (`cache.py`), from
-which the pairs are read as they are needed; a later call finds them there and decodes nothing.
+A set that would take more than a quarter of the free memory goes to files instead (`cache.py`),
+from which the pairs are read as they are needed; a later call finds them there and decodes nothing.
 `cache="memory"` or `cache="disk"` in a loader's call decides it by hand.
 """
 
@@ -383,7 +383,7 @@ def load_pairs(
         image_size: (h, w) of all pairs; None keeps each pair's own size.
         description: for the progress bar, and for the name of a cache on the disk.
         cache: "memory"; "disk", which is the folder `cache` beside the full data sets; the path of
-            another folder; or "auto": the disk when the pairs would take more than half of the
+            another folder; or "auto": the disk when the pairs would take more than a quarter of the
             free memory. UNET_COURSE_CACHE overrides "auto".
         variant: what else tells this split from others of its description, such as a seed; a
             cache on the disk replaces an older one of the same description, size and variant.

@@ -1,25 +1,46 @@
-"""Describe the machine that a benchmark runs on."""
+"""Describe the machine on which a benchmark runs."""
 
+import importlib.metadata
 import os
 import platform
-from importlib.metadata import version
 from pathlib import Path
 
 
 def describe():
-    """Name the processor, what it has for half precision, memory and versions, in one line."""
-    name, half = platform.processor() or "CPU", "unknown half precision"
-    memory = ""
-    try:  # Linux tells
+    """Name processor, cores, instructions for half precision, memory and versions, in a line."""
+    return f"{processor()}; {memory()}; {versions()}"
+
+
+def processor():
+    """Name the processor and what it has for half precision, where Linux tells."""
+    try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), name)
-        flags = next((set(x.split()) for x in lines if x.startswith("flags")), set())
-        half = " and ".join(sorted(flags & {"amx_bf16", "avx512_bf16"})) or "no bfloat16"
-        memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"
     except OSError:
-        pass
-    versions = ", ".join(f"{part} {version(part)}" for part in ("tensorflow", "keras"))
-    return (
-        f"{name}, {os.cpu_count()} cores, {half}{memory}; "
-        f"Python {platform.python_version()}, {versions}"
-    )
+        return platform.processor()
+    name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "CPU")
+    flags = next((set(x.split()) for x in lines if x.startswith("flags")), set())
+    half = sorted(flags & {"amx_bf16", "avx512_bf16"}) or ["no bfloat16"]
+    return f"{name}, {os.cpu_count()} cores, {', '.join(half)}"
+
+
+def memory():
+    """Give the size of the memory, where the system tells."""
+    try:
+        return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GB memory"
+    except (AttributeError, ValueError, OSError):
+        return "memory unknown"
+
+
+def versions():
+    """Give the versions of Python, TensorFlow and Keras, without importing them."""
+    found = [f"Python {platform.python_version()}"]
+    for name in ("tensorflow", "keras"):
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"no {name}")
+    return ", ".join(found)
+
+
+if __name__ == "__main__":
+    print(describe())

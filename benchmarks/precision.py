@@ -17,11 +17,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
-import machine  # noqa: E402
-import numpy as np  # noqa: E402
+import keras
+import machine
+import numpy as np
 
-from unet_helpers import carla, inference, metrics, models, pipeline, training  # noqa: E402
+from unet_helpers import carla, inference, metrics, models, pipeline, training
 
 SIZE, CLASSES = (96, 128), 13
 

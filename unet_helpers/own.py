@@ -49,7 +49,7 @@ class LabelMap:
     colours: dict
 
 
-def load(split, root, image_size=(96, 128), split_by="random", seed=0):
+def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="auto"):
     """Load one split of a folder of your own as a data set of pairs in one fixed order.
 
     Args:
@@ -61,6 +61,8 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0):
             last underscore or hyphen (street-7_0012 and street-7_0013), as frames of one film
             must be.
         seed: of the draw.
+        cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
+            as for `pipeline.load_pairs`.
 
     Returns:
         tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), void 255), unbatched.
@@ -75,6 +77,8 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0):
         label_map.labels.n_classes,
         image_size,
         f"{split} pictures",
+        cache,
+        variant=(split_by, seed),
     )
 
 

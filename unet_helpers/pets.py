@@ -34,7 +34,7 @@ ARCHIVE_FILES = {
 VAL_SHARE = 0.15
 
 
-def load(split, root=None, image_size=(128, 128), seed=0):
+def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
     """Load one split of the pets as a data set of pairs, sorted by file name.
 
     Args:
@@ -44,6 +44,8 @@ def load(split, root=None, image_size=(128, 128), seed=0):
             `annotations`.
         image_size: (height, width) to resize to; None keeps the pictures' own sizes.
         seed: of the choice of the validation pictures.
+        cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
+            as for `pipeline.load_pairs`.
 
     Returns:
         tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 2), unbatched.
@@ -53,7 +55,13 @@ def load(split, root=None, image_size=(128, 128), seed=0):
     """
     pairs = find_pairs(split, root, seed)
     return pipeline.load_pairs(
-        pairs, read_pair, LABELS.n_classes, image_size, f"pets {split} pictures"
+        pairs,
+        read_pair,
+        LABELS.n_classes,
+        image_size,
+        f"pets {split} pictures",
+        cache,
+        variant=(seed,),
     )
 
 

@@ -3,12 +3,17 @@
 A data set is a `tf.data.Dataset` of (image uint8 (H, W, 3), mask uint8 (H, W)) pairs. Files are
 decoded once, when a loader is called; the pairs then stay in memory as uint8, a quarter of the
 size of float32. So a broken file is reported before training, by name.
+
+A set that would take more than a quarter of the free memory goes to files instead (`cache.py`),
+from which the pairs are read as they are needed; a later call finds them there and decodes nothing.
+`cache="memory"` or `cache="disk"` in a loader's call decides it by hand.
 """
 
 import io
 import os
 import stat
 import unicodedata
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +23,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm.auto import tqdm
 
+from unet_helpers import cache as caching
 from unet_helpers import losses
 from unet_helpers.labels import VOID, DataError, check_values
 
@@ -365,7 +371,9 @@ def resize_mask(mask, size):
 # ---------------------------------------------------------------- data sets of pairs
 
 
-def load_pairs(pairs, read_pair, n_classes, image_size, description="pictures"):
+def load_pairs(
+    pairs, read_pair, n_classes, image_size, description="pictures", cache="auto", variant=()
+):
     """Decode, check and resize pairs of files, several at a time, into a data set.
 
     Args:
@@ -373,14 +381,19 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="pictures"):
         read_pair: function (image path, mask path) -> (uint8 (H, W, 3), uint8 (H, W)), void 255.
         n_classes: labels must be 0 .. n_classes - 1 or void.
         image_size: (h, w) of all pairs; None keeps each pair's own size.
-        description: for the progress bar.
+        description: for the progress bar, and for the name of a cache on the disk.
+        cache: "memory"; "disk", which is the folder `cache` beside the full data sets; the path of
+            another folder; or "auto": the disk when the pairs would take more than a quarter of the
+            free memory. UNET_COURSE_CACHE overrides "auto".
+        variant: what else tells this split from others of its description, such as a seed; a
+            cache on the disk replaces an older one of the same description, size and variant.
 
     Returns:
         tf.data.Dataset of (uint8 (h, w, 3), uint8 (h, w)), in the order of pairs, unbatched.
 
     Raises:
         DataError: no pairs; image and mask differ in size; labels outside the classes; a file
-            that cannot be read. The message names the file.
+            that cannot be read; a cache that cannot be written. The message names the file.
     """
     if not pairs:
         raise DataError(f"There are no {description} to load: the split is empty.")
@@ -392,12 +405,39 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="pictures"):
             image, mask = resize_image(image, image_size), resize_mask(mask, image_size)
         return image, mask
 
-    # Pillow decodes outside Python's lock, so threads help.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        loaded = pool.map(load, pairs)
+    def decoded():
         # A bar only for work one would wait for.
-        loaded = list(tqdm(loaded, description, len(pairs), disable=len(pairs) < 1000))
-    return from_arrays(*zip(*loaded, strict=True))
+        return tqdm(in_threads(load, pairs), description, len(pairs), disable=len(pairs) < 1000)
+
+    n_bytes = None if image_size is None else 4 * image_size[0] * image_size[1] * len(pairs)
+    folder = caching.choose(cache, n_bytes, full_folder("cache"))
+    if folder is not None:
+        name = caching.folder_name(description, variant, pairs, image_size)
+        mark = caching.fingerprint(pairs, read_pair, (description, n_classes, tuple(image_size)))
+        return caching.dataset(folder, name, mark, len(pairs), image_size, decoded)
+    if image_size is None:
+        return from_arrays(*zip(*decoded(), strict=True))
+    images = np.empty((len(pairs), *image_size, 3), np.uint8)
+    masks = np.empty((len(pairs), *image_size), np.uint8)
+    for i, pair in enumerate(decoded()):
+        images[i], masks[i] = pair
+    return from_arrays(images, masks)
+
+
+def in_threads(function, items):
+    """Call a function for every item, several at once, and yield the results in order.
+
+    Pillow decodes outside Python's lock, so threads help. Only a few results wait to be taken.
+    """
+    workers = os.cpu_count()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 4 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def from_arrays(images, masks):
@@ -405,7 +445,7 @@ def from_arrays(images, masks):
     if len({image.shape for image in images}) == 1:
         # Kept on the CPU: a GPU's memory is for the model.
         with tf.device("CPU:0"):
-            return tf.data.Dataset.from_tensor_slices((np.stack(images), np.stack(masks)))
+            return tf.data.Dataset.from_tensor_slices((np.asarray(images), np.asarray(masks)))
     signature = (
         tf.TensorSpec((None, None, 3), tf.uint8),
         tf.TensorSpec((None, None), tf.uint8),
@@ -452,8 +492,7 @@ def batches(dataset, batch_size=8, training=False, augmentation=None, seed=0):
         tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)).
     """
     if training:
-        size = int(dataset.cardinality())
-        dataset = dataset.shuffle(size if size > 0 else 1000, seed=seed)
+        dataset = caching.shuffle(dataset, seed)
         if augmentation is not None:
             # After decoding and caching: otherwise every epoch would see the same "random" crop.
             seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)

@@ -10,7 +10,10 @@ copy of the weights, and all take the same step: the one that a single device wo
 whole batch. So `batch_size` is that of all devices together.
 """
 
+from pathlib import Path
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from unet_helpers.labels import VOID, DataError
@@ -72,13 +75,38 @@ def join(address, processes, process):
     keras.distribution.initialize(address, processes, process)
 
 
-def is_first():
-    """Tell whether this process is the one that writes files: process 0, or the only one."""
+def own_folder(folder):
+    """Give the folder that this process writes to: its own below the one of process 0.
+
+    All processes must save, because JAX compares what they hold whenever Keras reads weights; one
+    that saves alone waits for ever. So each keeps a copy, and machines need not share a disk.
+    """
+    number = process_number()
+    return Path(folder) if number == 0 else Path(folder) / f"process-{number}"
+
+
+def process_number():
+    """Give the number of this process among those that `join` brought together; else 0."""
     if keras.backend.backend() != "jax":
-        return True
+        return 0
     import jax
 
-    return jax.process_index() == 0
+    return jax.process_index()
+
+
+def check_same(done, folder):
+    """Raise DataError unless all processes resume after the same number of epochs."""
+    if keras.backend.backend() != "jax":
+        return
+    from jax.experimental import multihost_utils
+
+    everywhere = np.ravel(multihost_utils.process_allgather(np.array(done))).tolist()
+    if len(set(everywhere)) > 1:
+        raise DataError(
+            f"The processes have kept {everywhere} epochs of a training in {folder} and its "
+            "folders process-1 and so on: they were stopped while they wrote. Delete these "
+            "folders to start anew."
+        )
 
 
 def replicas(model):

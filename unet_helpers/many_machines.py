@@ -1,14 +1,15 @@
 """Train one U-Net on several machines, or as several processes: Keras on JAX.
 
 Start it once on every machine, with the same files and the same line but for --process. Process 0
-is the one that the others call, prints, and writes the model:
+is the one that the others call; it prints, and its model lies in --out:
 
 KERAS_BACKEND=jax python -m unet_helpers.many_machines --address HOST:PORT --processes 2 --process 0
 KERAS_BACKEND=jax python -m unet_helpers.many_machines --address HOST:PORT --processes 2 --process 1
 
 Without --address it trains in this process alone, with all of its devices. Every machine reads all
-of the data and trains on its part of each batch; all take the same steps, with the weights that
-one machine would have. `training.fit` goes on after a stop only if the machines share --out.
+of the data and trains on its part of each batch; all take the same steps, those that one machine
+would take. Stopped, the same lines go on after the last epoch: each process keeps what it needs in
+--out (process 1 in --out/process-1), which the machines need not share.
 """
 
 import argparse
@@ -68,8 +69,8 @@ def run(options):
     history = training.fit(
         model, batches, pipeline.batches(validation), options.epochs, options.out, progress=first
     )
+    training.write_whole(devices.own_folder(options.out) / "model.keras", model.save)
     if first:
-        training.write_whole(options.out / "model.keras", model.save)
         print("loss", " ".join(f"{loss:.6f}" for loss in history["loss"]))
         print(f"mean IoU on validation {history['val_mean_iou'][-1]:.3f}; model in {options.out}")
 

@@ -174,9 +174,10 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
         if dataset is not None:
             check_batches(model, dataset, name)
     steps, several = int(train.cardinality()), devices.replicas(model) > 1
-    keeper = Keeper(folder) if folder is not None else None
+    keeper = Keeper(devices.own_folder(folder)) if folder is not None else None
     history = keeper.restore(model) if keeper else {}
     done = len(history.get("loss", ()))
+    devices.check_same(done, folder)
     if keeper and done:
         print(f"Resuming after epoch {done} of {epochs}, kept in {folder}.")
     if 0 < done < epochs:
@@ -338,14 +339,11 @@ class Keeper(keras.callbacks.Callback):
             )
         # the process may have ended between history.json and what follows it
         self.set_model(model)
-        if devices.is_first():
-            self.keep_best(kept["history"])
-            self.remove_old(weights)
+        self.keep_best(kept["history"])
+        self.remove_old(weights)
         return kept["history"]
 
     def on_epoch_end(self, epoch, logs=None):
-        if not devices.is_first():  # of several processes one writes
-            return
         history = self.record.history
         weights = self.folder / f"epoch-{epoch + 1}.weights.h5"
         write_whole(weights, self.save_weights)

@@ -179,9 +179,7 @@ def share(model, dataset):
         import jax
 
         count, machines = found.device_mesh.devices.size, jax.process_count()
-        return dataset.map(
-            lambda *batch: part(fill(batch, count), jax.process_index(), machines)
-        )
+        return dataset.map(lambda *batch: part(fill(batch, count), jax.process_index(), machines))
     count = replicas(model)
     if count == 1:
         return dataset

@@ -56,7 +56,7 @@ def train(
     stop=None,
     folder=None,
 ):
-    """Train; returns history, weights and logits. After `stop` epochs it begins again, to resume."""
+    """Train; returns history, weights and logits. After `stop` epochs it begins anew, to resume."""
     keras.config.set_dtype_policy(policy)
     data = pictures(count)
     for until in [epochs] if stop is None else [stop, epochs]:

@@ -157,7 +157,7 @@ def test_whole_batch_is_the_loss_itself_on_one_device_and_can_be_saved():
 
 def test_join_explains_what_is_wrong():
     devices.join(None, 1, 0)  # alone: nothing to do
-    with pytest.raises(DataError, match="process 2 of 2.*count from 0"):
+    with pytest.raises(DataError, match=r"process 2 of 2.*count from 0"):
         devices.join("127.0.0.1:1", 2, 2)
     with pytest.raises(DataError, match="at the address None"):
         devices.join(None, 2, 0)

@@ -133,11 +133,10 @@ class WholeBatch(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
-            # devices cannot exchange uint8
-            y_true = context.all_gather(keras.ops.cast(y_true, "int32"), 0)
-            y_pred = context.all_gather(y_pred, 0)
+            y_true = gather(context, keras.ops.cast(y_true, "int32"))  # uint8 cannot be exchanged
+            y_pred = gather(context, y_pred)
             if sample_weight is not None:
-                sample_weight = context.all_gather(sample_weight, 0)
+                sample_weight = gather(context, sample_weight)
         return self.loss(y_true, y_pred, sample_weight)
 
     def get_config(self):
@@ -147,6 +146,13 @@ class WholeBatch(keras.losses.Loss):
     def from_config(cls, config):
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})
+
+
+def gather(context, tensor):
+    """Join the parts that all devices have of a tensor, along the first axis."""
+    whole = context.all_gather(tensor, 0)
+    whole.set_shape([None, *tensor.shape[1:]])  # TensorFlow forgets the other axes
+    return whole
 
 
 def synchronise(model):

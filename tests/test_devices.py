@@ -205,3 +205,17 @@ def test_two_processes_train_as_one(alone, tmp_path):
     assert np.isfinite(pair[0]["uneven"]["history"]["loss"]).all()
     names = sorted(path.name for path in (tmp_path / "both" / "process-1").iterdir())
     assert names == ["best.keras", "epoch-4.weights.h5", "history.json"]
+
+
+@needs_jax
+def test_find_gpus_asks_jax_where_jax_computes(monkeypatch):
+    import jax
+
+    class Card:
+        platform, device_kind, compute_capability = "gpu", "Some card", "8.9"
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(jax, "local_devices", lambda: [Card, Card])
+    assert devices.find_gpus() == (2, "Some card", (8, 9))
+    monkeypatch.setattr(jax, "local_devices", lambda: [])
+    assert devices.find_gpus()[0] == 0

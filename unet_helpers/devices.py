@@ -46,6 +46,26 @@ def strategy(names=None):
     return tf.distribute.MirroredStrategy(names)
 
 
+def find_gpus():
+    """Ask the backend for this machine's GPUs.
+
+    Returns (their number, the name of the first, its compute capability (major, minor)); None for
+    what is not known.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        gpus = [device for device in jax.local_devices() if device.platform == "gpu"]
+        if not gpus:
+            return 0, None, None
+        capability = getattr(gpus[0], "compute_capability", None)
+        version = tuple(int(part) for part in str(capability).split(".")) if capability else None
+        return len(gpus), gpus[0].device_kind, version
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    return len(gpus), details.get("device_name", "GPU"), details.get("compute_capability")
+
+
 def join(address, processes, process):
     """Let this process be one of several that train together; before anything is computed.
 

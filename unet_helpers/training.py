@@ -26,15 +26,13 @@ def describe_machine():
         dict: "device" (a name for people), "gpus" (their number), "precision" (the Keras policy
         this machine is fastest at) and "why" (a sentence).
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus, name, capability = devices.find_gpus()
     if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        name = details.get("device_name", "GPU")
-        precision, why = gpu_precision(details.get("compute_capability"))
+        precision, why = gpu_precision(capability)
     else:
         name = "CPU"
         precision, why = cpu_precision(cpu_flags())
-    return {"device": name, "gpus": len(gpus), "precision": precision, "why": why}
+    return {"device": name, "gpus": gpus, "precision": precision, "why": why}
 
 
 def gpu_precision(compute_capability):
@@ -138,8 +136,8 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
     # Keras would compile with XLA by itself; on a CPU TensorFlow starts later with it and is no
     # faster after (benchmarks/compilation.py), and on several devices it stops. JAX is nothing
     # without it.
-    gpu = bool(tf.config.list_physical_devices("GPU"))
-    xla = keras.backend.backend() != "tensorflow" or (gpu and not several)
+    gpus, _, _ = devices.find_gpus()
+    xla = keras.backend.backend() != "tensorflow" or (gpus > 0 and not several)
     model.compile(
         optimizer=keras.optimizers.Adam(schedule), loss=loss, jit_compile="auto" if xla else False
     )

@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import keras
@@ -23,31 +25,37 @@ needs_jax = pytest.mark.skipif(
 
 
 def start(*arguments, backend):
-    """Start machines.py without a GPU."""
+    """Start machines.py without a GPU; returns the process and the file that it prints to.
+
+    Of two processes none ends before the other, so none may wait for its output to be read.
+    """
     settings = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": backend}
-    return subprocess.Popen(
-        [sys.executable, str(PROGRAM), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | settings,
-        text=True,
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdout=said, stderr=subprocess.STDOUT, env=os.environ | settings
     )
+    return process, said
 
 
-def results(*processes, seconds=400):
+def results(*started, seconds=400):
     """Wait for processes; returns what each found. A pair that hangs is killed and shown."""
-    said = []
-    try:
-        for process in processes:
-            said.append(process.communicate(timeout=seconds)[0])
-    except subprocess.TimeoutExpired:
-        for process in processes:
+    end, texts, late = time.monotonic() + seconds, [], False
+    for process, _ in started:
+        try:
+            process.wait(max(1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
             process.kill()
-        said = [process.communicate()[0] for process in processes]
-        pytest.fail(f"No end after {seconds} s.\n" + "\n----\n".join(x[-3000:] for x in said))
-    for process, text in zip(processes, said, strict=True):
-        assert process.returncode == 0, text[-3000:]
-    return [json.loads(text.splitlines()[-1]) for text in said]
+            process.wait()
+            late = True
+    for _, said in started:
+        said.seek(0)
+        texts.append(said.read())
+        said.close()
+    shown = "\n----\n".join(text[-3000:] for text in texts)
+    assert not late, f"No end after {seconds} s.\n{shown}"
+    assert not any(process.returncode for process, _ in started), shown
+    return [json.loads(next(x for x in t.splitlines()[::-1] if x[:1] == "{")) for t in texts]
 
 
 def assert_same(first, second, tolerance=1e-5, without=()):

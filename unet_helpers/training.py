@@ -134,8 +134,8 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
         loss = devices.WholeBatch(loss)
         devices.synchronise(model)
     # Keras would compile with XLA by itself; on a CPU TensorFlow starts later with it and is no
-    # faster after (benchmarks/compilation.py), and on several devices it stops. JAX is nothing
-    # without it.
+    # faster after (benchmarks/compilation.py); on several devices it has not been tried. JAX is
+    # slow without it.
     gpus, _, _ = devices.find_gpus()
     xla = keras.backend.backend() != "tensorflow" or (gpus > 0 and not several)
     model.compile(

@@ -442,9 +442,11 @@ FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download", "cache"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
     **dict.fromkeys(
-        ("anatomy", "carla", "pets", "camvid", "own", "checks", "inference", "plots"), 2
+        ("anatomy", "carla", "pets", "camvid", "own", "checks", "devices", "inference", "plots"), 2
     ),
-    **dict.fromkeys(("analysis", "drawing", "export", "training", "trained", "__main__"), 3),
+    **dict.fromkeys(
+        ("analysis", "drawing", "export", "training", "trained", "many_machines", "__main__"), 3
+    ),
     **dict.fromkeys(("exercises", "exercises.__main__", "exercises.exercise"), 3),
     **dict.fromkeys((f"exercises.{part}" for part in EXERCISES), 3),
 }

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 from keras import Model, layers
 
 
@@ -204,6 +203,8 @@ def measured_field(model, name, images, row=None, column=None):
     Source: Luo et al. 2016, "Understanding the effective receptive field in deep convolutional
     neural networks", section 3.
     """
+    import tensorflow as tf  # for this function only, so that the rest counts without it
+
     part = Model(model.input, model.get_layer(name).output)
     _, height, width, _ = part.output.shape
     row = height // 2 if row is None else row

@@ -94,10 +94,12 @@ def predict_logits(model, images, batch_size=8):
             "These images lie between 0 and 1. The model divides by 255 itself; pass them as "
             "they come from the file, 0 to 255."
         )
-    parts = [
-        keras.ops.convert_to_numpy(model.predict_on_batch(images[i : i + batch_size]))
-        for i in range(0, len(images), batch_size)
-    ]
+    parts = []
+    for first in range(0, len(images), batch_size):
+        batch = images[first : first + batch_size]
+        logits = keras.ops.convert_to_numpy(model.predict_on_batch(batch))
+        # of several devices (devices.py) each has predicted the whole batch
+        parts.append(logits[: len(batch)])
     return np.concatenate(parts)
 
 

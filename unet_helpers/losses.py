@@ -54,6 +54,18 @@ def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
     return 1 - ops.sum(dice * present) / ops.maximum(ops.sum(present), 1.0)
 
 
+class SoftDice(keras.losses.Loss):
+    """Make a Keras loss of `soft_dice_loss`, so that Keras shares it among several devices."""
+
+    def __init__(self, void=VOID, name="soft_dice", **options):
+        super().__init__(name=name, **options)
+        self.void = void
+
+    def call(self, y_true, y_pred):
+        # A list of one number: Keras takes the mean of losses, and divides it among the devices.
+        return ops.reshape(soft_dice_loss(y_true, y_pred, self.void), (1,))
+
+
 @keras.saving.register_keras_serializable("unet_helpers")
 class CrossEntropyAndDice(keras.losses.Loss):
     """Add soft Dice to cross-entropy: one looks at pixels, the other at whole classes.
@@ -67,13 +79,13 @@ class CrossEntropyAndDice(keras.losses.Loss):
 
     def __init__(self, dice_weight=1.0, void=VOID, name="cross_entropy_and_dice", **options):
         super().__init__(name=name, **options)
-        self.dice_weight, self.void = dice_weight, void
+        self.dice_weight, self.void, self.dice = dice_weight, void, SoftDice(void)
         self.cross_entropy = keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, ignore_class=void
         )
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        dice = soft_dice_loss(y_true, y_pred, self.void)
+        dice = self.dice(y_true, y_pred)
         y_pred = two_logits(y_pred) if y_pred.shape[-1] == 1 else y_pred
         return self.cross_entropy(y_true, y_pred, sample_weight) + self.dice_weight * dice
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from unet_helpers import inference, losses, metrics
+from unet_helpers import devices, inference, losses, metrics
 from unet_helpers.download import checksum
 from unet_helpers.labels import VOID, DataError, mask_to_colour
 
@@ -26,15 +26,13 @@ def describe_machine():
         dict: "device" (a name for people), "gpus" (their number), "precision" (the Keras policy
         this machine is fastest at) and "why" (a sentence).
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus, name, capability = devices.find_gpus()
     if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        name = details.get("device_name", "GPU")
-        precision, why = gpu_precision(details.get("compute_capability"))
+        precision, why = gpu_precision(capability)
     else:
         name = "CPU"
         precision, why = cpu_precision(cpu_flags())
-    return {"device": name, "gpus": len(gpus), "precision": precision, "why": why}
+    return {"device": name, "gpus": gpus, "precision": precision, "why": why}
 
 
 def gpu_precision(compute_capability):
@@ -131,12 +129,19 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID)
         if model.output_shape[-1] == 1:
             loss = losses.BinaryCrossEntropy()
+    several = devices.replicas(model) > 1
+    if several:
+        loss = devices.WholeBatch(loss)
+        devices.synchronise(model)
+    # Keras would compile with XLA by itself; on a CPU TensorFlow starts later with it and is no
+    # faster after (benchmarks/compilation.py); on several devices it has not been tried. JAX is
+    # slow without it.
+    gpus, _, _ = devices.find_gpus()
+    xla = keras.backend.backend() != "tensorflow" or (gpus > 0 and not several)
     model.compile(
         optimizer=update_in_one_pass(keras.optimizers.Adam(schedule)),
         loss=loss,
-        # Keras would compile with XLA by itself; on a CPU that starts later and is no faster after
-        # (benchmarks/compilation.py).
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+        jit_compile="auto" if xla else False,
     )
     # Made inside the first step, the optimizer's variables would make TensorFlow trace it twice.
     model.optimizer.build(model.trainable_variables)
@@ -207,17 +212,19 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
     for name, dataset in (("training", train), ("validation", validation)):
         if dataset is not None:
             check_batches(model, dataset, name)
-    steps = int(train.cardinality())
-    keeper = Keeper(folder) if folder is not None else None
+    steps, several = int(train.cardinality()), devices.replicas(model) > 1
+    keeper = Keeper(devices.own_folder(folder)) if folder is not None else None
     history = keeper.restore(model) if keeper else {}
     done = len(history.get("loss", ()))
+    devices.check_same(done, folder)
     if keeper and done:
         print(f"Resuming after epoch {done} of {epochs}, kept in {folder}.")
     if 0 < done < epochs:
-        # Every iterator of the data draws an order of its own, and Keras makes two an epoch. Those
-        # of the finished epochs are drawn and not used, so that the next epochs see the order and
-        # the augmentation that they would have seen without the stop.
-        for _ in range(2 * done):
+        # Every iterator of the data draws an order of its own, and Keras makes two an epoch (one
+        # with JAX and on several devices). Those of the finished epochs are drawn and not used, so
+        # that the next epochs see the order and the augmentation that they would have seen
+        # without the stop.
+        for _ in range(done if several or keras.backend.backend() == "jax" else 2 * done):
             iter(train)
     every = [*callbacks]
     if validation is not None:
@@ -233,7 +240,13 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
     if done < epochs:
         # shuffle=False: the data set shuffles by itself (pipeline.batches)
         model.fit(
-            train, epochs=epochs, initial_epoch=done, callbacks=every, verbose=0, shuffle=False
+            devices.share(model, train),
+            steps_per_epoch=steps if several else None,
+            epochs=epochs,
+            initial_epoch=done,
+            callbacks=every,
+            verbose=0,
+            shuffle=False,
         )
     return record.history
 

@@ -1,0 +1,229 @@
+"""Several devices and several processes take the steps of one device."""
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from unet_helpers import devices, losses
+from unet_helpers.labels import DataError
+
+PROGRAM = Path(__file__).with_name("machines.py")
+needs_jax = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="JAX is not installed: pip install jax"
+)
+
+
+def start(*arguments, backend):
+    """Start machines.py without a GPU; returns the process and the file that it prints to.
+
+    Of two processes none ends before the other, so none may wait for its output to be read.
+    """
+    settings = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": backend}
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdout=said, stderr=subprocess.STDOUT, env=os.environ | settings
+    )
+    return process, said
+
+
+def results(*started, seconds=400):
+    """Wait for processes; returns what each found. A pair that hangs is killed and shown."""
+    end, texts, late = time.monotonic() + seconds, [], False
+    for process, _ in started:
+        try:
+            process.wait(max(1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            late = True
+    for _, said in started:
+        said.seek(0)
+        texts.append(said.read())
+        said.close()
+    shown = "\n----\n".join(text[-3000:] for text in texts)
+    assert not late, f"No end after {seconds} s.\n{shown}"
+    assert not any(process.returncode for process, _ in started), shown
+    return [json.loads(next(x for x in t.splitlines()[::-1] if x[:1] == "{")) for t in texts]
+
+
+def assert_same(first, second, tolerance=1e-5, without=()):
+    """Compare the history, the weights and the logits of two trainings."""
+    assert set(first["history"]) == set(second["history"])
+    for key in set(first["history"]) - set(without):
+        np.testing.assert_allclose(
+            first["history"][key], second["history"][key], rtol=tolerance, err_msg=key
+        )
+    for key in ("weights", "logits"):
+        np.testing.assert_allclose(
+            first[key], second[key], rtol=tolerance, atol=10 * tolerance, err_msg=key
+        )
+
+
+# ---------------------------------------------------------------- several devices of one machine
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Every case of machines.py, on one and on two logical processors."""
+    return results(start("devices", tmp_path_factory.mktemp("two"), backend="tensorflow"))[0]
+
+
+def test_strategy_takes_the_devices_that_it_is_given(found):
+    assert found["kinds"][1] == "MirroredStrategy"
+    assert found["devices"] == [1, 2]
+    assert devices.strategy().num_replicas_in_sync == 1  # no GPU here
+
+
+@pytest.mark.parametrize("case", ["void", "uneven", "class_weights", "dice"])
+def test_two_devices_train_as_one(found, case):
+    """Void in one half of a batch only, a last batch of three, weights, and Dice."""
+    one, two = found[case]
+    assert one["history"]["loss"][0] > one["history"]["loss"][-1]
+    assert_same(one, two)
+
+
+@pytest.mark.parametrize("case", ["single", "batch_norm"])
+def test_a_last_batch_of_one_picture_is_repeated_and_counts_twice(found, case):
+    """Steps are those of one device; only Keras's mean over the epoch counts two pictures."""
+    one, two = found[case]
+    assert_same(one, two, 1e-4, without=["loss"])
+    np.testing.assert_allclose(one["history"]["loss"], two["history"]["loss"], rtol=0.05)
+    assert one["history"]["loss"][0] != two["history"]["loss"][0]
+
+
+def test_a_last_batch_that_would_leave_a_device_empty(found):
+    """Three pictures where the batch has eight: TensorFlow's own division leaves none to one."""
+    assert_same(*found["almost_empty"])
+
+
+@pytest.mark.parametrize("case", ["bfloat16", "float16"])
+def test_half_precision_trains_on_two_devices(found, case):
+    one, two = found[case]
+    np.testing.assert_allclose(one["history"]["loss"], two["history"]["loss"], rtol=0.02)
+    assert two["history"]["loss"][-1] < two["history"]["loss"][0]
+
+
+def test_two_devices_resume_with_the_same_digits(found):
+    undisturbed, resumed = found["resume"]
+    assert_same(undisturbed, resumed)
+
+
+# ---------------------------------------------------------------- parts of batches
+
+
+def batch_of(size):
+    return tf.range(size), tf.range(size) * 10
+
+
+@pytest.mark.parametrize(("size", "expected"), [(5, [[0, 1], [2, 3, 4]]), (2, [[0], [1]])])
+def test_parts_differ_by_one_picture_at_most(size, expected):
+    parts = [devices.part(batch_of(size), i, 2) for i in range(2)]
+    assert [part[0].numpy().tolist() for part in parts] == expected
+    assert [part[1].numpy().tolist() for part in parts] == [
+        [10 * x for x in row] for row in expected
+    ]
+
+
+@pytest.mark.parametrize(("size", "times"), [(1, 4), (2, 2), (3, 2), (4, 1), (7, 1)])
+def test_repeat_gives_every_device_a_picture_and_every_picture_the_same_weight(size, times):
+    assert devices.repeat(batch_of(size), 4)[0].numpy().tolist() == [*range(size)] * times
+
+
+def test_fill_adds_copies_that_are_void():
+    masks = tf.ones((3, 2, 2), tf.uint8)
+    images, filled, weights = devices.fill(
+        (tf.reshape(tf.range(36, dtype=tf.int32), (3, 2, 2, 3)), masks, tf.ones((3, 2, 2))), 4
+    )
+    np.testing.assert_array_equal(images[3], images[0])
+    assert np.unique(filled[:3]).tolist() == [1]
+    assert np.unique(filled[3]).tolist() == [255]
+    assert np.asarray(weights).sum(axis=(1, 2)).tolist() == [4, 4, 4, 0]
+    assert len(devices.fill((images, filled), 4)[0]) == 4
+
+
+def test_whole_batch_is_the_loss_itself_on_one_device_and_can_be_saved():
+    inner = losses.CrossEntropyAndDice(dice_weight=0.5)
+    loss = devices.WholeBatch(inner)
+    masks = np.array([[[0, 1], [2, 255]]])
+    logits = np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype(np.float32)
+    assert float(loss(masks, logits)) == float(inner(masks, logits))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert float(again(masks, logits)) == float(inner(masks, logits))
+
+
+def test_join_explains_what_is_wrong():
+    devices.join(None, 1, 0)  # alone: nothing to do
+    with pytest.raises(DataError, match=r"process 2 of 2.*count from 0"):
+        devices.join("127.0.0.1:1", 2, 2)
+    with pytest.raises(DataError, match="at the address None"):
+        devices.join(None, 2, 0)
+    with pytest.raises(DataError, match="with tensorflow; several machines need JAX"):
+        devices.join("127.0.0.1:1", 2, 0)
+
+
+# ---------------------------------------------------------------- JAX, and several processes
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The same training with TensorFlow and with JAX, one process each."""
+    return {
+        backend: results(start("train", tmp_path_factory.mktemp(backend), backend=backend))[0]
+        for backend in ("tensorflow", "jax")
+    }
+
+
+@needs_jax
+def test_jax_trains_as_tensorflow(alone):
+    assert_same(alone["tensorflow"], alone["jax"], 1e-3)
+
+
+@needs_jax
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_both_backends_resume_with_the_same_digits(alone, backend):
+    assert_same(alone[backend]["undisturbed"], alone[backend]["resumed"])
+
+
+@needs_jax
+def test_two_processes_train_as_one(alone, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    pair = results(
+        *(start("train", tmp_path / "both", address, i, backend="jax") for i in range(2))
+    )
+    for part in (None, "undisturbed", "resumed"):
+        one, first, second = (x if part is None else x[part] for x in (alone["jax"], *pair))
+        assert first["weights"] == second["weights"]
+        assert_same(one, first, 1e-4)
+    # a last batch of three becomes one of four, of which one is void: only Keras's mean counts it
+    assert pair[0]["uneven"]["weights"] == pair[1]["uneven"]["weights"]
+    assert np.isfinite(pair[0]["uneven"]["history"]["loss"]).all()
+    names = sorted(path.name for path in (tmp_path / "both" / "process-1").iterdir())
+    assert names == ["best.keras", "epoch-4.weights.h5", "history.json"]
+
+
+@needs_jax
+def test_find_gpus_asks_jax_where_jax_computes(monkeypatch):
+    import jax
+
+    class Card:
+        platform, device_kind, compute_capability = "gpu", "Some card", "8.9"
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(jax, "local_devices", lambda: [Card, Card])
+    assert devices.find_gpus() == (2, "Some card", (8, 9))
+    monkeypatch.setattr(jax, "local_devices", lambda: [])
+    assert devices.find_gpus()[0] == 0

@@ -1,0 +1,245 @@
+"""Several devices: one training on all GPUs of a machine, or on several machines.
+
+    with devices.strategy().scope():
+        model = models.unet_model(...)
+        training.compile_model(model, steps)
+    training.fit(model, batches)
+
+With one device this changes nothing. With more, every device gets a share of each batch and a
+copy of the weights, and all take the same step: the one that a single device would take with the
+whole batch. So `batch_size` is that of all devices together.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unet_helpers.labels import VOID, DataError
+
+
+def strategy(names=None):
+    """Give what spreads a training over the devices of this machine, or of all machines.
+
+    Args:
+        names: devices, such as ["GPU:0", "GPU:1"]; None takes all GPUs. With the JAX backend
+            always all devices are taken, those of the other machines included.
+
+    Returns:
+        an object whose `scope()` a model must be built and compiled in:
+        tf.distribute.MirroredStrategy, with the JAX backend keras.distribution.DataParallel, and
+        with a single device TensorFlow's default, which does nothing.
+
+    Source: the data-parallel step of Goyal et al. 2017, section 3.
+    """
+    if keras.backend.backend() == "jax":
+        if len(keras.distribution.list_devices()) == 1:
+            return tf.distribute.get_strategy()
+        # The data is divided by `share`: Keras's own division stops at a smaller last batch.
+        found = keras.distribution.DataParallel(auto_shard_dataset=False)
+        keras.distribution.set_distribution(found)  # `fit` needs it too, after the scope
+        return found
+    names = names or [f"GPU:{i}" for i in range(len(tf.config.list_physical_devices("GPU")))]
+    if keras.backend.backend() != "tensorflow" or len(names) < 2:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(names)
+
+
+def find_gpus():
+    """Ask the backend for this machine's GPUs.
+
+    Returns (their number, the name of the first, its compute capability (major, minor)); None for
+    what is not known.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        gpus = [device for device in jax.local_devices() if device.platform == "gpu"]
+        if not gpus:
+            return 0, None, None
+        capability = getattr(gpus[0], "compute_capability", None)
+        version = tuple(int(part) for part in str(capability).split(".")) if capability else None
+        return len(gpus), gpus[0].device_kind, version
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    return len(gpus), details.get("device_name", "GPU"), details.get("compute_capability")
+
+
+def join(address, processes, process):
+    """Let this process be one of several that train together; before anything is computed.
+
+    Args:
+        address: "host:port" of process 0, which all can reach; None leaves this process alone.
+        processes: how many there are, on one machine or on several.
+        process: the number of this one, from 0.
+
+    Raises:
+        DataError: Keras does not run on JAX, or process is not one of the processes.
+    """
+    if not 0 <= process < processes or (address is None and processes > 1):
+        raise DataError(
+            f"This is process {process} of {processes}, at the address {address}. Processes count "
+            "from 0, and more than one need the address of process 0, such as 10.0.0.1:12345."
+        )
+    if address is None:
+        return
+    if keras.backend.backend() != "jax":
+        raise DataError(
+            f"Keras computes with {keras.backend.backend()}; several machines need JAX. Set the "
+            "environment variable KERAS_BACKEND=jax before Python starts."
+        )
+    import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # only processors ask for it
+    keras.distribution.initialize(address, processes, process)
+
+
+def own_folder(folder):
+    """Give the folder that this process writes to: its own below the one of process 0.
+
+    All processes must save, because JAX compares what they hold whenever Keras reads weights; one
+    that saves alone waits for ever. So each keeps a copy, and machines need not share a disk.
+    """
+    number = process_number()
+    return Path(folder) if number == 0 else Path(folder) / f"process-{number}"
+
+
+def process_number():
+    """Give the number of this process among those that `join` brought together; else 0."""
+    if keras.backend.backend() != "jax":
+        return 0
+    import jax
+
+    return jax.process_index()
+
+
+def check_same(done, folder):
+    """Raise DataError unless all processes resume after the same number of epochs."""
+    if keras.backend.backend() != "jax":
+        return
+    from jax.experimental import multihost_utils
+
+    everywhere = np.ravel(multihost_utils.process_allgather(np.array(done))).tolist()
+    if len(set(everywhere)) > 1:
+        raise DataError(
+            f"The processes have kept {everywhere} epochs of a training in {folder} and its "
+            "folders process-1 and so on: they were stopped while they wrote. Delete these "
+            "folders to start anew."
+        )
+
+
+def replicas(model):
+    """Give the number of devices that TensorFlow trains a model on; 1 with other backends."""
+    if keras.backend.backend() == "tensorflow":
+        return model.distribute_strategy.num_replicas_in_sync
+    return 1
+
+
+@keras.saving.register_keras_serializable("unet_helpers")
+class WholeBatch(keras.losses.Loss):
+    """Compute a loss from the whole batch where several devices hold a part of it each.
+
+    Keras computes the loss of every device's part and takes their mean. That is another number
+    than the mean over the batch's valid pixels as soon as one part has more void, or a picture
+    more, and another Dice always. So the devices exchange their logits first, and each computes
+    the same loss of the whole batch. Outside of such a training this is the loss it is given.
+    """
+
+    def __init__(self, loss, name="whole_batch", **options):
+        super().__init__(name=name, **options)
+        self.loss = loss
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            y_true = gather(context, keras.ops.cast(y_true, "int32"))  # uint8 cannot be exchanged
+            y_pred = gather(context, y_pred)
+            if sample_weight is not None:
+                sample_weight = gather(context, sample_weight)
+        return self.loss(y_true, y_pred, sample_weight)
+
+    def get_config(self):
+        return super().get_config() | {"loss": keras.saving.serialize_keras_object(self.loss)}
+
+    @classmethod
+    def from_config(cls, config):
+        loss = keras.saving.deserialize_keras_object(config["loss"])
+        return cls(**{**config, "loss": loss})
+
+
+def gather(context, tensor):
+    """Join the parts that all devices have of a tensor, along the first axis."""
+    whole = context.all_gather(tensor, 0)
+    whole.set_shape([None, *tensor.shape[1:]])  # TensorFlow forgets the other axes
+    return whole
+
+
+def synchronise(model):
+    """Let a model's batch normalisation use the mean and variance of the whole batch.
+
+    By itself every device would use those of its own part.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+# ---------------------------------------------------------------- the data
+
+
+def share(model, dataset):
+    """Divide batches among the devices that a model was built on; with one device leave them.
+
+    Args:
+        model: built in the scope of a `strategy`.
+        dataset: tf.data.Dataset of (images, masks[, weights]) batches, the same on all machines.
+
+    Returns:
+        a data set for `model.fit`; of several machines each gets its own part of every batch.
+    """
+    if keras.backend.backend() == "jax":
+        found = keras.distribution.distribution()
+        if found is None:
+            return dataset
+        import jax
+
+        count, machines = found.device_mesh.devices.size, jax.process_count()
+        return dataset.map(lambda *batch: part(fill(batch, count), jax.process_index(), machines))
+    count = replicas(model)
+    if count == 1:
+        return dataset
+
+    def parts(*batch):
+        enough = repeat(batch, count)
+        return tf.data.Dataset.range(count).map(lambda i: part(enough, i, count))
+
+    # Fetching ahead, an iterator would draw the next epoch's order sooner or later, by chance.
+    options = tf.distribute.InputOptions(experimental_fetch_to_device=False)
+    return model.distribute_strategy.distribute_datasets_from_function(
+        lambda context: dataset.flat_map(parts).repeat(), options
+    )
+
+
+def part(batch, index, count):
+    """Take one of several parts of a batch; they differ by one picture at most."""
+    size, index, count = tf.shape(batch[0])[0], tf.cast(index, tf.int32), tf.cast(count, tf.int32)
+    return tuple(x[size * index // count : size * (index + 1) // count] for x in batch)
+
+
+def repeat(batch, count):
+    """Repeat a batch of fewer pictures than devices; the mean over its pixels stays the same."""
+    size = tf.shape(batch[0])[0]
+    times = (count + size - 1) // size
+    return tuple(tf.tile(x, [times] + [1] * (len(x.shape) - 1)) for x in batch)
+
+
+def fill(batch, count):
+    """Fill a batch up to a multiple of the devices, with copies of its pictures that are void."""
+    images, masks, *weights = batch
+    size = tf.shape(images)[0]
+    more = -size % count
+    copies = tf.gather(images, tf.range(more) % size)
+    void = tf.fill([more, *tf.unstack(tf.shape(masks)[1:])], tf.constant(VOID, masks.dtype))
+    filled = [tf.concat([images, copies], 0), tf.concat([masks, void], 0)]
+    return (*filled, *(tf.concat([x, tf.zeros_like(void, x.dtype)], 0) for x in weights))

@@ -90,7 +90,7 @@ def main():
     options = parser.parse_args()
     here = training.describe_machine()
     print(machine.describe())
-    frames, _ = pipeline.to_arrays(carla.load("test", image_size=SIZE))
+    frames, truth = pipeline.to_arrays(carla.load("test", image_size=SIZE))
     images = np.concatenate([frames] * -(-options.pictures // len(frames)))[: options.pictures]
     for n_filters in options.filters:
         model = trained_unet(n_filters, options.epochs)
@@ -108,15 +108,18 @@ def main():
                 rates[name].append(len(images) / (time.perf_counter() - start))
         base = next(iter(ways))
         print(f"\n{n_filters} filters, {SIZE[0]}x{SIZE[1]}, {len(images)} pictures a round:")
-        print("| | pictures/s (median) | slowest - fastest | of the first | same class | first s |")
-        print("|---|---|---|---|---|---|")
+        print(
+            "| | pictures/s (median) | slowest - fastest | of the first | same class | accuracy | first s |"
+        )
+        print("|---|---|---|---|---|---|---|")
         for name, values in rates.items():
             middle = statistics.median(values)
             # in each round against the first way of the same round
             ratio = statistics.median(a / b for a, b in zip(values, rates[base], strict=True))
             print(
                 f"| {name} | {middle:.0f} | {min(values):.0f} - {max(values):.0f} | {ratio:.2f} | "
-                f"{(masks[name] == masks[base]).mean():.4%} | {first[name]:.1f} |"
+                f"{(masks[name] == masks[base]).mean():.4%} | "
+                f"{(masks[name][: len(truth)] == truth).mean():.4f} | {first[name]:.1f} |"
             )
 
 

@@ -10,11 +10,12 @@ import keras
 import numpy as np
 from keras import layers
 
-# Only what lies directly AFTER one of these can be folded.
-# A normalisation BEFORE a convolution would add a constant to every
-# channel of its input. With "same" padding the convolution then sees that constant inside the
-# picture and zeros outside, and no single bias gives both; along the rim the result would differ.
+# Only what lies directly AFTER one of these can be folded. A normalisation BEFORE a convolution
+# adds a constant to every channel of its input. With "same" padding the convolution then sees that
+# constant inside the picture and zeros outside, and no single bias gives both: along the rim the
+# result would differ.
 CONVOLUTIONS = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D)
+DROPOUTS = (layers.Dropout, layers.SpatialDropout2D)
 
 
 def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
@@ -75,12 +76,12 @@ def fold_batch_norm(model, report=True):
             return inputs[0]
         return layer(*inputs, **options)
 
-    result = keras.models.clone_model(graph, clone_function=copy, call_function=call)
+    result = keras.models.clone_model(graph, new_inputs(graph), copy, call)
     for layer in result.layers:
         original = graph.get_layer(layer.name)
         if layer.name in pairs:
             layer.set_weights(fold_layers(original, graph.get_layer(pairs[layer.name])))
-        elif not isinstance(layer, keras.Model):
+        elif not isinstance(layer, keras.Model):  # which came with its weights
             layer.set_weights(original.get_weights())
     if report:
         stay = count_normalisations(result)
@@ -95,12 +96,27 @@ def as_graph(model):
     Raises ValueError when it has none.
     """
     try:
+        if isinstance(model, keras.Sequential):
+            return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
         return keras.Model(model.input, model.output, name=model.name)
     except (AttributeError, ValueError) as error:
         raise ValueError(
             f"{model.name} is a {type(model).__name__} whose layers cannot be followed from input "
             "to output. Build it with keras.Model(inputs, outputs)."
         ) from error
+
+
+def new_inputs(graph):
+    """Make inputs like those of a graph, with the names of their layers."""
+    names = {id(layer.output): layer.name for layer in graph.layers if is_input(layer)}
+    return keras.tree.map_structure(
+        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=names[id(x)]), graph.input
+    )
+
+
+def is_input(layer):
+    """Tell whether a layer is the place of an input."""
+    return isinstance(layer, layers.InputLayer)
 
 
 def find_pairs(graph):
@@ -124,11 +140,11 @@ def find_pairs(graph):
     pairs, idle = {}, set()
     for name, inputs, _, _ in once:
         layer = graph.get_layer(name)
-        if isinstance(layer, layers.Dropout):
+        if type(layer) in DROPOUTS:  # a class derived from them may drop in prediction, too
             idle.add(name)
         before = convolutions.get(id(inputs[0]))
         if (
-            isinstance(layer, layers.BatchNormalization)
+            type(layer) is layers.BatchNormalization
             and before is not None
             and users[id(inputs[0])] == 1
             and before.activation is keras.activations.linear
@@ -212,10 +228,10 @@ def in_precision(model, policy):
         if isinstance(layer, keras.Model):
             return in_precision(layer, policy)
         config = layer.get_config()
-        if layer.name not in last and not isinstance(layer, layers.InputLayer):
+        if layer.name not in last:
             config["dtype"] = policy
         return type(layer).from_config(config)
 
-    result = keras.models.clone_model(graph, clone_function=copy)
+    result = keras.models.clone_model(graph, new_inputs(graph), copy)
     result.set_weights(graph.get_weights())
     return result

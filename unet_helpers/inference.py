@@ -201,7 +201,7 @@ def predict_pictures(model, pictures, scale=1.0, threshold=0.5, batch_size=None,
 
 def how_many_together(model, shape, scale, batch_size, options):
     """Give how many pictures of a shape (H, W, 3) are predicted in one step; at least 1."""
-    size = [max(1, round(side * scale)) + 2 * options.get("rim", 0) for side in shape[:2]]
+    size = [side + 2 * options.get("rim", 0) for side in scaled(shape[:2], scale)]
     tile = choose_tile(model, size, options.get("tile"), grid_of(model))
     if size[0] > tile[0] or size[1] > tile[1]:
         return 1  # a whole row of tiles is in memory for each
@@ -216,15 +216,20 @@ def predict_waiting(model, images, scale, threshold, batch_size, options):
 
 def predict_stack(model, images, scale, threshold, options):
     """Predict pictures of one size; list of uint8 (H, W, 3) -> list of uint8 (H, W)."""
-    if not scale > 0:
-        raise DataError(f"scale is {scale}; it must be above 0, and 1 keeps the picture's size.")
     whole = images[0].shape[:2]
-    size = [max(1, round(side * scale)) for side in whole]
+    size = scaled(whole, scale)
     small = np.stack([pipeline.resize_image(image, size) for image in images])
     masks = np.empty(small.shape[:3], np.uint8)
     for row, logits in tile_logits(model, small, **options):
         masks[:, row : row + logits.shape[1]] = to_mask(logits, threshold)
     return [pipeline.resize_mask(mask, whole) for mask in masks]
+
+
+def scaled(size, scale):
+    """Multiply (height, width) by scale, at least 1 pixel each; raises DataError unless it can."""
+    if not 0 < scale < np.inf:
+        raise DataError(f"scale is {scale}; it must be above 0, and 1 keeps the picture's size.")
+    return [max(1, round(side * scale)) for side in size]
 
 
 def as_image(picture):

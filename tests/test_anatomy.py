@@ -169,3 +169,26 @@ def test_effective_side_by_hand():
     assert anatomy.effective_side(field, 3, 3, 0.6) == 1
     assert anatomy.effective_side(field, 3, 3, 0.9) == 3
     assert anatomy.effective_side(field, 3, 3, 0.95) == 7
+
+
+# ---------------------------------------------------------------- what limits a layer
+
+
+def test_bytes_moved_by_hand():
+    inputs = keras.Input((8, 10, 3))
+    x = layers.Conv2D(5, 3, padding="same", name="convolution")(inputs)
+    both = layers.Concatenate(name="both")([inputs, x])
+    model = keras.Model(inputs, both)
+    # 240 values in, 400 out, 135 + 5 parameters
+    assert anatomy.bytes_moved(model.get_layer("convolution")) == 4 * (240 + 400 + 140)
+    assert anatomy.bytes_moved(model.get_layer("convolution"), bytes_each=2) == 2 * 780
+    assert anatomy.bytes_moved(model.get_layer("both")) == 4 * (240 + 400 + 640)
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [((100, 10), (2.0, "compute")), ((100, 30), (3.0, "memory")), ((10, 1), (0.2, "compute"))],
+)
+def test_roofline_by_hand(work, expected):
+    """A machine of 50 operations and 10 bytes a second has its balance at 5 operations a byte."""
+    assert anatomy.roofline(*work, peak_operations=50, bandwidth=10) == expected

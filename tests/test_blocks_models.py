@@ -438,6 +438,7 @@ def run_python(program, folder, **environment):
 # ---------------------------------------------------------------- other backends, and the floors
 
 EXERCISES = ["arithmetic", "running", "encoder", "decoder", "whole", "pictures", "losses", "scores"]
+EXERCISES += ["speed"]
 FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
     **dict.fromkeys(("cache", "speed"), 0),
@@ -445,6 +446,7 @@ FLOORS = {
     **dict.fromkeys(
         ("anatomy", "carla", "pets", "camvid", "own", "checks", "devices", "inference", "plots"), 2
     ),
+    **dict.fromkeys(("folding",), 2),
     **dict.fromkeys(
         ("analysis", "drawing", "export", "training", "trained", "many_machines", "__main__"), 3
     ),
@@ -495,7 +497,7 @@ def test_modules_do_not_import_in_circles(repo):
             del remaining[name]
 
 
-@pytest.mark.parametrize("name", ["labels", "blocks", "models", "losses", "metrics"])
+@pytest.mark.parametrize("name", ["labels", "blocks", "models", "losses", "metrics", "folding"])
 def test_what_makes_a_model_does_not_import_tensorflow(repo, name):
     roots = {module.split(".")[0] for module in imported(repo / "unet_helpers" / f"{name}.py")}
     assert "tensorflow" not in roots

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import sys
 import zipfile
 
@@ -97,6 +98,17 @@ def test_predict_logits_refuses_what_would_be_misread(model, images, message):
 
 def test_dark_bytes_are_no_fractions(model):
     assert inference.predict_masks(model, np.ones((1, 4, 4, 3), np.uint8)).shape == (1, 4, 4)
+
+
+def test_many_models_and_sizes_in_turn_are_no_reason_for_a_warning(caplog):
+    """TensorFlow would complain at the fifth."""
+    for _ in range(6):
+        inference.predict_masks(pointwise(size=(4, 4)), np.zeros((2, 4, 4, 3), np.uint8))
+    logger = logging.getLogger("tensorflow")
+    logger.warning("5 calls to <function other> triggered tf.function retracing.")
+    logger.warning("5 calls to <one_step_on_data_distributed> triggered tf.function retracing.")
+    said = [text for text in caplog.messages if "retracing" in text]
+    assert said == ["5 calls to <function other> triggered tf.function retracing."]
 
 
 def test_evaluate_counts_one_matrix_over_uneven_batches(model, rng):

@@ -56,13 +56,13 @@ def large():
 
 
 def stitched(model, image, **options):
-    """Collect all bands of logits."""
+    """Collect all bands of logits, of one picture or of several."""
     bands, end = [], 0
     for row, logits in inference.tile_logits(model, image, **options):
         assert row == end
         bands.append(logits.copy())
-        end += len(logits)
-    return np.concatenate(bands)
+        end += logits.shape[-3]
+    return np.concatenate(bands, axis=-3)
 
 
 # ---------------------------------------------------------------- tiles
@@ -383,6 +383,80 @@ def test_predict_folder_refuses_before_it_writes(folder, tmp_path):
     with pytest.raises(DataError, match="There is no folder"):
         inference.predict_folder(brightness(), tmp_path / "gone", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------- several pictures
+
+
+def test_small_pictures_of_one_size_go_together_and_keep_their_order(unet, rng):
+    sizes = [(20, 40), (20, 40), (20, 40), (33, 17), (20, 40)]
+    pictures = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    found = list(inference.predict_pictures(unet, iter(pictures)))
+    assert len(found) == 5
+    for (picture, mask), given in zip(found, pictures, strict=True):
+        np.testing.assert_array_equal(picture, given)
+        np.testing.assert_array_equal(mask, inference.predict_picture(unet, given))
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "shapes"), [(None, [5]), (2, [2, 2, 1]), (1, [1, 1, 1, 1, 1])]
+)
+def test_batches_of_pictures(rng, batch_size, shapes):
+    model = noting(pointwise(size=(16, 16)))
+    pictures = rng.integers(0, 256, (5, 12, 16, 3)).astype(np.uint8)
+    list(inference.predict_pictures(model, pictures, batch_size=batch_size))
+    assert model.shapes == [(n, 16, 16, 3) for n in shapes]
+
+
+def test_many_small_pictures_go_in_steps(rng, monkeypatch):
+    monkeypatch.setattr(inference, "TOGETHER", 4)
+    model = noting(pointwise(size=(16, 16)))
+    pictures = rng.integers(0, 256, (9, 16, 16, 3)).astype(np.uint8)
+    assert len(list(inference.predict_pictures(model, pictures))) == 9
+    assert [shape[0] for shape in model.shapes] == [4, 4, 1]
+
+
+def test_pictures_larger_than_a_tile_go_alone(rng):
+    model = noting(pointwise(size=(16, 16)))
+    pictures = rng.integers(0, 256, (2, 16, 30, 3)).astype(np.uint8)
+    list(inference.predict_pictures(model, pictures, overlap=0, batch_size=2))
+    assert [shape[0] for shape in model.shapes] == [2, 2]  # two tiles of each
+    model.shapes.clear()
+    # halved they fit
+    list(inference.predict_pictures(model, pictures, scale=0.5))
+    assert [shape[0] for shape in model.shapes] == [2]
+
+
+def test_large_tiles_go_one_by_one(monkeypatch):
+    monkeypatch.setattr(inference, "TILE", 32)
+    pictures = np.zeros((3, 32, 32, 3), np.uint8)
+    model = noting(pointwise(size=(32, 32)))
+    list(inference.predict_pictures(model, pictures))
+    assert [shape[0] for shape in model.shapes] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "options", [{"flips": "all"}, {"rim": 3}, {"tile": (16, 16), "overlap": 0}]
+)
+def test_pictures_together_take_all_options(unet, rng, options):
+    pictures = rng.integers(0, 256, (3, 24, 20, 3)).astype(np.uint8)
+    together = stitched(unet, pictures, batch_size=2, **options)
+    for i in range(3):
+        alone = stitched(unet, pictures[i], **options)
+        np.testing.assert_allclose(together[i], alone, atol=1e-5)
+
+
+def test_wrong_options_are_told_for_several_pictures(model):
+    pictures = np.zeros((2, 16, 16, 3), np.uint8)
+    for scale in (0, -1, np.nan, np.inf):
+        with pytest.raises(DataError, match=f"scale is {scale}; it must be above 0"):
+            list(inference.predict_pictures(model, pictures, scale=scale))
+    with pytest.raises(DataError, match="overlap is 99"):
+        list(inference.predict_pictures(model, pictures, overlap=99))
+    assert list(inference.predict_pictures(model, [])) == []
+
+
+# ---------------------------------------------------------------- files that fail
 
 
 def test_a_mask_that_cannot_be_written_is_named(tmp_path):

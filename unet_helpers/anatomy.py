@@ -84,6 +84,39 @@ def operations(layer):
     return 0
 
 
+def bytes_moved(layer, bytes_each=4):
+    """Count the bytes that a layer must read and write for one picture, each value once.
+
+    Its inputs, its parameters and its output, bytes_each for a value: 4 in float32, 2 in half
+    precision. Real machines move more, where a value does not stay near until it is used again.
+    """
+    tensors = [*input_tensors(layer), layer.output]
+    values = sum(math.prod(tensor.shape[1:]) for tensor in tensors)
+    return bytes_each * (values + layer.count_params())
+
+
+def roofline(operations, bytes_moved, peak_operations, bandwidth):
+    """Tell how long some work takes at best on a machine, and what limits it.
+
+    Args:
+        operations: number of operations, multiply-adds as `operations` counts them.
+        bytes_moved: bytes read from memory and written to it.
+        peak_operations: of the same operations, that the machine does in a second at most.
+        bandwidth: bytes that it moves in a second at most.
+
+    Returns:
+        (seconds, "compute" or "memory"). More operations per byte than peak_operations /
+        bandwidth, the machine's balance, make it "compute".
+
+    Source: Williams et al. 2009, "Roofline: an insightful visual performance model for multicore
+    architectures".
+    """
+    computing = operations / peak_operations
+    moving = bytes_moved / bandwidth
+    # a machine does both at the same time, so the longer one counts
+    return max(computing, moving), "compute" if computing >= moving else "memory"
+
+
 def totals(model):
     """Sum a model up, for one picture.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import zipfile
 from pathlib import Path
@@ -25,8 +26,20 @@ KERAS_MODULES = {
 }
 
 TILE = 512  # side of a tile where the model takes any size
+TOGETHER = 16  # small pictures in a step; more of them are no faster
 # the axes of (N, H, W, C) that are mirrored for each further look at a tile
 FLIPS = {"none": (), "left-right": (2,), "all": (2, 1, (1, 2))}
+
+
+def is_of_use(record):
+    """Tell whether TensorFlow's message is one for the reader; for logging.Logger.addFilter."""
+    message = record.getMessage()
+    return "retracing" not in message or "one_step_on_data_distributed" not in message
+
+
+# Keras's prediction is compiled anew for another model and for another size of picture, as it
+# should be. TensorFlow takes several of them for a mistake in a loop and prints half a page.
+logging.getLogger("tensorflow").addFilter(is_of_use)
 
 
 def load_model(path):
@@ -166,15 +179,71 @@ def predict_picture(model, picture, scale=1.0, threshold=0.5, **options):
 
     Memory: the picture, the mask, and the logits of one row of tiles.
     """
-    image = as_image(picture)
-    if not scale > 0:
-        raise DataError(f"scale is {scale}; it must be above 0, and 1 keeps the picture's size.")
-    size = [max(1, round(side * scale)) for side in image.shape[:2]]
-    small = pipeline.resize_image(image, size)
-    mask = np.empty(size, np.uint8)
+    return predict_stack(model, [as_image(picture)], scale, threshold, options)[0]
+
+
+def predict_pictures(model, pictures, scale=1.0, threshold=0.5, batch_size=None, **options):
+    """Predict the masks of many pictures; small ones that follow each other go together.
+
+    A processor's cores share the work on several small pictures better than that on one
+    (benchmarks/prediction.py). `folding` makes a model that is faster still.
+
+    Args:
+        model: as for `predict_picture`.
+        pictures: files or arrays, of any sizes, taken one after the other.
+        scale, threshold, options: as for `predict_picture`.
+        batch_size: pictures or tiles per step; None is as many as have the pixels of one tile
+            of TILE x TILE together, but no more than TOGETHER.
+
+    Yields:
+        (uint8 (H, W, 3), uint8 (H, W)): each picture and its mask, in the given order.
+
+    Raises:
+        DataError: as `predict_picture`.
+    """
+    waiting, most = [], 1
+    for image in map(as_image, pictures):
+        if waiting and (image.shape != waiting[0].shape or len(waiting) >= most):
+            yield from predict_waiting(model, waiting, scale, threshold, batch_size, options)
+            waiting = []
+        if not waiting:
+            most = how_many_together(model, image.shape, scale, batch_size, options)
+        waiting.append(image)
+    if waiting:
+        yield from predict_waiting(model, waiting, scale, threshold, batch_size, options)
+
+
+def how_many_together(model, shape, scale, batch_size, options):
+    """Give how many pictures of a shape (H, W, 3) are predicted in one step; at least 1."""
+    size = [side + 2 * options.get("rim", 0) for side in scaled(shape[:2], scale)]
+    tile = choose_tile(model, size, options.get("tile"), grid_of(model))
+    if size[0] > tile[0] or size[1] > tile[1]:
+        return 1  # a whole row of tiles is in memory for each
+    return batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), TOGETHER)
+
+
+def predict_waiting(model, images, scale, threshold, batch_size, options):
+    """Give (picture, mask) for pictures of one size that are predicted together."""
+    options = {**options, "batch_size": batch_size or len(images)}
+    return zip(images, predict_stack(model, images, scale, threshold, options), strict=True)
+
+
+def predict_stack(model, images, scale, threshold, options):
+    """Predict pictures of one size; list of uint8 (H, W, 3) -> list of uint8 (H, W)."""
+    whole = images[0].shape[:2]
+    size = scaled(whole, scale)
+    small = np.stack([pipeline.resize_image(image, size) for image in images])
+    masks = np.empty(small.shape[:3], np.uint8)
     for row, logits in tile_logits(model, small, **options):
-        mask[row : row + len(logits)] = to_mask(logits, threshold)
-    return pipeline.resize_mask(mask, image.shape[:2])
+        masks[:, row : row + logits.shape[1]] = to_mask(logits, threshold)
+    return [pipeline.resize_mask(mask, whole) for mask in masks]
+
+
+def scaled(size, scale):
+    """Multiply (height, width) by scale, at least 1 pixel each; raises DataError unless it can."""
+    if not 0 < scale < np.inf:
+        raise DataError(f"scale is {scale}; it must be above 0, and 1 keeps the picture's size.")
+    return [max(1, round(side * scale)) for side in size]
 
 
 def as_image(picture):
@@ -215,7 +284,8 @@ def tile_logits(
 
     Args:
         model: takes tiles (B, h, w, 3) and gives logits (B, h, w, C).
-        image: uint8 (H, W, 3). A picture smaller than a tile is continued by mirroring.
+        image: uint8 (H, W, 3), or (N, H, W, 3) for several of one size. A picture smaller than a
+            tile is continued by mirroring.
         tile: (height, width) of the tiles; None is the model's own size, or TILE x TILE for a
             model of any size (the whole picture, if that is smaller).
         overlap: pixels that neighbouring tiles share at least; None is a quarter of a tile.
@@ -231,14 +301,15 @@ def tile_logits(
 
     Yields:
         (first row, float32 (rows, W, C)): bands from the top, together the picture. A band may
-        be changed by the next step: copy what you keep.
+        be changed by the next step: copy what you keep. For several pictures (N, rows, W, C).
 
     Raises:
         DataError: a tile, overlap or flip that cannot be, or a model that gives another size.
 
     Source: the overlap-tile strategy of Ronneberger et al. 2015, figure 2.
     """
-    height, width = image.shape[:2]
+    stack = image if image.ndim == 4 else image[None]
+    height, width = stack.shape[1:3]
     grid = grid_of(model)
     tile = choose_tile(model, (height + 2 * rim, width + 2 * rim), tile, grid)
     overlap = min(tile) // 4 if overlap is None else overlap
@@ -260,26 +331,30 @@ def tile_logits(
         for starts, length in zip((rows, columns), tile, strict=True)
     )
     band = None
-    with tqdm(total=len(rows) * len(columns), desc="tiles", disable=not progress) as bar:
+    # of one picture a row of tiles, left to right; of several the first tiles of all, and so on
+    places = [(n, j) for j in range(len(columns)) for n in range(len(stack))]
+    with tqdm(total=len(rows) * len(places), desc="tiles", disable=not progress) as bar:
         for i, row in enumerate(rows):
-            for first in range(0, len(columns), batch_size):
-                group = range(first, min(first + batch_size, len(columns)))
-                tiles = [cut_tile(image, row - rim, columns[j] - rim, tile) for j in group]
+            for first in range(0, len(places), batch_size):
+                group = places[first : first + batch_size]
+                tiles = [cut_tile(stack[n], row - rim, columns[j] - rim, tile) for n, j in group]
                 parts = mean_logits(model, np.stack(tiles), flips)
                 if band is None:
                     check_size(parts, tile)
-                    band = np.zeros((tile[0], columns[-1] + tile[1], parts.shape[-1]), np.float32)
-                for j, part in zip(group, parts, strict=True):
+                    shape = (len(stack), tile[0], columns[-1] + tile[1], parts.shape[-1])
+                    band = np.zeros(shape, np.float32)
+                for (n, j), part in zip(group, parts, strict=True):
                     share = np.outer(row_shares[i], column_shares[j])[..., None]
-                    band[:, columns[j] : columns[j] + tile[1]] += part * share
+                    band[n, :, columns[j] : columns[j] + tile[1]] += part * share
                 bar.update(len(group))
             # no later tile reaches above the next row of tiles
             done = (rows[i + 1] if i + 1 < len(rows) else row + tile[0]) - row
             top, bottom = max(row, rim), min(row + done, rim + height)
             if top < bottom:
-                yield top - rim, band[top - row : bottom - row, rim : rim + width]
-            band[: tile[0] - done] = band[done:].copy()
-            band[tile[0] - done :] = 0
+                part = band[:, top - row : bottom - row, rim : rim + width]
+                yield top - rim, part if image.ndim == 4 else part[0]
+            band[:, : tile[0] - done] = band[:, done:].copy()
+            band[:, tile[0] - done :] = 0
 
 
 def choose_tile(model, size, tile, grid):
@@ -472,14 +547,20 @@ def predict_folder(model, source, target, labels=None, **options):
         if mask.resolve() == file.resolve():
             raise DataError(f"{mask} is a picture of {source}: choose another folder for masks.")
         masks[mask] = file
-    broken = {}
-    for mask, file in tqdm(masks.items(), "pictures"):
-        try:
-            image = pipeline.read_image(file)
-        except DataError as error:  # one bad file must not stop a thousand good ones
-            broken[mask] = str(error)
-            continue
-        save_mask(mask, predict_picture(model, image, **options), labels)
+    whole, broken = [], {}
+
+    def readable():
+        for mask, file in tqdm(masks.items(), "pictures"):
+            try:
+                image = pipeline.read_image(file)
+            except DataError as error:  # one bad file must not stop a thousand good ones
+                broken[mask] = str(error)
+                continue
+            whole.append(mask)
+            yield image
+
+    for i, (_, mask) in enumerate(predict_pictures(model, readable(), **options)):
+        save_mask(whole[i], mask, labels)
     if broken:
         raise DataError(
             f"{len(broken)} of {len(files)} pictures could not be read, the masks of the others "
@@ -514,20 +595,13 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
     gif = target.suffix.lower() == ".gif"
     # H.264 stores colours at half the size, so sides must be even; no other change to them
     timing = {"duration": 1000 / fps, "loop": 0} if gif else {"fps": fps, "macro_block_size": 1}
-    count, size = 0, None
+    count = 0
     try:
         with whole_file(target) as part, contextlib.ExitStack() as closing:
             frames, total = read_frames(source, closing)
             writer = closing.enter_context(imageio.get_writer(part, mode="I", **timing))
-            for picture in tqdm(frames, source.name, total):
-                size = size or picture.shape
-                if picture.shape != size:
-                    raise DataError(
-                        f"Picture {count + 1} of {source} is {picture.shape[0]}x"
-                        f"{picture.shape[1]}, the first is {size[0]}x{size[1]}. A film needs one "
-                        "size."
-                    )
-                mask = predict_picture(model, picture, **options)
+            frames = of_one_size(tqdm(frames, source.name, total), source)
+            for picture, mask in predict_pictures(model, frames, **options):
                 frame = overlay(picture, mask, labels, opacity)
                 writer.append_data(frame if gif else pad_to_multiple(frame, 2))
                 count += 1
@@ -542,6 +616,19 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
             "by itself; for MP4 it needs the package imageio-ffmpeg: pip install imageio-ffmpeg"
         ) from error
     return count
+
+
+def of_one_size(frames, source):
+    """Give the pictures on, and raise DataError at one that has not the size of the first."""
+    size = None
+    for number, picture in enumerate(frames, 1):
+        size = size or picture.shape
+        if picture.shape != size:
+            raise DataError(
+                f"Picture {number} of {source} is {picture.shape[0]}x{picture.shape[1]}, the first "
+                f"is {size[0]}x{size[1]}. A film needs one size."
+            )
+        yield picture
 
 
 def read_frames(source, closing):

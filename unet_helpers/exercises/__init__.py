@@ -4,7 +4,16 @@ An exercise of a new notebook needs a judge, a reference and hints in one of the
 line below, a family of wrong answers in tests/, and a cell tagged "exercise" in the notebook.
 """
 
-from unet_helpers.exercises import arithmetic, decoder, encoder, losses, pictures, scores, whole
+from unet_helpers.exercises import (
+    arithmetic,
+    decoder,
+    encoder,
+    losses,
+    pictures,
+    scores,
+    speed,
+    whole,
+)
 
 # notebook 00
 class_share = pictures.class_share_exercise
@@ -43,6 +52,9 @@ split_by_recording = pictures.split_by_recording_exercise
 augmentation = pictures.augmentation_exercise
 # notebook 11
 tile_starts = pictures.tile_starts_exercise
+# notebook 12
+fold = speed.fold_exercise
+roofline = speed.roofline_exercise
 
 ALL = {
     exercise.name: exercise
@@ -72,5 +84,7 @@ ALL = {
         split_by_recording,
         augmentation,
         tile_starts,
+        fold,
+        roofline,
     )
 }

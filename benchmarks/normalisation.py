@@ -1,14 +1,15 @@
 """Compare places for batch normalisation in a U-Net: speed of a training step, and quality.
 
     python benchmarks/normalisation.py [--filters 32] [--batch-size 16] [--rounds 5]
-    python benchmarks/normalisation.py --quality [--seeds 3]
+    python benchmarks/normalisation.py --quality [--seeds 3] [--epochs 6] [--learning-rate 5e-3]
 
 Keras composes the normalisation of some thirty small operations on float32, and each of them
 reads and writes the whole feature map. On a CPU that costs more than the convolutions between
-them. Each variant here is the course's U-Net with the normalisation somewhere else. The speeds
-are measured in turns; `user` is the processor time of all cores, which a busy machine changes
-less than the time on the clock. The quality is that of the main job: 16 filters, six passes over
-the sample's streets, one confusion matrix over the unseen recording dataE.
+them. Each variant here is the course's U-Net with the normalisation somewhere else, computed by
+TensorFlow's one kernel for it (`one_pass.normalise`) or composed. The speeds are measured in
+turns; `user` is the processor time of all cores, which a busy machine changes less than the time
+on the clock. The quality is that of the main job: 16 filters, six passes over the sample's
+streets, one confusion matrix over the unseen recording dataE.
 """
 
 import argparse
@@ -28,22 +29,6 @@ from unet_helpers import carla, inference, metrics, models, pipeline, training
 SIZE, CLASSES = (96, 128, 3), 13
 
 
-class Fused(layers.Layer):
-    """Batch normalisation by TensorFlow's one kernel for it, in training only: a yardstick.
-
-    A model with it would not load without this class, so the course does not use it.
-    """
-
-    def build(self, shape):
-        self.gamma = self.add_weight(shape=(shape[-1],), initializer="ones", autocast=False)
-        self.beta = self.add_weight(shape=(shape[-1],), initializer="zeros", autocast=False)
-
-    def call(self, inputs):
-        return tf.raw_ops.FusedBatchNormV3(
-            x=inputs, scale=self.gamma, offset=self.beta, mean=[], variance=[], epsilon=1e-3
-        ).y
-
-
 def batch_norm():
     return layers.BatchNormalization(momentum=0.9)
 
@@ -52,18 +37,27 @@ def groups():
     return layers.GroupNormalization(groups=8)
 
 
-# name: (the layer, where it stands)
+# name: (the layer, where it stands, whether TensorFlow's one kernel computes it)
 VARIANTS = {
-    "none": (None, ()),
-    "after every convolution": (batch_norm, ("convolution",)),
-    "the same, one kernel": (Fused, ("convolution",)),
-    "groups of channels": (groups, ("convolution",)),
-    "last convolution of a block": (batch_norm, ("last",)),
-    "from the third level on": (batch_norm, ("deep",)),
-    "after pooling": (batch_norm, ("pooling",)),
-    "after pooling, and the image": (batch_norm, ("pooling", "image")),
-    "after pooling, before enlarging": (batch_norm, ("pooling", "enlarging")),
+    "none": (None, (), False),
+    "every convolution, composed": (batch_norm, ("convolution",), False),
+    "every convolution": (batch_norm, ("convolution",), True),
+    "last convolution of a block": (batch_norm, ("last",), True),
+    "from the second level on": (batch_norm, ("deep",), True),
+    "after pooling, composed": (batch_norm, ("pooling",), False),
+    "after pooling": (batch_norm, ("pooling",), True),
+    "groups of channels": (groups, ("convolution",), False),
 }
+
+
+def compiled(variant, n_filters, steps, learning_rate=5e-3):
+    """Build the course's U-Net with a normalisation in some places, and compile it."""
+    layer, places, in_one_pass = variant
+    model = training.compile_model(unet(n_filters, layer, places), steps, learning_rate)
+    for part in model.layers:
+        if isinstance(part, layers.BatchNormalization) and not in_one_pass:
+            part.call = type(part).call.__get__(part)  # Keras's own again
+    return model
 
 
 def unet(n_filters, layer, places):
@@ -74,24 +68,25 @@ def unet(n_filters, layer, places):
 
     def double(x, filters, level):
         for name in ("first", "last"):
-            x = layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal")(x)
-            here = ["convolution", name, *(["deep"] if level >= 2 else [])]
+            here = ["convolution", name, *(["deep"] if level >= 1 else [])]
+            start = {"padding": "same", "kernel_initializer": "he_normal"}
+            bias = not set(here) & set(places)  # a normalisation subtracts it again
+            x = layers.Conv2D(filters, 3, use_bias=bias, **start)(x)
             x = layers.ReLU()(normalise(x, *here))
         return x
 
     inputs = keras.Input(SIZE)
-    x, skips = normalise(layers.Rescaling(1 / 255)(inputs), "image"), []
+    x, skips = layers.Rescaling(1 / 255)(inputs), []
     for level in range(4):
         x = double(x, n_filters * 2**level, level)
         skips.append(x)
         x = normalise(layers.MaxPooling2D(2)(x), "pooling")
-    x = normalise(double(x, n_filters * 16, 4), "pooling", "enlarging")
+    x = normalise(double(x, n_filters * 16, 4), "pooling")
     for level in (3, 2, 1, 0):
         filters = n_filters * 2**level
         start = {"padding": "same", "kernel_initializer": "he_normal"}
         x = layers.Conv2DTranspose(filters, 3, strides=2, **start)(x)
         x = double(layers.Concatenate()([x, skips[level]]), filters, level)
-        x = normalise(x, "enlarging") if level else x
     x = layers.Conv2D(n_filters, 3, padding="same", kernel_initializer="he_normal")(x)
     x = layers.ReLU()(normalise(x, "convolution"))
     return keras.Model(inputs, models.logits_layer(x, CLASSES))
@@ -106,8 +101,8 @@ def speed(options, variants):
     data = tf.data.Dataset.from_tensors((images, masks)).repeat().prefetch(1)
     data = pipeline.without_autotuning(data)
     nets = {}
-    for name, places in variants.items():
-        nets[name] = training.compile_model(unet(options.filters, *places), 10_000)
+    for name, variant in variants.items():
+        nets[name] = compiled(variant, options.filters, 10_000)
         nets[name].fit(data, steps_per_epoch=2, verbose=0, shuffle=False)  # traces and warms up
     rates, work = {name: [] for name in nets}, {name: [] for name in nets}
     for _ in range(options.rounds):
@@ -136,11 +131,10 @@ def quality(options, variants):
     """Print the scores of every variant on unseen pictures, trained from several seeds."""
     train, test = (carla.load(split, image_size=SIZE[:2]) for split in ("train", "test"))
     for seed in range(options.seeds):
-        for name, places in variants.items():
+        for name, variant in variants.items():
             keras.utils.set_random_seed(seed)
             batches = pipeline.batches(train, 2, True, pipeline.augment, seed=seed)
-            model = unet(16, *places)
-            training.compile_model(model, steps=options.epochs * len(batches))
+            model = compiled(variant, 16, options.epochs * len(batches), options.learning_rate)
             history = training.fit(model, batches, epochs=options.epochs, progress=False)
             confusion = inference.evaluate(model, pipeline.batches(test), CLASSES)
             scores = metrics.scores(confusion)
@@ -161,6 +155,7 @@ def main():
     parser.add_argument("--quality", action="store_true", help="train and score instead")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--learning-rate", type=float, default=5e-3)
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     options = parser.parse_args()
     print(machine.describe())
@@ -168,7 +163,6 @@ def main():
     print(chosen["why"], "Policy:", chosen["precision"])
     variants = {name: VARIANTS[name] for name in options.only}
     if options.quality:
-        variants.pop("the same, one kernel", None)  # it keeps no statistics to predict with
         quality(options, variants)
     else:
         speed(options, variants)

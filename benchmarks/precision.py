@@ -1,12 +1,13 @@
 """Train the main job in several precisions and from several seeds, and score each on unseen data.
 
     python benchmarks/precision.py [--seeds 3] [--policies float32 mixed_bfloat16 mixed_float16]
+                                   [--filters 16] [--size 96 128]
 
 The job is that of `python -m unet_helpers`: 16 filters, batch normalisation after every
 convolution, batches of two, six passes over the sample's streets; the scores come from one
 confusion matrix over the unseen recording dataE. A seed fixes the first weights, the order and the
 augmentation. NaN would show as a loss or a score of nan. Precisions that the machine has no units
-for are imitated: right, but slow.
+for are imitated: right, but slow. oneDNN's float16 is the slowest; TF_ENABLE_ONEDNN_OPTS=0 helps.
 """
 
 import argparse
@@ -23,17 +24,19 @@ import numpy as np
 
 from unet_helpers import carla, inference, metrics, models, pipeline, training
 
-SIZE, CLASSES = (96, 128), 13
+CLASSES = 13
 
 
-def train(policy, seed, epochs, splits):
+def train(policy, seed, options, splits):
     """Train once; returns (mean IoU, accuracy, losses, smallest loss scale or nan)."""
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(seed)
     batches = pipeline.batches(splits["train"], 2, True, pipeline.augment, seed=seed)
-    model = models.unet_model((*SIZE, 3), 16, CLASSES, dropout_prob=0, batch_norm=True)
-    training.compile_model(model, steps=epochs * len(batches))
-    history = training.fit(model, batches, epochs=epochs, progress=False)
+    model = models.unet_model(
+        (*options.size, 3), options.filters, CLASSES, dropout_prob=0, batch_norm=True
+    )
+    training.compile_model(model, steps=options.epochs * len(batches))
+    history = training.fit(model, batches, epochs=options.epochs, progress=False)
     confusion = inference.evaluate(model, pipeline.batches(splits["test"]), CLASSES)
     scores = metrics.scores(confusion)
     scale = float(getattr(model.optimizer, "dynamic_scale", np.nan))
@@ -46,13 +49,17 @@ def main():
     parser.add_argument("--policies", nargs="+", default=policies, choices=policies)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--filters", type=int, default=16)
+    parser.add_argument("--size", type=int, nargs=2, default=(96, 128))
     options = parser.parse_args()
     print(machine.describe())
-    splits = {split: carla.load(split, image_size=SIZE) for split in ("train", "test")}
+    splits = {
+        split: carla.load(split, image_size=tuple(options.size)) for split in ("train", "test")
+    }
     results = {policy: [] for policy in options.policies}
     for seed in range(options.seeds):
         for policy, values in results.items():
-            iou, accuracy, losses, scale = train(policy, seed, options.epochs, splits)
+            iou, accuracy, losses, scale = train(policy, seed, options, splits)
             values.append((iou, accuracy, losses[-1]))
             print(
                 f"seed {seed}  {policy:15} mean IoU {iou:.3f}, accuracy {accuracy:.3f}, last loss "

@@ -441,7 +441,7 @@ EXERCISES = ["arithmetic", "running", "encoder", "decoder", "whole", "pictures",
 EXERCISES += ["speed"]
 FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
-    **dict.fromkeys(("cache", "speed"), 0),
+    **dict.fromkeys(("cache", "one_pass", "speed"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
     **dict.fromkeys(
         ("anatomy", "carla", "pets", "camvid", "own", "checks", "devices", "inference", "plots"), 2

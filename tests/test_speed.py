@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
-from unet_helpers import models, speed, training
+from unet_helpers import models, one_pass, speed, training
 from unet_helpers.blocks import conv_block, upsampling_block
 
 # ---------------------------------------------------------------- the stopwatch
@@ -24,6 +25,22 @@ def test_seconds_are_those_of_the_variant(monkeypatch):
     monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
     seconds = speed.in_turns({"a": int, "b": int}, 2)
     assert seconds["a"].tolist() == [1, 3] and seconds["b"].tolist() == [2, 4]
+
+
+def test_waiting_and_computing_are_told_apart(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: now[0])
+
+    def batches():
+        for number in (1.0, 2.0):
+            now[0] += 10  # each batch takes 10 s to come
+            yield (number,)
+        now[0] += 5  # and the end of the epoch 5 s
+
+    def step(number):
+        now[0] += number
+
+    assert speed.waiting(step, batches()) == (25.0, 3.0)
 
 
 @pytest.mark.parametrize("variants,rounds", [({}, 3), ({"a": int}, 0)])
@@ -47,7 +64,7 @@ def test_waiting_fetches_the_first_number():
 # ---------------------------------------------------------------- Adam in one pass
 
 
-def train(policy, one_pass, epochs=3):
+def train(policy, fast, epochs=3):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -60,8 +77,8 @@ def train(policy, one_pass, epochs=3):
     # an epsilon of this size shows where it is added
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.5)
     adam = keras.optimizers.Adam(schedule, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
-    if one_pass:
-        adam = training.update_in_one_pass(adam)
+    if fast:
+        adam = one_pass.update(adam)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(adam, loss, jit_compile=False)
     random = np.random.default_rng(0)
@@ -85,7 +102,7 @@ def test_one_pass_updates_as_keras_does(policy):
 def test_one_pass_equals_adam_by_hand():
     """The first step of Adam is the learning rate, whatever the gradient's size (section 2.1)."""
     weight = keras.Variable([1.0, -2.0, 3.0])
-    adam = training.update_in_one_pass(keras.optimizers.Adam(0.1, epsilon=0.0))
+    adam = one_pass.update(keras.optimizers.Adam(0.1, epsilon=0.0))
     adam.apply([keras.ops.convert_to_tensor([5.0, -1e-3, 40.0])], [weight])
     np.testing.assert_allclose(np.array(weight), [0.9, -1.9, 2.9], rtol=1e-5)
 
@@ -139,3 +156,82 @@ def test_pooled_unet_has_five_normalisations_one_for_each_level_of_the_encoder()
     found = [layer.output.shape[1:] for layer in normalisations(pooled)]
     assert found == [(16, 16, 4), (8, 8, 8), (4, 4, 16), (2, 2, 32), (2, 2, 64)]
     assert pooled.count_params() - plain.count_params() == 4 * (4 + 8 + 16 + 32 + 64)
+
+
+# ---------------------------------------------------------------- normalisation in one pass
+
+
+def normalised(policy, fast, seed=0):
+    """A convolution and its normalisation, its numbers not those of the start."""
+    random = np.random.default_rng(seed)
+    inputs = keras.Input((6, 5, 3))
+    x = layers.Conv2D(4, 3, padding="same", dtype=policy)(inputs)
+    model = keras.Model(inputs, layers.BatchNormalization(momentum=0.7, dtype=policy)(x))
+    model.set_weights([random.uniform(0.5, 2, w.shape) for w in model.get_weights()])
+    return one_pass.normalise(model) if fast else model
+
+
+@pytest.mark.parametrize("policy,close", [("float32", 1e-4), ("mixed_bfloat16", 0.05)])
+def test_one_pass_normalises_as_keras_does(policy, close, rng):
+    images = rng.normal(size=(3, 6, 5, 3)).astype(np.float32)
+    ours, theirs = normalised(policy, True), normalised(policy, False)
+    found, expected = (np.array(x(images, training=True), np.float32) for x in (ours, theirs))
+    np.testing.assert_allclose(found, expected, atol=close)
+    # moving mean and variance, after one step
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=close)
+    np.testing.assert_allclose(ours(images), theirs(images), rtol=max(close, 1e-2))
+
+
+def test_one_pass_has_the_gradients_of_keras(rng):
+    images = rng.normal(size=(3, 6, 5, 3)).astype(np.float32)
+    weights = rng.normal(size=(3, 6, 5, 4)).astype(np.float32)
+    gradients = []
+    for model in (normalised("float32", True), normalised("float32", False)):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(weights * model(images, training=True))
+        trainable = [weight.value for weight in model.trainable_weights]
+        gradients.append(tape.gradient(loss, trainable))
+    for ours, theirs in zip(*gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_one_pass_by_hand():
+    """Values 1, 2, 3, 6: mean 3, variance 3.5 by n (14 / 4), 14 / 3 by n - 1."""
+    inputs = keras.Input((2, 2, 1))
+    layer = layers.BatchNormalization(momentum=0.0, epsilon=1e-3)
+    model = one_pass.normalise(keras.Model(inputs, layer(inputs)))
+    values = np.array([1, 2, 3, 6], np.float32).reshape(1, 2, 2, 1)
+    expected = (values - 3) / np.sqrt(3.5 + 1e-3)
+    np.testing.assert_allclose(model(values, training=True), expected, rtol=1e-4)
+    assert float(layer.moving_mean[0]) == pytest.approx(3)
+    assert float(layer.moving_variance[0]) == pytest.approx(3.5)
+    np.testing.assert_allclose(model(values), expected, rtol=1e-4)
+
+
+def test_a_frozen_normalisation_keeps_its_numbers(rng):
+    model = normalised("float32", True)
+    model.layers[-1].trainable = False
+    before = model.get_weights()
+    model(rng.normal(size=(3, 6, 5, 3)), training=True)
+    assert all((a == b).all() for a, b in zip(model.get_weights(), before, strict=True))
+
+
+@pytest.mark.parametrize("options", [{"axis": 1}, {"scale": False}, {"renorm": True}])
+def test_other_normalisations_are_left_to_keras(options):
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, layers.BatchNormalization(**options)(inputs))
+    one_pass.normalise(model)
+    assert "call" not in vars(model.layers[-1])
+
+
+def test_a_compiled_model_normalises_in_one_pass_and_is_saved_as_keras_has_it(tmp_path):
+    model = models.unet_model((16, 16, 3), 2, 3, batch_norm=True)
+    training.compile_model(model, 10)
+    assert all("call" in vars(layer) for layer in normalisations(model))
+    model.train_on_batch(np.zeros((2, 16, 16, 3), np.uint8), np.zeros((2, 16, 16), np.uint8))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = np.full((1, 16, 16, 3), 100, np.uint8)
+    np.testing.assert_allclose(loaded(images), model(images), atol=1e-5)
+    assert {type(layer) for layer in normalisations(loaded)} == {layers.BatchNormalization}

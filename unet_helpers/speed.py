@@ -34,6 +34,26 @@ def in_turns(variants, rounds=5):
     return {name: np.array(values) for name, values in seconds.items()}
 
 
+def waiting(step, batches):
+    """Measure for how long a training loop waits for its data, and for how long it computes.
+
+    Args:
+        step: function that is called with every batch, such as `model.train_on_batch`.
+        batches: iterable of batches, each a tuple of the arguments of step.
+
+    Returns:
+        (seconds spent waiting, seconds spent in step) over all batches.
+    """
+    waited = computed = 0.0
+    start = time.perf_counter()
+    for batch in batches:
+        ready = time.perf_counter()
+        step(*batch)
+        waited, computed = waited + ready - start, computed + time.perf_counter() - ready
+        start = time.perf_counter()
+    return waited + time.perf_counter() - start, computed
+
+
 def matrix_peak(dtype, side=2048, rounds=5):
     """Measure how many operations a second the device does at best, by a matrix product.
 

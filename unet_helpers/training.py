@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from unet_helpers import devices, inference, losses, metrics
+from unet_helpers import devices, inference, losses, metrics, one_pass
 from unet_helpers.download import checksum
 from unet_helpers.labels import VOID, DataError, mask_to_colour
 
@@ -139,52 +139,15 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
     gpus, _, _ = devices.find_gpus()
     xla = keras.backend.backend() != "tensorflow" or (gpus > 0 and not several)
     model.compile(
-        optimizer=update_in_one_pass(keras.optimizers.Adam(schedule)),
+        optimizer=one_pass.update(keras.optimizers.Adam(schedule)),
         loss=loss,
         jit_compile="auto" if xla else False,
     )
+    if not gpus and not several:
+        one_pass.normalise(model)
     # Made inside the first step, the optimizer's variables would make TensorFlow trace it twice.
     model.optimizer.build(model.trainable_variables)
     return model
-
-
-def update_in_one_pass(adam):
-    """Let TensorFlow update every weight by its one kernel for Adam, in place of eleven operations.
-
-    Each of Keras's operations reads and writes all weights anew. The arithmetic is the same, and
-    so are the optimizer's state and what is saved: a `keras.optimizers.Adam`.
-
-    Returns the optimizer; on other backends than TensorFlow it is left as it is.
-    Source: Kingma and Ba 2015, end of section 2 (the efficient order of computation).
-    """
-    if keras.backend.backend() != "tensorflow":
-        return adam
-
-    def update_step(gradient, variable, learning_rate):
-        index = adam._get_variable_index(variable)
-        steps = tf.cast(adam.iterations + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=handle(variable),
-            m=handle(adam._momentums[index]),
-            v=handle(adam._velocities[index]),
-            beta1_power=adam.beta_1**steps,
-            beta2_power=adam.beta_2**steps,
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=adam.beta_1,
-            beta2=adam.beta_2,
-            epsilon=adam.epsilon,
-            grad=tf.cast(gradient, variable.dtype),
-        )
-
-    # Set on this one object: a class of our own would be named in every saved model, and Keras
-    # alone could not load it.
-    adam.update_step = update_step
-    return adam
-
-
-def handle(variable):
-    """Give TensorFlow's handle of a variable, Keras's or its own."""
-    return (variable if isinstance(variable, tf.Variable) else variable.value).handle
 
 
 def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), progress=True):

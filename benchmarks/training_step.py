@@ -9,13 +9,10 @@ its own: --torch names its Python.
 """
 
 import argparse
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 SIDE = (96, 128)
 CLASSES = 13
@@ -142,18 +139,6 @@ class KerasVariant:
         return time.perf_counter() - start
 
 
-def processor():
-    """Name the processor and what it has for half precision, where Linux tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "CPU")
-    flags = next((set(x.split()) for x in lines if x.startswith("flags")), set())
-    half = sorted(flags & {"amx_bf16", "avx512_bf16"}) or ["no bfloat16"]
-    return f"{name}, {os.cpu_count()} cores, {', '.join(half)}"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--filters", type=int, default=32)
@@ -167,19 +152,25 @@ def main():
         torch_worker(options.filters, options.batch_size, options.worker == "half")
         return
 
+    import machine
+
     from unet_helpers import training
 
     precision = training.describe_machine()["precision"]
-    print(processor())
+    print(machine.describe())
+    normalised, pooled = "normalised after every convolution", "normalised after pooling"
     variants = {
         "plain Keras, float32": KerasVariant(options, "float32", course=False),
+        f"plain Keras, float32, {normalised}": KerasVariant(options, "float32", False, True),
         "course, float32": KerasVariant(options, "float32", course=True),
+        f"course, float32, {normalised}": KerasVariant(options, "float32", True, True),
     }
     if precision != "float32":
-        variants[f"course, {precision}"] = KerasVariant(options, precision, course=True)
-    variants[f"course, {precision}, batch normalisation"] = KerasVariant(
-        options, precision, course=True, batch_norm=True
-    )
+        variants |= {
+            f"course, {precision}": KerasVariant(options, precision, course=True),
+            f"course, {precision}, {normalised}": KerasVariant(options, precision, True, True),
+        }
+    variants[f"course, {precision}, {pooled}"] = KerasVariant(options, precision, True, "pooled")
     if options.torch:
         half = "bfloat16" if precision == "mixed_bfloat16" else "float32"
         variants[f"PyTorch, {half}, channels last"] = TorchVariant(
@@ -199,7 +190,7 @@ def main():
     for name, values in rates.items():
         middle = statistics.median(values)
         print(
-            f"{name:52} {middle:6.1f}  ({min(values):.1f} to {max(values):.1f})  "
+            f"{name:68} {middle:6.1f}  ({min(values):.1f} to {max(values):.1f})  "
             f"{middle / base:4.1f} x plain Keras"
         )
 

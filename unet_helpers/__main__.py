@@ -16,6 +16,7 @@ from unet_helpers import (
     baselines,
     camvid,
     carla,
+    devices,
     inference,
     metrics,
     models,
@@ -67,11 +68,12 @@ def run(options):
 
     keras.utils.set_random_seed(0)
     batches = pipeline.batches(train, options.batch_size, True, pipeline.augment)
-    # Dropout slows a short training; batch normalisation speeds it up.
-    model = models.unet_model(
-        (*size, 3), options.filters, labels.n_classes, dropout_prob=0, batch_norm=True
-    )
-    training.compile_model(model, steps=options.epochs * len(batches))
+    with devices.strategy().scope():  # all GPUs of the machine; without one it does nothing
+        # Dropout slows a short training; batch normalisation speeds it up.
+        model = models.unet_model(
+            (*size, 3), options.filters, labels.n_classes, dropout_prob=0, batch_norm=True
+        )
+        training.compile_model(model, steps=options.epochs * len(batches))
     images, masks = pipeline.to_arrays(validation)
     middle = len(images) // 2
     film = training.PredictionGif(

@@ -158,7 +158,7 @@ def main():
 
     precision = training.describe_machine()["precision"]
     print(machine.describe())
-    normalised, pooled = "normalised after every convolution", "normalised after pooling"
+    normalised, once = "normalised after every convolution", "normalised once a block"
     variants = {
         "plain Keras, float32": KerasVariant(options, "float32", course=False),
         f"plain Keras, float32, {normalised}": KerasVariant(options, "float32", False, True),
@@ -170,7 +170,7 @@ def main():
             f"course, {precision}": KerasVariant(options, precision, course=True),
             f"course, {precision}, {normalised}": KerasVariant(options, precision, True, True),
         }
-    variants[f"course, {precision}, {pooled}"] = KerasVariant(options, precision, True, "pooled")
+    variants[f"course, {precision}, {once}"] = KerasVariant(options, precision, True, "block")
     if options.torch:
         half = "bfloat16" if precision == "mixed_bfloat16" else "float32"
         variants[f"PyTorch, {half}, channels last"] = TorchVariant(

@@ -22,6 +22,7 @@ PICTURES = {
     "09.png": ("09_metrics_and_error_analysis", "A street, the distance"),
     "10.png": ("10_silent_bugs", "A street with its mask laid over it, and"),
     "11.png": ("11_predict_and_export", "The 4K street under the mask"),
+    "12.png": ("12_scaling_up", "The same training, step by step"),
 }
 
 

@@ -123,39 +123,33 @@ def test_float16_scales_its_loss_and_stays_finite():
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-# ---------------------------------------------------------------- normalisation after pooling
+# ---------------------------------------------------------------- one normalisation a block
 
 
 def normalisations(model):
     return [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
 
 
-def test_pooled_normalises_what_goes_down_and_not_the_skip():
+def test_block_normalises_after_the_second_convolution_only():
     inputs = keras.Input((8, 8, 3))
-    down, skip = conv_block(inputs, 4, batch_norm="pooled")
-    model = keras.Model(inputs, [down, skip])
-    (layer,) = normalisations(model)
-    assert isinstance(layer.input._keras_history.operation, layers.MaxPooling2D)
-    assert isinstance(skip._keras_history.operation, layers.ReLU)
-    images = np.random.default_rng(0).normal(size=(4, 8, 8, 3))
-    low, _ = model(images, training=True)
-    np.testing.assert_allclose(np.mean(low, axis=(0, 1, 2)), 0, atol=1e-5)
-    # the convolutions keep their biases: nothing subtracts them again
-    assert all(x.use_bias for x in model.layers if isinstance(x, layers.Conv2D))
+    down = keras.Model(inputs, conv_block(inputs, 4, batch_norm="block"))
+    up_inputs = [keras.Input((4, 4, 8)), keras.Input((8, 8, 4))]
+    up = keras.Model(up_inputs, upsampling_block(*up_inputs, 4, batch_norm="block"))
+    for model in (down, up):
+        (layer,) = normalisations(model)
+        first, second = (x for x in model.layers if type(x) is layers.Conv2D)
+        assert layer.input is second.output
+        # the first keeps its bias, the second's would be subtracted again
+        assert first.use_bias and not second.use_bias
 
 
-def test_pooled_leaves_the_decoder_as_it_is():
-    low, skip = keras.Input((4, 4, 8)), keras.Input((8, 8, 4))
-    model = keras.Model([low, skip], upsampling_block(low, skip, 4, batch_norm="pooled"))
-    assert not normalisations(model)
-
-
-def test_pooled_unet_has_five_normalisations_one_for_each_level_of_the_encoder():
+def test_unet_with_one_normalisation_a_block_has_nine():
     plain = models.unet_model((32, 32, 3), 4, 3)
-    pooled = models.unet_model((32, 32, 3), 4, 3, batch_norm="pooled")
-    found = [layer.output.shape[1:] for layer in normalisations(pooled)]
-    assert found == [(16, 16, 4), (8, 8, 8), (4, 4, 16), (2, 2, 32), (2, 2, 64)]
-    assert pooled.count_params() - plain.count_params() == 4 * (4 + 8 + 16 + 32 + 64)
+    block = models.unet_model((32, 32, 3), 4, 3, batch_norm="block")
+    filters = [layer.output.shape[-1] for layer in normalisations(block)]
+    assert filters == [4, 8, 16, 32, 64, 32, 16, 8, 4]
+    # four numbers for each filter, and no bias before them
+    assert block.count_params() - plain.count_params() == 3 * sum(filters)
 
 
 # ---------------------------------------------------------------- normalisation in one pass

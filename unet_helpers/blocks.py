@@ -43,28 +43,25 @@ def conv_block(
         n_filters: number of filters of both convolutions.
         dropout_prob: share of activations set to zero while training, 0 for none.
         max_pooling: False in the bottleneck, where nothing lies below.
-        batch_norm: normalise between each convolution and its ReLU; "pooled" normalises only
-            what goes to the next level, after pooling, where it has a quarter of the pixels.
+        batch_norm: normalise between each convolution and its ReLU; "block" only between the
+            second one and its ReLU, once a block.
         padding: "same", or "valid" as in the paper (each convolution then costs 2 pixels).
         dropout_after_pooling: drop activations on the way down only, not in the skip connection.
 
     Returns:
         (next_layer, skip_connection): (batch, H/2, W/2, n_filters) for the level below, and
         (batch, H, W, n_filters), the same features before pooling, for the decoder. Without
-        max pooling both are the same tensor, "pooled" apart.
+        max pooling both are the same tensor.
 
     Source: Ronneberger et al. 2015, section 2 (contracting path).
     """
-    every = batch_norm is True
-    x = convolution(inputs, n_filters, padding=padding, batch_norm=every)
-    x = convolution(x, n_filters, padding=padding, batch_norm=every)
+    x = convolution(inputs, n_filters, padding=padding, batch_norm=batch_norm is True)
+    x = convolution(x, n_filters, padding=padding, batch_norm=bool(batch_norm))
     if dropout_prob > 0 and not dropout_after_pooling:
         x = layers.Dropout(dropout_prob)(x)
     # The skip is taken before pooling: pooling is what throws positions away.
     skip_connection = x
     next_layer = layers.MaxPooling2D(2)(x) if max_pooling else x
-    if batch_norm == "pooled":
-        next_layer = layers.BatchNormalization(momentum=0.9)(next_layer)
     if dropout_prob > 0 and dropout_after_pooling:
         next_layer = layers.Dropout(dropout_prob)(next_layer)
     return next_layer, skip_connection
@@ -87,8 +84,8 @@ def upsampling_block(
             "valid" it may be larger and is cropped at its centre. None: a block without one.
         n_filters: number of filters of all three convolutions.
         dropout_prob: share of the joined features set to zero while training.
-        batch_norm: normalise between each convolution and its ReLU. With "pooled" nothing is
-            normalised here: these maps are the large ones.
+        batch_norm: normalise between each convolution and its ReLU; "block" only between the
+            second one and its ReLU, once a block.
         padding: "same", or "valid" as in the paper.
         up_kernel_size: side of the transposed convolution's kernel; 2 in the paper, 3 gives
             overlapping windows.
@@ -111,9 +108,8 @@ def upsampling_block(
     x = up if contractive_input is None else join(up, contractive_input, padding)
     if dropout_prob > 0:
         x = layers.Dropout(dropout_prob)(x)
-    every = batch_norm is True
-    x = convolution(x, n_filters, padding=padding, batch_norm=every)
-    return convolution(x, n_filters, padding=padding, batch_norm=every)
+    x = convolution(x, n_filters, padding=padding, batch_norm=batch_norm is True)
+    return convolution(x, n_filters, padding=padding, batch_norm=bool(batch_norm))
 
 
 def join(up, skip, padding="same"):

@@ -27,9 +27,9 @@ def unet_model(
         n_classes: number of logits per pixel; 1 for a binary mask.
         dropout_prob: in the fourth block and the bottleneck.
         dropout_everywhere: instead after every pooling and every concatenation.
-        batch_norm: convolution, batch normalisation, ReLU instead of convolution, ReLU. "pooled"
-            normalises five times only, at the end of each level of the encoder, where it costs
-            a CPU little (notebook 12).
+        batch_norm: convolution, batch normalisation, ReLU instead of convolution, ReLU. "block"
+            normalises only the second convolution of each block, nine times instead of 19
+            (notebook 12).
         up_kernel_size: 3 or, as in the paper, 2.
         extra_convolution: one more 3x3 convolution before the last layer.
         last_kernel_size: 1 (a classifier per pixel) or 3 (it also sees the neighbours).

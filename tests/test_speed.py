@@ -214,7 +214,11 @@ def test_a_frozen_normalisation_keeps_its_numbers(rng):
 @pytest.mark.parametrize("options", [{"axis": 1}, {"scale": False}, {"renorm": True}])
 def test_other_normalisations_are_left_to_keras(options):
     inputs = keras.Input((4, 4, 3))
-    model = keras.Model(inputs, layers.BatchNormalization(**options)(inputs))
+    try:
+        layer = layers.BatchNormalization(**options)
+    except ValueError:
+        pytest.skip(f"this Keras knows no {options}")
+    model = keras.Model(inputs, layer(inputs))
     one_pass.normalise(model)
     assert "call" not in vars(model.layers[-1])
 

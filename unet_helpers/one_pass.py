@@ -61,7 +61,8 @@ def normalise(model):
 def is_plain(layer):
     """Tell whether a normalisation is over the last axis of (B, H, W, C), by mean and variance."""
     last = layer.axis in (-1, 3) and len(layer.input.shape) == 4
-    return last and layer.scale and layer.center and not (layer.renorm or layer.synchronized)
+    other = layer.synchronized or getattr(layer, "renorm", False)  # older Keras knows no renorm
+    return last and layer.scale and layer.center and not other
 
 
 def one_pass_of(layer):

@@ -7,7 +7,7 @@ with a little noise, so that they have the size of real ones; the masks likewise
 
 `iterate` reads batches of 16 with augmentation and does nothing with them. `train` trains the
 U-Net of 16 filters at 96x128; the share is the time spent in next(iterator) of the whole time of
-the steps, in a loop written by hand. The first epoch includes what comes before the first batch:
+the steps (`speed.waiting`). The first epoch includes what comes before the first batch:
 for the course decoding and writing the cache, which happens in `load`. One untimed step compiles
 the network. Rounds alternate, so that a noisy machine is noisy for all; given are the median and
 the range of the rounds.
@@ -31,7 +31,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from unet_helpers import carla, models, pipeline, training  # noqa: E402
+from unet_helpers import carla, models, pipeline, speed, training  # noqa: E402
 
 SIDE = (96, 128)
 BATCH = 16
@@ -105,22 +105,14 @@ def run(build, folder, epochs, model=None):
 
     Returns a list of (seconds, seconds that waited for data), an entry an epoch.
     """
+    step = model.train_on_batch if model is not None else lambda images, masks: None
     with tempfile.TemporaryDirectory() as caches:
         times, start = [], time.perf_counter()
         batches = build(folder, Path(caches))
         loading = time.perf_counter() - start
         for _ in range(epochs):
-            begin, waited = time.perf_counter(), 0.0
-            iterator = iter(batches)
-            while True:
-                ask = time.perf_counter()
-                batch = next(iterator, None)
-                waited += time.perf_counter() - ask
-                if batch is None:
-                    break
-                if model is not None:
-                    model.train_on_batch(*batch)
-            times.append((time.perf_counter() - begin, waited))
+            waited, computed = speed.waiting(step, batches)
+            times.append((waited + computed, waited))
         times[0] = (times[0][0] + loading, times[0][1] + loading)
     return times
 

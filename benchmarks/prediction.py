@@ -8,6 +8,7 @@ to compare. Every round runs all ways once, so a busy moment of the machine hits
 """
 
 import argparse
+import functools
 import os
 import statistics
 import sys
@@ -21,7 +22,7 @@ import keras
 import machine
 import numpy as np
 
-from unet_helpers import carla, folding, inference, models, pipeline, training
+from unet_helpers import carla, folding, inference, models, pipeline, speed, training
 
 SIZE = (96, 128)
 
@@ -95,17 +96,15 @@ def main():
     for n_filters in options.filters:
         model = trained_unet(n_filters, options.epochs)
         ways = ways_to_predict(model, here["precision"] == "mixed_bfloat16")
-        masks, first, rates = {}, {}, {name: [] for name in ways}
+        masks, first = {}, {}
         for name, predict in ways.items():
             start = time.perf_counter()
             predict(images[:3])  # one smaller batch, which is compiled for itself
             masks[name] = predict(images)
             first[name] = time.perf_counter() - start
-        for _ in range(options.rounds):
-            for name, predict in ways.items():
-                start = time.perf_counter()
-                predict(images)
-                rates[name].append(len(images) / (time.perf_counter() - start))
+        runs = {name: functools.partial(predict, images) for name, predict in ways.items()}
+        seconds = speed.in_turns(runs, options.rounds)
+        rates = {name: len(images) / values for name, values in seconds.items()}
         base = next(iter(ways))
         print(f"\n{n_filters} filters, {SIZE[0]}x{SIZE[1]}, {len(images)} pictures a round:")
         columns = "pictures/s (median)", "slowest - fastest", "of the first", "same class"

@@ -443,10 +443,8 @@ FLOORS = {
     **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
     **dict.fromkeys(("cache", "one_pass", "speed"), 0),
     **dict.fromkeys(("models", "pipeline"), 1),
-    **dict.fromkeys(
-        ("anatomy", "carla", "pets", "camvid", "own", "checks", "devices", "inference", "plots"), 2
-    ),
-    **dict.fromkeys(("folding",), 2),
+    **dict.fromkeys(("anatomy", "carla", "pets", "camvid", "own", "checks", "devices"), 2),
+    **dict.fromkeys(("inference", "folding", "plots"), 2),
     **dict.fromkeys(
         ("analysis", "drawing", "export", "training", "trained", "many_machines", "__main__"), 3
     ),

@@ -2,7 +2,6 @@
 
 import time
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -82,4 +81,4 @@ def wait(result):
 
     A single number is fetched, so that moving the result is not timed.
     """
-    return float(keras.ops.convert_to_numpy(ops.cast(ops.ravel(result)[0], "float32")))
+    return float(ops.convert_to_numpy(ops.cast(ops.ravel(result)[0], "float32")))

@@ -19,8 +19,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from unet_helpers import carla, export, inference, metrics, pipeline, trained
+from unet_helpers import datasets, evaluation, inference
+from unet_helpers.datasets import carla
+from unet_helpers.inference import export
 from unet_helpers.labels import DataError
+from unet_helpers.models import pretrained
 
 
 def main():
@@ -28,9 +31,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    net = trained.load("unet")
-    images, masks = pipeline.to_arrays(carla.load("test", image_size=trained.SIZE))
-    samples = pipeline.to_arrays(carla.load("train", image_size=trained.SIZE))[0][::6]
+    net = pretrained.load("unet")
+    images, masks = datasets.to_arrays(carla.load("test", image_size=pretrained.SIZE))
+    samples = datasets.to_arrays(carla.load("train", image_size=pretrained.SIZE))[0][::6]
     reference = inference.predict_masks(net, images)
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
@@ -61,7 +64,7 @@ def main():
         for name, run in runs.items():
             logits = run(images)
             mask = inference.to_mask(logits)
-            found = metrics.scores(metrics.confusion_matrix(masks, mask, 13)).mean_iou
+            found = evaluation.scores(evaluation.confusion_matrix(masks, mask, 13)).mean_iou
             print(
                 f"| {name} | {export.megabytes(paths[name]):.2f} | "
                 f"{statistics.median(times[name]):.0f} | {max(times[name]):.0f} | "

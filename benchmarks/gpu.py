@@ -26,7 +26,8 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from unet_helpers import anatomy, models
+from unet_helpers import models
+from unet_helpers.models import profiling
 
 # Dense operations a second by the data sheets, in units of 1e12: bfloat16, and float16 for T4, V100
 PEAKS = {
@@ -101,7 +102,7 @@ def make_step(size, filters):
         [v.value for v in model.trainable_variables],
         [v.value for v in optimizer.variables],
     )
-    return jax.jit(step), state, 2 * anatomy.totals(model)["operations"]
+    return jax.jit(step), state, 2 * profiling.totals(model)["operations"]
 
 
 def rate(step, state, size, batch_size, seconds):

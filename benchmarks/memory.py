@@ -36,7 +36,7 @@ def make_files(folder, count):
     """Write pairs in CARLA's layout; every file has many names."""
     from PIL import Image
 
-    from unet_helpers import carla
+    from unet_helpers.datasets import carla
 
     sample = carla.find_pairs("all")[:DIFFERENT]
     images, masks = folder / "dataA" / "CameraRGB", folder / "dataA" / "CameraSeg"
@@ -59,7 +59,8 @@ def child(where, folder):
     """Load, read two epochs, and print memory and seconds."""
     import tensorflow as tf
 
-    from unet_helpers import carla, pipeline
+    from unet_helpers import datasets
+    from unet_helpers.datasets import carla
 
     if where == "imports":
         tf.constant(0)
@@ -70,7 +71,7 @@ def child(where, folder):
     loading = time.perf_counter() - start
     start = time.perf_counter()
     for _ in range(2):
-        for _ in pipeline.batches(pairs, 16, True, pipeline.augment):
+        for _ in datasets.batches(pairs, 16, True, datasets.augment):
             pass
     print(f"{peak():.0f} {loading:.1f} {(time.perf_counter() - start) / 2:.1f}")
 

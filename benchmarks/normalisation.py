@@ -24,7 +24,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from unet_helpers import carla, inference, metrics, models, pipeline, training
+from unet_helpers import datasets, evaluation, training
+from unet_helpers.datasets import carla, pipeline
+from unet_helpers.models import unet
 
 SIZE, CLASSES = (96, 128, 3), 13
 
@@ -53,14 +55,14 @@ VARIANTS = {
 def compiled(variant, n_filters, steps, learning_rate=5e-3):
     """Build the course's U-Net with a normalisation in some places, and compile it."""
     layer, places, in_one_pass = variant
-    model = training.compile_model(unet(n_filters, layer, places), steps, learning_rate)
+    model = training.compile_model(build(n_filters, layer, places), steps, learning_rate)
     for part in model.layers:
         if isinstance(part, layers.BatchNormalization) and not in_one_pass:
             part.call = type(part).call.__get__(part)  # Keras's own again
     return model
 
 
-def unet(n_filters, layer, places):
+def build(n_filters, layer, places):
     """Build the course's U-Net with a normalisation in some places."""
 
     def normalise(x, *here):
@@ -89,7 +91,7 @@ def unet(n_filters, layer, places):
         x = double(layers.Concatenate()([x, skips[level]]), filters, level)
     x = layers.Conv2D(n_filters, 3, padding="same", kernel_initializer="he_normal")(x)
     x = layers.ReLU()(normalise(x, "convolution"))
-    return keras.Model(inputs, models.logits_layer(x, CLASSES))
+    return keras.Model(inputs, unet.logits_layer(x, CLASSES))
 
 
 def speed(options, variants):
@@ -133,11 +135,11 @@ def quality(options, variants):
     for seed in range(options.seeds):
         for name, variant in variants.items():
             keras.utils.set_random_seed(seed)
-            batches = pipeline.batches(train, 2, True, pipeline.augment, seed=seed)
+            batches = datasets.batches(train, 2, True, datasets.augment, seed=seed)
             model = compiled(variant, 16, options.epochs * len(batches), options.learning_rate)
             history = training.fit(model, batches, epochs=options.epochs, progress=False)
-            confusion = inference.evaluate(model, pipeline.batches(test), CLASSES)
-            scores = metrics.scores(confusion)
+            confusion = evaluation.evaluate(model, datasets.batches(test), CLASSES)
+            scores = evaluation.scores(confusion)
             print(
                 f"seed {seed}  {name:32} mean IoU {scores.mean_iou:.3f}, accuracy "
                 f"{scores.pixel_accuracy:.3f}, loss {history['loss'][-1]:.3f}, "

@@ -31,7 +31,8 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from unet_helpers import carla, models, pipeline, speed, training  # noqa: E402
+from unet_helpers import datasets, models, timing, training  # noqa: E402
+from unet_helpers.datasets import carla  # noqa: E402
 
 SIDE = (96, 128)
 BATCH = 16
@@ -74,7 +75,7 @@ def decode_every_epoch(folder, _):
     seeds = tf.data.Dataset.random(0, rerandomize_each_iteration=True).batch(2)
     pairs = names.shuffle(len(images), seed=0).map(decode, tf.data.AUTOTUNE)
     pairs = tf.data.Dataset.zip(pairs, seeds).map(
-        lambda pair, seed: pipeline.augment(*pair, seed), tf.data.AUTOTUNE
+        lambda pair, seed: datasets.augment(*pair, seed), tf.data.AUTOTUNE
     )
     return pairs.batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
@@ -85,7 +86,7 @@ def course(where):
     def build(folder, caches):
         place = caches if where == "disk" else where
         pairs = carla.load("train", folder, SIDE, cache=place)
-        return pipeline.batches(pairs, BATCH, True, pipeline.augment)
+        return datasets.batches(pairs, BATCH, True, datasets.augment)
 
     return build
 
@@ -111,7 +112,7 @@ def run(build, folder, epochs, model=None):
         batches = build(folder, Path(caches))
         loading = time.perf_counter() - start
         for _ in range(epochs):
-            waited, computed = speed.waiting(step, batches)
+            waited, computed = timing.waiting(step, batches)
             times.append((waited + computed, waited))
         times[0] = (times[0][0] + loading, times[0][1] + loading)
     return times

@@ -22,7 +22,8 @@ import keras
 import machine
 import numpy as np
 
-from unet_helpers import carla, inference, metrics, models, pipeline, training
+from unet_helpers import datasets, evaluation, models, training
+from unet_helpers.datasets import carla
 
 CLASSES = 13
 
@@ -31,14 +32,14 @@ def train(policy, seed, options, splits):
     """Train once; returns (mean IoU, accuracy, losses, smallest loss scale or nan)."""
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(seed)
-    batches = pipeline.batches(splits["train"], 2, True, pipeline.augment, seed=seed)
+    batches = datasets.batches(splits["train"], 2, True, datasets.augment, seed=seed)
     model = models.unet_model(
         (*options.size, 3), options.filters, CLASSES, dropout_prob=0, batch_norm=True
     )
     training.compile_model(model, steps=options.epochs * len(batches))
     history = training.fit(model, batches, epochs=options.epochs, progress=False)
-    confusion = inference.evaluate(model, pipeline.batches(splits["test"]), CLASSES)
-    scores = metrics.scores(confusion)
+    confusion = evaluation.evaluate(model, datasets.batches(splits["test"]), CLASSES)
+    scores = evaluation.scores(confusion)
     scale = float(getattr(model.optimizer, "dynamic_scale", np.nan))
     return scores.mean_iou, scores.pixel_accuracy, history["loss"], scale
 

@@ -22,7 +22,9 @@ import keras
 import machine
 import numpy as np
 
-from unet_helpers import carla, folding, inference, models, pipeline, speed, training
+from unet_helpers import datasets, inference, models, timing, training
+from unet_helpers.datasets import carla
+from unet_helpers.models import folding
 
 SIZE = (96, 128)
 
@@ -31,7 +33,7 @@ def trained_unet(n_filters, epochs):
     """Build and train a U-Net of the course, in float32."""
     keras.utils.set_random_seed(0)
     model = models.unet_model((*SIZE, 3), n_filters, 13, batch_norm=True, dropout_prob=0.3)
-    batches = pipeline.batches(carla.load("train", image_size=SIZE), training.BATCH_SIZE, True)
+    batches = datasets.batches(carla.load("train", image_size=SIZE), training.BATCH_SIZE, True)
     training.compile_model(model, epochs * len(batches))
     training.fit(model, batches, epochs=epochs, progress=False)
     return model
@@ -91,7 +93,7 @@ def main():
     options = parser.parse_args()
     here = training.describe_machine()
     print(machine.describe())
-    frames, truth = pipeline.to_arrays(carla.load("test", image_size=SIZE))
+    frames, truth = datasets.to_arrays(carla.load("test", image_size=SIZE))
     images = np.concatenate([frames] * -(-options.pictures // len(frames)))[: options.pictures]
     for n_filters in options.filters:
         model = trained_unet(n_filters, options.epochs)
@@ -103,7 +105,7 @@ def main():
             masks[name] = predict(images)
             first[name] = time.perf_counter() - start
         runs = {name: functools.partial(predict, images) for name, predict in ways.items()}
-        seconds = speed.in_turns(runs, options.rounds)
+        seconds = timing.in_turns(runs, options.rounds)
         rates = {name: len(images) / values for name, values in seconds.items()}
         base = next(iter(ways))
         print(f"\n{n_filters} filters, {SIZE[0]}x{SIZE[1]}, {len(images)} pictures a round:")

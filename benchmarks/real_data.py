@@ -24,7 +24,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers import camvid, inference, losses, metrics, models, pets, pipeline, training
+from unet_helpers import datasets, evaluation, inference, models, training
+from unet_helpers.datasets import camvid, pets
 from unet_helpers.labels import VOID
 
 SETS = {"camvid": (camvid, "val", (96, 128)), "pets": (pets, "test", (128, 128))}
@@ -59,15 +60,15 @@ def main():
     training.use_best_precision()
     model = build(options, size, n_outputs)
     course = options.recipe == "course"
-    batches = pipeline.batches(
-        train, options.batch_size, True, pipeline.augment if course else None
+    batches = datasets.batches(
+        train, options.batch_size, True, datasets.augment if course else None
     )
     if options.weights:
         masks = (mask for _, mask in train.as_numpy_iterator())
-        weights = losses.median_frequency_weights(masks, labels.n_classes) ** options.weights
+        weights = training.median_frequency_weights(masks, labels.n_classes) ** options.weights
         print("weights", dict(zip(labels.classes, weights.round(2).tolist(), strict=True)))
-        batches = pipeline.with_class_weights(batches, weights)
-    loss = losses.CrossEntropyAndDice() if options.binary else None
+        batches = training.with_class_weights(batches, weights)
+    loss = training.CrossEntropyAndDice() if options.binary else None
     training.compile_model(model, steps=options.epochs * len(batches), loss=loss)
     if not course:
         model.compile(keras.optimizers.Adam(1e-3), model.loss, jit_compile=model.jit_compile)
@@ -92,8 +93,8 @@ def main():
             )
             print(f"pixel accuracy {scores.pixel_accuracy:.3f}")
         return
-    scores = metrics.scores(inference.evaluate(model, pipeline.batches(test), labels.n_classes))
-    print(metrics.score_lines(scores, labels.classes))
+    scores = evaluation.scores(evaluation.evaluate(model, datasets.batches(test), labels.n_classes))
+    print(evaluation.score_lines(scores, labels.classes))
 
 
 def build(options, size, n_outputs):
@@ -117,14 +118,14 @@ def pet_or_not(image, mask):
 
 def answers(model, dataset):
     """Predict a data set of pairs; returns (logits, true masks)."""
-    images, masks = pipeline.to_arrays(dataset)
+    images, masks = datasets.to_arrays(dataset)
     return inference.predict_logits(model, images), masks
 
 
 def binary(logits, masks, threshold):
     """Score the masks at a threshold, from one confusion matrix over the whole data set."""
     predicted = inference.to_mask(logits, threshold)
-    return metrics.scores(metrics.confusion_matrix(masks, predicted, 2))
+    return evaluation.scores(evaluation.confusion_matrix(masks, predicted, 2))
 
 
 if __name__ == "__main__":

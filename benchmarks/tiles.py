@@ -35,10 +35,11 @@ WAYS = {
 
 def stored_net():
     """Give the stored U-Net of 8 filters for pictures of any size."""
-    from unet_helpers import models, trained
+    from unet_helpers import models
+    from unet_helpers.models import pretrained
 
     net = models.unet_model((None, None, 3), 8, 13, 0, batch_norm=True)
-    net.set_weights(trained.load("unet").get_weights())
+    net.set_weights(pretrained.load("unet").get_weights())
     return net
 
 

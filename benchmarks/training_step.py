@@ -116,7 +116,8 @@ class KerasVariant:
         import numpy as np
         import tensorflow as tf
 
-        from unet_helpers import models, pipeline, training
+        from unet_helpers import models, training
+        from unet_helpers.datasets import pipeline
 
         random = np.random.default_rng(0)
         shape = (options.batch_size, *SIDE)

@@ -305,7 +305,7 @@ def spoil(root, rng, texts=()):
 
 
 def carla_input(root, rng):
-    from unet_helpers import carla
+    from unet_helpers.datasets import carla
 
     for recording in ("dataA", "dataD"):
         for i in range(2):
@@ -317,7 +317,7 @@ def carla_input(root, rng):
 
 
 def camvid_input(root, rng):
-    from unet_helpers import camvid
+    from unet_helpers.datasets import camvid
 
     for i in range(3):
         plant(root / "train", f"{i}.png", good_picture(rng, 256))
@@ -343,27 +343,31 @@ def own_folder(root, rng):
 
 
 def own_input(root, rng):
-    from unet_helpers import own
+    from unet_helpers.datasets import folder as folder_dataset
 
     own_folder(root, rng)
-    return lambda: list(own.load("train", root, (8, 8)))
+    return lambda: list(folder_dataset.load("train", root, (8, 8)))
 
 
 def checks_input(root, rng):
-    from unet_helpers import own
-    from unet_helpers.checks import check_pairs
+    from unet_helpers.datasets import folder as folder_dataset
+    from unet_helpers.datasets.checks import check_pairs
+
+    pass
 
     own_folder(root, rng)
 
     def run():
-        splits = {split: own.find_pairs(split, root) for split in own.SPLITS}
-        str(check_pairs(splits, **own.files(root))).encode()  # a screen must be able to show it
+        splits = {split: folder_dataset.find_pairs(split, root) for split in folder_dataset.SPLITS}
+        str(
+            check_pairs(splits, **folder_dataset.files(root))
+        ).encode()  # a screen must be able to show it
 
     return run
 
 
 def archives_input(root, rng):
-    from unet_helpers import pets
+    from unet_helpers.datasets import pets
 
     names = [f"Bengal_{i}" for i in range(8)]
     for name in names:
@@ -379,7 +383,7 @@ def archives_input(root, rng):
 def tfds_input(root, rng):
     import tensorflow as tf
 
-    from unet_helpers import pets
+    from unet_helpers.datasets import pets
 
     place = root / "oxford_iiit_pet" / "4.0.0"
     place.mkdir(parents=True)
@@ -424,7 +428,7 @@ def tfds_input(root, rng):
 
 def picture_input(reader, mask):
     def make(root, rng):
-        from unet_helpers import pipeline
+        from unet_helpers.datasets import pipeline
 
         path = root / "a.png"
         path.write_bytes(any_picture(rng, mask))
@@ -439,7 +443,7 @@ def picture_input(reader, mask):
 
 
 def unpack_input(root, rng):
-    from unet_helpers import download
+    from unet_helpers.datasets import download
 
     archive, target = root / "a.bin", root / "out"
     files = {"top/one.txt": b"one" * 500, "top/two.bin": rng.bytes(3000)}
@@ -600,10 +604,10 @@ def hostile_config(text, rng):
 
 
 def trained_input(root, rng):
-    from unet_helpers import trained
+    from unet_helpers.models import pretrained
 
-    model = kept("net", lambda: trained.build("fcn_32s"))
-    trained.build = lambda name: model
+    model = kept("net", lambda: pretrained.build("fcn_32s"))
+    pretrained.build = lambda name: model
     if "weights" not in KEPT:
         source = REPO / "data/trained/fcn_32s.npz"
         KEPT["weights"] = source.read_bytes()
@@ -641,25 +645,25 @@ def trained_input(root, rng):
         make_odd(path, rng)
     else:
         path.write_bytes(damage(KEPT["weights"], rng))
-    return lambda: trained.load("fcn_32s", folder=root)
+    return lambda: pretrained.load("fcn_32s", folder=root)
 
 
 def saved_training():
     import keras
 
-    from unet_helpers import training
+    from unet_helpers.training import callbacks, checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
-        keeper = training.Keeper(folder)
+        keeper = checkpoint.Keeper(folder)
         keeper.set_model(small_model())
-        keeper.record = training.Record({"loss": [0.5], "seconds": [1.0], "val_mean_iou": [0.1]})
+        keeper.record = callbacks.Record({"loss": [0.5], "seconds": [1.0], "val_mean_iou": [0.1]})
         keeper.on_epoch_end(0)
         assert keras
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def checkpoint_input(root, rng):
-    from unet_helpers import training
+    from unet_helpers.training import checkpoint
 
     files = kept("training", saved_training)
     model = kept("small", small_model)
@@ -692,15 +696,17 @@ def checkpoint_input(root, rng):
         path.write_text(json.dumps(state))
     else:
         path.write_bytes(damage(files[path.name], rng))
-    return lambda: training.Keeper(root).restore(model)
+    return lambda: checkpoint.Keeper(root).restore(model)
 
 
 def cache_input(root, rng):
     """Damage a cache of six pairs and read it: the right pairs, or an error that says so."""
     import tensorflow as tf
 
-    from unet_helpers import pipeline
+    from unet_helpers import datasets
     from unet_helpers.labels import DataError
+
+    pass
 
     pairs, truth = [], []
     for i in range(6):
@@ -710,7 +716,7 @@ def cache_input(root, rng):
         pairs.append((root / f"i{i}.png", root / f"m{i}.png"))
 
     def load():
-        return pipeline.load_pairs(pairs, read_both, 6, SIZE, cache=root / "caches")
+        return datasets.load_pairs(pairs, read_both, 6, SIZE, cache=root / "caches")
 
     load()
     [place] = (root / "caches").glob("pictures-*")
@@ -732,7 +738,7 @@ def cache_input(root, rng):
 
     def run():
         try:
-            images, masks = pipeline.to_arrays(load())
+            images, masks = datasets.to_arrays(load())
         except tf.errors.InvalidArgumentError as error:  # TensorFlow passes our sentence on
             if "Delete its folder; the pictures are decoded anew" in error.message:
                 raise DataError(error.message) from None
@@ -745,9 +751,9 @@ def cache_input(root, rng):
 
 def read_both(image, mask):
     """Read a pair of a picture and a mask of ids."""
-    from unet_helpers import pipeline
+    from unet_helpers import datasets
 
-    return pipeline.read_image(image), pipeline.read_mask(mask)
+    return datasets.read_image(image), datasets.read_mask(mask)
 
 
 READERS = {
@@ -802,9 +808,9 @@ def outcome(reader, seed, folder):
 
 def many(reader, first, count):
     """Run inputs one after the other, a JSON line for each; the parent reads them."""
-    from unet_helpers import trained
+    from unet_helpers.models import pretrained
 
-    assert trained  # TensorFlow's own memory is not counted
+    assert pretrained  # TensorFlow's own memory is not counted
     start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, first + count):

@@ -17,7 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from unet_helpers import devices, inference, losses, pipeline, training
+from unet_helpers import datasets, inference, training
+from unet_helpers.training import distributed
 
 
 def pictures(count):
@@ -26,7 +27,7 @@ def pictures(count):
     masks = values.integers(0, 3, (count, 8, 8)).astype(np.uint8)
     images = masks[..., None] * 70 + values.integers(0, 60, (count, 8, 8, 3))
     masks[::2, :6] = 255
-    return pipeline.from_arrays(images.astype(np.uint8), masks)
+    return datasets.from_arrays(images.astype(np.uint8), masks)
 
 
 def network(batch_norm, start=0):
@@ -63,17 +64,17 @@ def train(
     data = pictures(count)
     for until in [epochs] if stop is None else [stop, epochs]:
         keras.utils.set_random_seed(1)
-        batches = pipeline.batches(data, batch_size, shuffle, pipeline.augment)
+        batches = datasets.batches(data, batch_size, shuffle, datasets.augment)
         if class_weights is not None:
-            batches = pipeline.with_class_weights(batches, class_weights)
+            batches = training.with_class_weights(batches, class_weights)
         with strategy.scope():
             model = network(batch_norm)
             training.compile_model(model, epochs * len(batches), 0.05, loss=loss)
         history = training.fit(
-            model, batches, pipeline.batches(data, 4), until, folder, progress=False
+            model, batches, datasets.batches(data, 4), until, folder, progress=False
         )
     history.pop("seconds")
-    logits = inference.predict_logits(model, pipeline.to_arrays(data)[0], 3)
+    logits = inference.predict_logits(model, datasets.to_arrays(data)[0], 3)
     return {
         "history": history,
         "weights": np.concatenate([w.ravel() for w in model.get_weights()]).tolist(),
@@ -100,13 +101,13 @@ def both(folder):
     tf.config.set_logical_device_configuration(
         processor, [tf.config.LogicalDeviceConfiguration()] * 2
     )
-    one, two = devices.strategy(), devices.strategy(["CPU:0", "CPU:1"])
+    one, two = distributed.strategy(), distributed.strategy(["CPU:0", "CPU:1"])
     found = {"kinds": [type(one).__name__, type(two).__name__], "devices": []}
     for strategy in (one, two):
         found["devices"].append(strategy.num_replicas_in_sync)
     for name, options in CASES.items():
         if options.get("loss"):
-            options["loss"] = losses.CrossEntropyAndDice()
+            options["loss"] = training.CrossEntropyAndDice()
         found[name] = [train(strategy, **options) for strategy in (one, two)]
     order = dict(count=16, shuffle=True, epochs=4)
     found["resume"] = [train(two, **order), train(two, **order, stop=2, folder=folder)]
@@ -120,12 +121,12 @@ if __name__ == "__main__":
         print(json.dumps(both(folder)))
     else:
         if rest:
-            devices.join(rest[0], 2, int(rest[1]))
+            distributed.join(rest[0], 2, int(rest[1]))
         options = dict(count=10, batch_norm=True, epochs=4)
-        found = train(devices.strategy(), **options)
-        found["uneven"] = train(devices.strategy(), **{**options, "count": 11})
+        found = train(distributed.strategy(), **options)
+        found["uneven"] = train(distributed.strategy(), **{**options, "count": 11})
         found["resumed"] = train(
-            devices.strategy(), count=12, shuffle=True, epochs=4, stop=2, folder=folder
+            distributed.strategy(), count=12, shuffle=True, epochs=4, stop=2, folder=folder
         )
-        found["undisturbed"] = train(devices.strategy(), count=12, shuffle=True, epochs=4)
+        found["undisturbed"] = train(distributed.strategy(), count=12, shuffle=True, epochs=4)
         print(json.dumps(found))

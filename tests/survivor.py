@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from unet_helpers import download
+from unet_helpers.datasets import download
 from unet_helpers.labels import DataError
 
 EPOCHS = 4
@@ -39,7 +39,7 @@ def train(folder, place="end", epochs=EPOCHS):
     import keras
     import numpy as np
 
-    from unet_helpers import pipeline, training
+    from unet_helpers import datasets, files, training
 
     epochs = int(epochs)
     what, _, number = place.partition("-")
@@ -48,8 +48,8 @@ def train(folder, place="end", epochs=EPOCHS):
     values = np.random.default_rng(0)
     masks = values.integers(0, 2, (12, 16, 16)).astype(np.uint8)
     images = (masks[..., None] * 120 + values.integers(0, 100, (12, 16, 16, 3))).astype(np.uint8)
-    data = pipeline.from_arrays(images, masks)
-    batches = pipeline.batches(data, 3, True, pipeline.augment)
+    data = datasets.from_arrays(images, masks)
+    batches = datasets.batches(data, 3, True, datasets.augment)
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.Rescaling(1 / 255)(inputs))
     x = keras.layers.Dropout(0.3)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
@@ -67,7 +67,7 @@ def train(folder, place="end", epochs=EPOCHS):
             if what == "epoch" and (self.epoch, batch) == (number, 2):
                 ready()
 
-    whole = training.write_whole
+    whole = files.write_whole
 
     def write_half(path, write):
         kind = {"best.keras": "best", "history.json": "history"}.get(Path(path).name, "weights")
@@ -81,10 +81,10 @@ def train(folder, place="end", epochs=EPOCHS):
 
         return whole(path, half)
 
-    stop, training.write_whole = Stop(), write_half
+    stop, files.write_whole = Stop(), write_half
     stop.epoch = 0
     history = training.fit(
-        model, batches, pipeline.batches(data), epochs, folder, [stop], progress=False
+        model, batches, datasets.batches(data), epochs, folder, [stop], progress=False
     )
     print(json.dumps(history))
 
@@ -128,7 +128,9 @@ def unpack(archive, folder):
 
 def cache(source, folder, place):
     """Load pictures that are cached on the disk, and say how many of them were decoded."""
-    from unet_helpers import cache, own, pipeline
+    from unet_helpers import datasets
+    from unet_helpers.datasets import cache
+    from unet_helpers.datasets import folder as folder_dataset
 
     whole, replace, decoded = Path.write_bytes, Path.replace, []
 
@@ -153,11 +155,11 @@ def cache(source, folder, place):
     if place == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
     # the same fingerprint as without this program's counting
-    fingerprint, read = cache.fingerprint, own.read_pair
+    fingerprint, read = cache.fingerprint, folder_dataset.read_pair
     cache.fingerprint = lambda pairs, _, settings: fingerprint(pairs, read, settings)
-    own.read_pair = read_pair
+    folder_dataset.read_pair = read_pair
     try:
-        images, masks = pipeline.to_arrays(own.load("all", source, (8, 8), cache=folder))
+        images, masks = datasets.to_arrays(folder_dataset.load("all", source, (8, 8), cache=folder))
     except DataError as error:
         print(f"Stopped: {error}")
         sys.exit(1)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from unet_helpers import analysis, inference
+from unet_helpers import evaluation, inference
+from unet_helpers.evaluation import uncertainty
 from unet_helpers.labels import DataError
 from unet_helpers.models import unet_model
 
@@ -26,38 +27,38 @@ def test_boundary_distance_by_hand():
     mask = np.array([[0, 0, 0], [0, 0, 1], [0, 0, 1]])
     # the upper right pixel touches the 1 below it
     expected = [[1, 1, 0], [1, 0, 0], [1, 0, 0]]
-    np.testing.assert_array_equal(analysis.boundary_distance(mask[None])[0], expected)
+    np.testing.assert_array_equal(evaluation.boundary_distance(mask[None])[0], expected)
 
 
 def test_boundary_distance_counts_steps_and_is_cut_at_the_maximum():
     mask = np.array([[[0, 1, 1, 1, 1, 1, 1]]])
-    assert analysis.boundary_distance(mask)[0, 0].tolist() == [0, 0, 1, 2, 3, 4, 5]
-    assert analysis.boundary_distance(mask, maximum=3)[0, 0].tolist() == [0, 0, 1, 2, 3, 3, 3]
+    assert evaluation.boundary_distance(mask)[0, 0].tolist() == [0, 0, 1, 2, 3, 4, 5]
+    assert evaluation.boundary_distance(mask, maximum=3)[0, 0].tolist() == [0, 0, 1, 2, 3, 3, 3]
 
 
 def test_a_diagonal_step_is_one_step():
     mask = np.zeros((1, 4, 4), int)
     mask[0, 3, 3] = 1
     expected = [[3, 2, 2, 2], [2, 2, 1, 1], [2, 1, 1, 0], [2, 1, 0, 0]]
-    np.testing.assert_array_equal(analysis.boundary_distance(mask)[0], expected)
+    np.testing.assert_array_equal(evaluation.boundary_distance(mask)[0], expected)
 
 
 def test_void_makes_no_boundary():
     mask = np.array([[0, 255, 1], [0, 255, 1], [0, 255, 1]])
-    assert (analysis.boundary_distance(mask[None], maximum=9) == 9).all()
+    assert (evaluation.boundary_distance(mask[None], maximum=9) == 9).all()
     mask[2, 1] = 0  # now 0 and 1 meet in the last row
     expected = [[2, 2, 2], [1, 1, 1], [1, 0, 0]]
-    np.testing.assert_array_equal(analysis.boundary_distance(mask[None])[0], expected)
+    np.testing.assert_array_equal(evaluation.boundary_distance(mask[None])[0], expected)
 
 
 def test_pictures_do_not_touch_each_other():
     masks = np.stack([np.zeros((3, 3), int), np.ones((3, 3), int)])
-    assert (analysis.boundary_distance(masks, maximum=4) == 4).all()
+    assert (evaluation.boundary_distance(masks, maximum=4) == 4).all()
 
 
 def test_boundary_distance_wants_a_batch():
     with pytest.raises(ValueError, match=r"shape \(3, 3\); expected \(N, H, W\)"):
-        analysis.boundary_distance(TRUTH)
+        evaluation.boundary_distance(TRUTH)
 
 
 # ---------------------------------------------------------------- error rates
@@ -65,7 +66,7 @@ def test_boundary_distance_wants_a_batch():
 
 def test_error_rates_by_hand():
     groups = np.array([[0, 0, 0], [1, 1, 1], [3, 3, 3]])
-    rates, pixels = analysis.error_rates(TRUTH, PREDICTION, groups, 4)
+    rates, pixels = evaluation.error_rates(TRUTH, PREDICTION, groups, 4)
     # one wrong of three; none of two (one is void); nothing in group 2; none of two
     np.testing.assert_allclose(rates, [1 / 3, 0, np.nan, 0])
     assert pixels.tolist() == [3, 2, 0, 2]
@@ -73,18 +74,18 @@ def test_error_rates_by_hand():
 
 def test_error_rates_refuse_different_shapes():
     with pytest.raises(ValueError, match=r"\(3, 3\), \(3, 3\), \(2, 3\)"):
-        analysis.error_rates(TRUTH, PREDICTION, TRUTH[:2], 3)
+        evaluation.error_rates(TRUTH, PREDICTION, TRUTH[:2], 3)
 
 
 def test_picture_ious_by_hand():
     truth = np.stack([TRUTH, np.full((3, 3), 255)])
-    ious = analysis.picture_ious(truth, np.stack([PREDICTION, PREDICTION]), 4)
+    ious = evaluation.picture_ious(truth, np.stack([PREDICTION, PREDICTION]), 4)
     np.testing.assert_allclose(ious, [[2 / 3, 3 / 4, 1, np.nan], [np.nan] * 4])
 
 
 def test_worst_pictures_come_first_and_unlabelled_ones_last():
     truth = np.stack([np.full((3, 3), 255), TRUTH, TRUTH])
-    ious = analysis.picture_ious(
+    ious = evaluation.picture_ious(
         truth, np.stack([TRUTH % 3, np.where(TRUTH < 3, TRUTH, 0), TRUTH * 0]), 3
     )
     values = [np.nan if np.isnan(row).all() else np.nanmean(row) for row in ious]
@@ -96,14 +97,14 @@ def test_worst_pictures_come_first_and_unlabelled_ones_last():
 
 def test_to_probabilities_by_hand():
     logits = np.log([[1, 2, 5], [2, 2, 4]])
-    probabilities = analysis.to_probabilities(logits)
+    probabilities = inference.to_probabilities(logits)
     np.testing.assert_allclose(probabilities, [[1 / 8, 2 / 8, 5 / 8], [1 / 4, 1 / 4, 1 / 2]], 1e-6)
     assert probabilities.dtype == np.float32
 
 
 def test_to_probabilities_of_huge_logits_and_of_a_single_one():
-    np.testing.assert_array_equal(analysis.to_probabilities([[1000.0, -1000.0]]), [[1, 0]])
-    single = analysis.to_probabilities(np.log([[3.0], [1.0]]))
+    np.testing.assert_array_equal(inference.to_probabilities([[1000.0, -1000.0]]), [[1, 0]])
+    single = inference.to_probabilities(np.log([[3.0], [1.0]]))
     np.testing.assert_allclose(single, [[1 / 4, 3 / 4], [1 / 2, 1 / 2]], 1e-6)
 
 
@@ -115,7 +116,7 @@ def test_reliability_by_hand_leaves_void_out():
             for pair, top in zip([(c,) for c in PREDICTION.ravel()], said.ravel(), strict=True)
         ]
     ).reshape(3, 3, 3)
-    result = analysis.reliability(TRUTH, probabilities, n_bins=5)
+    result = evaluation.reliability(TRUTH, probabilities, n_bins=5)
     # 0.8 belongs to the bin that ends there: four pixels, three right; 0.6 likewise: two
     # pixels that are not void, both right; 1.0: one pixel, right
     assert result.pixels.tolist() == [0, 0, 2, 4, 1]
@@ -128,7 +129,7 @@ def test_reliability_by_hand_leaves_void_out():
 def test_a_model_that_keeps_its_word_has_no_calibration_error():
     truth = np.array([0, 0, 0, 0, 1])
     probabilities = certain(np.zeros(5, int), 2, 0.8)
-    assert analysis.reliability(truth, probabilities).expected_calibration_error < 1e-9
+    assert evaluation.reliability(truth, probabilities).expected_calibration_error < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -142,28 +143,28 @@ def test_a_model_that_keeps_its_word_has_no_calibration_error():
 )
 def test_reliability_refuses_what_has_no_meaning(truth, probabilities, message):
     with pytest.raises(ValueError, match=message):
-        analysis.reliability(truth, probabilities)
+        evaluation.reliability(truth, probabilities)
 
 
 # ---------------------------------------------------------------- doubt
 
 
 def test_entropy_by_hand():
-    doubt = analysis.entropy([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25]])
+    doubt = evaluation.entropy([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25]])
     np.testing.assert_allclose(doubt, [0, np.log(2), np.log(4)], atol=1e-9)
 
 
 def test_votes_that_agree_and_votes_that_do_not():
     sure = np.array([[[[20.0, -20.0]]]])
-    agree = analysis.count_votes([sure, sure])
+    agree = uncertainty.count_votes([sure, sure])
     np.testing.assert_allclose(agree.probabilities, [[[[1, 0]]]], atol=1e-6)
     np.testing.assert_allclose(agree.disagreement, [[[0]]], atol=1e-6)
     # each is certain, together they know nothing: all of the doubt is disagreement
-    against = analysis.count_votes(iter([sure, -sure]))
+    against = uncertainty.count_votes(iter([sure, -sure]))
     np.testing.assert_allclose(against.probabilities, [[[[0.5, 0.5]]]], atol=1e-6)
     np.testing.assert_allclose(against.disagreement, [[[np.log(2)]]], atol=1e-6)
     # both unsure in the same way: doubt, but no disagreement
-    np.testing.assert_array_equal(analysis.count_votes([sure * 0] * 3).disagreement, [[[0]]])
+    np.testing.assert_array_equal(uncertainty.count_votes([sure * 0] * 3).disagreement, [[[0]]])
 
 
 def test_flipped_votes_bring_the_mirrored_answer_back(rng):
@@ -172,8 +173,8 @@ def test_flipped_votes_bring_the_mirrored_answer_back(rng):
     start = keras.initializers.RandomNormal(0, 3, seed=0)
     model = keras.Model(inputs, layers.Conv2D(4, 1, kernel_initializer=start)(inputs))
     images = rng.integers(0, 3, (2, 5, 7, 3)).astype(np.uint8)
-    votes = analysis.flipped_votes(model, images)
-    once = analysis.to_probabilities(inference.predict_logits(model, images))
+    votes = evaluation.flipped_votes(model, images)
+    once = inference.to_probabilities(inference.predict_logits(model, images))
     np.testing.assert_allclose(votes.probabilities, once, atol=1e-6)
     assert votes.disagreement.shape == (2, 5, 7)
     assert votes.disagreement.max() < 1e-5
@@ -182,7 +183,7 @@ def test_flipped_votes_bring_the_mirrored_answer_back(rng):
 def test_flipped_votes_refuse_scaled_images():
     model = unet_model((16, 16, 3), 2, 3)
     with pytest.raises(DataError, match="between 0 and 1"):
-        analysis.flipped_votes(model, np.full((1, 16, 16, 3), 0.5))
+        evaluation.flipped_votes(model, np.full((1, 16, 16, 3), 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +207,7 @@ def test_dropout_left_on_differs_from_call_to_call_and_the_model_stays_as_it_was
 ):
     before = inference.predict_logits(dropout_net, pictures)
     weights = dropout_net.get_weights()
-    random = analysis.with_dropout_on(dropout_net)
+    random = uncertainty.with_dropout_on(dropout_net)
     first, second = (inference.predict_logits(random, pictures) for _ in range(2))
     assert np.abs(first - second).max() > 1e-3
     np.testing.assert_array_equal(inference.predict_logits(dropout_net, pictures), before)
@@ -224,7 +225,7 @@ def test_only_dropout_is_left_on(dropout_net, pictures):
     for layer in still.layers:
         if isinstance(layer, layers.Dropout):
             layer.rate = 0.0
-    random = analysis.with_dropout_on(still)
+    random = uncertainty.with_dropout_on(still)
     np.testing.assert_allclose(
         inference.predict_logits(random, pictures),
         inference.predict_logits(dropout_net, pictures),
@@ -234,7 +235,7 @@ def test_only_dropout_is_left_on(dropout_net, pictures):
 
 def test_dropout_votes_are_those_of_their_seed(dropout_net, pictures):
     one, again, other = (
-        analysis.dropout_votes(dropout_net, pictures, times=3, seed=seed) for seed in (1, 1, 2)
+        evaluation.dropout_votes(dropout_net, pictures, times=3, seed=seed) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(one.probabilities, again.probabilities)
     assert np.abs(one.probabilities - other.probabilities).max() > 1e-4
@@ -245,22 +246,22 @@ def test_dropout_votes_are_those_of_their_seed(dropout_net, pictures):
 
 def test_dropout_votes_need_dropout_and_a_vote(dropout_net, pictures):
     with pytest.raises(ValueError, match="'plain' has no dropout layer"):
-        analysis.dropout_votes(unet_model((16, 32, 3), 2, 3, 0, name="plain"), pictures)
+        evaluation.dropout_votes(unet_model((16, 32, 3), 2, 3, 0, name="plain"), pictures)
     with pytest.raises(ValueError, match="times is 0"):
-        analysis.dropout_votes(dropout_net, pictures, times=0)
+        evaluation.dropout_votes(dropout_net, pictures, times=0)
 
 
 def test_error_of_the_rest_by_hand():
     # seven pixels with a label; the wrong one is (0, 1)
     doubt = np.array([[1, 9, 2], [3, 4, 99], [5, 99, 6]])
-    rest = analysis.error_of_the_rest(TRUTH, PREDICTION, doubt, [0, 1 / 7, 3 / 7])
+    rest = evaluation.error_of_the_rest(TRUTH, PREDICTION, doubt, [0, 1 / 7, 3 / 7])
     np.testing.assert_allclose(rest, [1 / 7, 0, 0])
     # doubt in the wrong places: the error rate rises
-    rest = analysis.error_of_the_rest(TRUTH, PREDICTION, -doubt, [0, 3 / 7, 6 / 7])
+    rest = evaluation.error_of_the_rest(TRUTH, PREDICTION, -doubt, [0, 3 / 7, 6 / 7])
     np.testing.assert_allclose(rest, [1 / 7, 1 / 4, 1])
 
 
 @pytest.mark.parametrize("shares", [[1.0], [-0.1, 0.5]])
 def test_error_of_the_rest_refuses_to_set_everything_aside(shares):
     with pytest.raises(ValueError, match="at least 0 and below 1"):
-        analysis.error_of_the_rest(TRUTH, PREDICTION, TRUTH, shares)
+        evaluation.error_of_the_rest(TRUTH, PREDICTION, TRUTH, shares)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from unet_helpers import anatomy, models
+from unet_helpers import models
+from unet_helpers.models import profiling
 
 
 def make_positive(model):
@@ -28,7 +29,7 @@ def small():
 
 
 def test_facts_of_a_small_model_counted_by_hand(small):
-    facts = {fact.name: fact for fact in anatomy.layer_facts(small)}
+    facts = {fact.name: fact for fact in profiling.layer_facts(small)}
     assert facts["image"].inputs == ()
     assert facts["conv"].inputs == ("image",)
     assert facts["conv"].output_shape == (8, 12, 4)
@@ -42,7 +43,7 @@ def test_facts_of_a_small_model_counted_by_hand(small):
 
 
 def test_totals_are_the_sums(small):
-    totals = anatomy.totals(small)
+    totals = profiling.totals(small)
     assert totals["parameters"] == 112 + 85
     assert totals["operations"] == 8 * 12 * 108 + 24 * 80
     assert totals["megabytes"] == pytest.approx((96 * 3 + 96 * 4 + 24 * 4 + 96 * 5) * 4 / 1e6)
@@ -51,29 +52,29 @@ def test_totals_are_the_sums(small):
 def test_dense_layers_count_their_weights():
     model = keras.Sequential([keras.Input((6,)), layers.Dense(5)])
     model = keras.Model(model.inputs[0], model.outputs[0])
-    assert anatomy.layer_facts(model)[-1].operations == 30
+    assert profiling.layer_facts(model)[-1].operations == 30
 
 
 def test_levels_count_halvings(small):
-    assert anatomy.levels(small) == {"image": 0, "conv": 0, "pool": 1, "up": 0}
-    unet = anatomy.levels(models.unet_model((32, 32, 3), 2, 3))
+    assert profiling.levels(small) == {"image": 0, "conv": 0, "pool": 1, "up": 0}
+    unet = profiling.levels(models.unet_model((32, 32, 3), 2, 3))
     assert max(unet.values()) == 4
     assert unet["logits"] == 0
-    assert max(anatomy.levels(models.fcn((32, 32, 3), 2, 3)).values()) == 5
+    assert max(profiling.levels(models.fcn_model((32, 32, 3), 2, 3)).values()) == 5
 
 
 def test_a_free_input_size_is_refused_with_a_cure():
     with pytest.raises(ValueError, match=r"any size.*numbers as input_size"):
-        anatomy.layer_facts(models.unet_model((None, None, 3), 2, 3))
+        profiling.layer_facts(models.unet_model((None, None, 3), 2, 3))
 
 
 def test_a_layer_used_in_another_model_is_refused_with_a_cure(small):
     image = keras.Input((16, 16, 3))
     shared = keras.Model(image, small.get_layer("conv")(image))
     with pytest.raises(ValueError, match=r"conv is used more than once.*clone_model"):
-        anatomy.layer_facts(shared)
+        profiling.layer_facts(shared)
     copy = keras.models.clone_model(shared, input_tensors=keras.Input((16, 16, 3)))
-    assert anatomy.totals(copy)["operations"] == 16 * 16 * 108
+    assert profiling.totals(copy)["operations"] == 16 * 16 * 108
 
 
 @pytest.mark.parametrize(
@@ -82,15 +83,15 @@ def test_a_layer_used_in_another_model_is_refused_with_a_cure(small):
 def test_receptive_field_by_hand(small, name, expected):
     # the middle of 8 x 12 is row 4, column 6; of the pooled 4 x 6 it is row 2, column 3,
     # which covers rows 4 and 5, columns 6 and 7, and one pixel of the convolution around them
-    assert anatomy.receptive_field(small, name) == expected
+    assert profiling.receptive_field(small, name) == expected
 
 
 def test_receptive_field_of_the_encoder_follows_the_formula():
     model = models.unet_model((160, 160, 3), 2, 3)
-    convolutions = [fact.name for fact in anatomy.layer_facts(model) if fact.kind == "Conv2D"]
+    convolutions = [fact.name for fact in profiling.layer_facts(model) if fact.kind == "Conv2D"]
     sides = []
     for name in convolutions[:10]:
-        top, bottom, left, right = anatomy.receptive_field(model, name)
+        top, bottom, left, right = profiling.receptive_field(model, name)
         assert bottom - top == right - left
         sides.append(bottom - top + 1)
     assert sides == [3, 5, 10, 14, 24, 32, 52, 68, 108, 140]
@@ -101,7 +102,7 @@ def test_receptive_field_of_the_encoder_follows_the_formula():
     [
         models.unet_model((64, 96, 3), 1, 2),
         models.unet_model((64, 64, 3), 1, 2, up_kernel_size=2, last_kernel_size=3, skips=(2,)),
-        models.fcn((64, 96, 3), 1, 2, stride=8),
+        models.fcn_model((64, 96, 3), 1, 2, stride=8),
         models.naive_cnn((16, 20, 3), 1, 2, n_layers=3),
         models.paper_unet((188, 204, 1), 1, 2),
     ],
@@ -111,11 +112,11 @@ def test_single_bright_lines_show_the_receptive_field(model):
     """A row or column at the field's rim changes the value; one just outside it does not."""
     make_positive(model)
     height, width, channels = model.input_shape[1:]
-    chosen = [f.name for f in anatomy.layer_facts(model) if f.kind in ("Conv2D", "MaxPooling2D")]
+    chosen = [f.name for f in profiling.layer_facts(model) if f.kind in ("Conv2D", "MaxPooling2D")]
     for name in chosen[::3]:
         part = keras.Model(model.input, model.get_layer(name).output)
         row, column = part.output.shape[1] // 3, part.output.shape[2] // 2
-        top, bottom, left, right = anatomy.receptive_field(model, name, row, column)
+        top, bottom, left, right = profiling.receptive_field(model, name, row, column)
         for side, inner, axis in [(top, 1, 0), (bottom, -1, 0), (left, 1, 1), (right, -1, 1)]:
             for place, seen in ((side, True), (side - inner, False)):
                 if not 0 <= place < (height, width)[axis]:
@@ -132,7 +133,7 @@ def test_measured_field_of_one_convolution_is_its_kernel():
     model = keras.Model(inputs, layer(inputs))
     kernel = np.float32([[1, -2, 3], [0, 5, -1], [2, 2, -4]])
     layer.set_weights([kernel[..., None, None], np.zeros(1, np.float32)])
-    field = anatomy.measured_field(model, "conv", np.zeros((2, 5, 5, 1), np.uint8))
+    field = profiling.measured_field(model, "conv", np.zeros((2, 5, 5, 1), np.uint8))
     expected = np.zeros((5, 5))
     expected[1:4, 1:4] = np.abs(kernel)
     np.testing.assert_allclose(field, expected, rtol=1e-5)
@@ -146,16 +147,16 @@ def test_measured_field_looks_at_channels_that_answer():
     kernel, bias = np.ones((3, 3, 1, 16), np.float32), np.full(16, -1000, np.float32)
     bias[7] = 1
     layer.set_weights([kernel, bias])
-    field = anatomy.measured_field(model, "relu", np.ones((1, 5, 5, 1), np.uint8))
+    field = profiling.measured_field(model, "relu", np.ones((1, 5, 5, 1), np.uint8))
     assert (field[1:4, 1:4] > 0).all()
 
 
 def test_measured_field_stays_inside_the_receptive_field():
     model = models.unet_model((64, 64, 3), 2, 3)
-    name = [fact.name for fact in anatomy.layer_facts(model) if fact.kind == "Conv2D"][5]
+    name = [fact.name for fact in profiling.layer_facts(model) if fact.kind == "Conv2D"][5]
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    field = anatomy.measured_field(model, name, images, row=8, column=7)
-    top, bottom, left, right = anatomy.receptive_field(model, name, 8, 7)
+    field = profiling.measured_field(model, name, images, row=8, column=7)
+    top, bottom, left, right = profiling.receptive_field(model, name, 8, 7)
     inside = field[max(top, 0) : bottom + 1, max(left, 0) : right + 1].sum()
     assert inside > 0
     assert inside == pytest.approx(field.sum())
@@ -166,9 +167,9 @@ def test_effective_side_by_hand():
     field[3, 3] = 6
     field[3, 4] = 3
     field[0, 3] = 1
-    assert anatomy.effective_side(field, 3, 3, 0.6) == 1
-    assert anatomy.effective_side(field, 3, 3, 0.9) == 3
-    assert anatomy.effective_side(field, 3, 3, 0.95) == 7
+    assert profiling.effective_side(field, 3, 3, 0.6) == 1
+    assert profiling.effective_side(field, 3, 3, 0.9) == 3
+    assert profiling.effective_side(field, 3, 3, 0.95) == 7
 
 
 # ---------------------------------------------------------------- what limits a layer
@@ -180,9 +181,9 @@ def test_bytes_moved_by_hand():
     both = layers.Concatenate(name="both")([inputs, x])
     model = keras.Model(inputs, both)
     # 240 values in, 400 out, 135 + 5 parameters
-    assert anatomy.bytes_moved(model.get_layer("convolution")) == 4 * (240 + 400 + 140)
-    assert anatomy.bytes_moved(model.get_layer("convolution"), bytes_each=2) == 2 * 780
-    assert anatomy.bytes_moved(model.get_layer("both")) == 4 * (240 + 400 + 640)
+    assert profiling.bytes_moved(model.get_layer("convolution")) == 4 * (240 + 400 + 140)
+    assert profiling.bytes_moved(model.get_layer("convolution"), bytes_each=2) == 2 * 780
+    assert profiling.bytes_moved(model.get_layer("both")) == 4 * (240 + 400 + 640)
 
 
 @pytest.mark.parametrize(
@@ -191,4 +192,4 @@ def test_bytes_moved_by_hand():
 )
 def test_roofline_by_hand(work, expected):
     """A machine of 50 operations and 10 bytes a second has its balance at 5 operations a byte."""
-    assert anatomy.roofline(*work, peak_operations=50, bandwidth=10) == expected
+    assert profiling.roofline(*work, peak_operations=50, bandwidth=10) == expected

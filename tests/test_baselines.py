@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unet_helpers import baselines
+from unet_helpers.evaluation import baselines
 
 RED, GREEN, DARK = (250, 0, 0), (0, 250, 0), (3, 3, 3)
 

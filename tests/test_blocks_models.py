@@ -12,7 +12,7 @@ import pytest
 from keras import layers, ops
 
 from unet_helpers import models
-from unet_helpers.blocks import conv_block, convolution, crop_to, upsampling_block
+from unet_helpers.models import conv_block, convolution, crop_to, fcn, upsampling_block
 
 
 def of_kind(model, *kinds):
@@ -284,7 +284,7 @@ def test_bytes_and_floats_of_the_same_picture_give_the_same_logits(tiny, images)
     np.testing.assert_allclose(ops.convert_to_numpy(rescaled(images)), images / 255, rtol=1e-6)
 
 
-@pytest.mark.parametrize("build", [models.unet_model, models.fcn, models.naive_cnn])
+@pytest.mark.parametrize("build", [models.unet_model, models.fcn_model, models.naive_cnn])
 def test_logits_and_weights_are_float32_under_half_precision(bfloat16, build):
     model = build((32, 32, 3), 2, n_classes=3)
     assert {x.compute_dtype for x in of_kind(model, layers.ReLU)} == {"bfloat16"}
@@ -304,7 +304,7 @@ def test_logits_and_weights_are_float32_under_half_precision(bfloat16, build):
         (models.unet_model, (96, 127, 3), r"96x127 is not divisible by 16; .*: 96x128\."),
         (models.unet_model, (None, 100, 3), r"Nonex100 .*: Nonex112\."),
         (models.unet_model, (0, 16, 3), r"0x16 .*: 16x16\."),
-        (models.fcn, (48, 64, 3), r"48x64 is not divisible by 32; .*: 64x64\..*5 times"),
+        (models.fcn_model, (48, 64, 3), r"48x64 is not divisible by 32; .*: 64x64\..*5 times"),
         (models.paper_unet, (570, 572, 1), r"570x572 does not work out .*: 572x572\."),
         (models.paper_unet, (573, 100, 1), r"573x100 does not work out .*: 588x188\."),
         (models.paper_unet, (None, None, 1), r"NonexNone .*572x572"),
@@ -330,7 +330,7 @@ def test_next_multiple_by_hand():
 
 @pytest.mark.parametrize(("stride", "skips"), [(32, 0), (16, 1), (8, 2)])
 def test_fcn_adds_scores_of_earlier_poolings(stride, skips):
-    model = models.fcn((64, 32, 3), 2, n_classes=5, stride=stride)
+    model = models.fcn_model((64, 32, 3), 2, n_classes=5, stride=stride)
     assert model.output_shape == (None, 64, 32, 5)
     assert len(of_kind(model, layers.Add)) == skips
     assert len(of_kind(model, layers.MaxPooling2D)) == 5
@@ -344,7 +344,7 @@ def test_fcn_adds_scores_of_earlier_poolings(stride, skips):
 
 def test_fcn_knows_three_strides():
     with pytest.raises(ValueError, match=r"stride is 4; FCN knows 32, 16 and 8"):
-        models.fcn(stride=4)
+        models.fcn_model(stride=4)
 
 
 def test_bilinear_kernel_by_hand():
@@ -359,7 +359,7 @@ def test_bilinear_kernel_by_hand():
 @pytest.mark.parametrize("factor", [2, 8])
 def test_enlarging_a_constant_gives_the_constant_inside(factor):
     scores = np.broadcast_to(np.float32([3, -2]), (1, 4, 5, 2))
-    large = ops.convert_to_numpy(models.enlarge(scores, 2, factor))
+    large = ops.convert_to_numpy(fcn.enlarge(scores, 2, factor))
     assert large.shape == (1, 4 * factor, 5 * factor, 2)
     rim = factor // 2
     np.testing.assert_allclose(
@@ -370,7 +370,7 @@ def test_enlarging_a_constant_gives_the_constant_inside(factor):
 def test_enlarging_a_ramp_interpolates_between_its_steps():
     ramp = np.zeros((1, 3, 3, 1), np.float32)
     ramp[0, :, :, 0] = [0, 4, 8]
-    large = ops.convert_to_numpy(models.enlarge(ramp, 1, 2))[0, 2, :, 0]
+    large = ops.convert_to_numpy(fcn.enlarge(ramp, 1, 2))[0, 2, :, 0]
     np.testing.assert_allclose(large[1:5], [1, 3, 5, 7])
 
 
@@ -399,7 +399,7 @@ def test_naive_cnn_keeps_the_full_resolution():
 def test_saved_models_load_without_the_package(tmp_path, rng):
     built = {
         "unet": models.unet_model((16, 16, 3), 2, 3, batch_norm=True),
-        "fcn": models.fcn((32, 32, 3), 2, 3, stride=8),
+        "fcn": models.fcn_model((32, 32, 3), 2, 3, stride=8),
         "paper": models.paper_unet((188, 188, 1), 1),
     }
     for name, model in built.items():

@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from unet_helpers import cache, camvid, carla, own, pets, pipeline, training
+from unet_helpers import datasets, training
+from unet_helpers.datasets import cache, camvid, carla, pets, pipeline
+from unet_helpers.datasets import folder as folder_dataset
 from unet_helpers.labels import DataError
 
 SIZE = (4, 6)
@@ -39,7 +41,7 @@ class Reader:
 
     def __call__(self, image, mask):
         self.count += 1
-        return pipeline.read_image(image), pipeline.read_mask(mask)
+        return datasets.read_image(image), datasets.read_mask(mask)
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def folder(tmp_path):
 
 
 def load(pairs, reader, where, size=SIZE, **options):
-    return pipeline.load_pairs(pairs, reader, 20, size, cache=where, **options)
+    return datasets.load_pairs(pairs, reader, 20, size, cache=where, **options)
 
 
 def caches(folder):
@@ -65,7 +67,7 @@ def tags(batches):
 
 
 def assert_same(one, other):
-    for a, b in zip(pipeline.to_arrays(one), pipeline.to_arrays(other), strict=True):
+    for a, b in zip(datasets.to_arrays(one), datasets.to_arrays(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -76,7 +78,7 @@ def test_the_disk_gives_the_pairs_of_the_memory_in_their_order(pairs, reader, fo
     disk, memory = load(pairs, reader, folder), load(pairs, reader, "memory")
     assert disk.element_spec == memory.element_spec
     assert int(disk.cardinality()) == 20
-    assert pipeline.to_arrays(disk)[1][:, 0, 0].tolist() == list(range(20))
+    assert datasets.to_arrays(disk)[1][:, 0, 0].tolist() == list(range(20))
     assert_same(disk, memory)
     assert_same(disk, memory)  # twice
     assert_same(disk.skip(3).take(9), memory.skip(3).take(9))
@@ -86,8 +88,8 @@ def test_training_batches_are_those_of_the_memory_epoch_by_epoch(pairs, reader, 
     """The same order, the same augmentation, the same weights of classes."""
 
     def two_epochs(where):
-        batches = pipeline.batches(load(pairs, reader, where), 6, True, pipeline.augment, seed=4)
-        batches = pipeline.with_class_weights(batches, np.arange(20, dtype=np.float32))
+        batches = datasets.batches(load(pairs, reader, where), 6, True, datasets.augment, seed=4)
+        batches = training.with_class_weights(batches, np.arange(20, dtype=np.float32))
         assert int(batches.cardinality()) == 4
         return [tuple(part.numpy() for part in batch) for _ in range(2) for batch in batches]
 
@@ -99,7 +101,7 @@ def test_training_batches_are_those_of_the_memory_epoch_by_epoch(pairs, reader, 
 
 
 def test_the_whole_set_is_shuffled_anew_each_epoch(pairs, reader, folder):
-    batches = pipeline.batches(load(pairs, reader, folder), 6, training=True)
+    batches = datasets.batches(load(pairs, reader, folder), 6, training=True)
     epochs = [tags(batches) for _ in range(3)]
     assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in [*epochs, list(range(20))]}) == 4
@@ -108,7 +110,7 @@ def test_the_whole_set_is_shuffled_anew_each_epoch(pairs, reader, folder):
 def test_shuffling_holds_numbers_and_no_pictures(pairs, reader, folder):
     """All pictures but some are gone; those that are drawn first can be read all the same."""
     dataset = load(pairs, reader, folder)
-    first = tags(pipeline.batches(dataset, 1, training=True))[0]
+    first = tags(datasets.batches(dataset, 1, training=True))[0]
     for file in caches(folder)[0].iterdir():
         if file.name != str(first):
             file.write_bytes(b"")
@@ -123,7 +125,7 @@ def test_a_training_goes_on_with_the_order_that_it_would_have_had(
 
     def train(epochs, place):
         keras.utils.set_random_seed(1)
-        batches = pipeline.batches(load(pairs, reader, folder), 6, True, pipeline.augment)
+        batches = datasets.batches(load(pairs, reader, folder), 6, True, datasets.augment)
         inputs = keras.Input((*SIZE, 3))
         outputs = keras.layers.Conv2D(20, 1)(keras.layers.Rescaling(1 / 255)(inputs))
         model = keras.Model(inputs, outputs)
@@ -196,10 +198,10 @@ def test_changed_files_are_decoded_anew_and_the_old_cache_goes(pairs, reader, fo
 
 def test_other_readers_classes_and_versions_are_decoded_anew(pairs, folder, monkeypatch):
     def inverted(image, mask, shift=0):
-        return 255 - pipeline.read_image(image), pipeline.read_mask(mask) // 2 + shift
+        return 255 - datasets.read_image(image), datasets.read_mask(mask) // 2 + shift
 
     def plain(image, mask):
-        return pipeline.read_image(image), pipeline.read_mask(mask)
+        return datasets.read_image(image), datasets.read_mask(mask)
 
     marks = {cache.fingerprint(pairs, read, "x") for read in (plain, inverted)}
     marks |= {cache.fingerprint(pairs, partial(inverted, shift=n), "x") for n in (1, 2)}
@@ -219,7 +221,7 @@ def test_other_sizes_splits_and_variants_lie_side_by_side(pairs, reader, folder)
     ]
     assert [int(dataset.cardinality()) for dataset in sets] == [20, 20, 5, 7]
     for dataset in sets:
-        assert len(pipeline.to_arrays(dataset)[1]) == int(dataset.cardinality())
+        assert len(datasets.to_arrays(dataset)[1]) == int(dataset.cardinality())
     assert len(caches(folder)) == 4
 
 
@@ -227,15 +229,15 @@ def test_encoded_pictures_are_known_by_their_content(pairs, reader, folder):
     def encoded(shift):
         contents = [[path.read_bytes() for path in pair] for pair in pairs]
         return [
-            (pipeline.EncodedPicture(f"a/b: {i}", contents[i][0]),
-             pipeline.EncodedPicture(f"a/b: mask {i}", contents[(i + shift) % 20][1]))
+            (datasets.EncodedPicture(f"a/b: {i}", contents[i][0]),
+             datasets.EncodedPicture(f"a/b: mask {i}", contents[(i + shift) % 20][1]))
             for i in range(20)
         ]  # fmt: skip
 
     load(encoded(0), reader, folder)
     load(encoded(0), reader, folder)
     assert reader.count == 20
-    masks = pipeline.to_arrays(load(encoded(1), reader, folder))[1]
+    masks = datasets.to_arrays(load(encoded(1), reader, folder))[1]
     assert masks[:, 0, 0].tolist() == [*range(1, 20), 0]
 
 
@@ -390,7 +392,7 @@ def test_splits_of_two_seeds_do_not_replace_each_other(tmp_path):
     ]
     assert len(caches(tmp_path)) == 3
     for dataset in sets:
-        assert pipeline.to_arrays(dataset)[0].shape == (int(dataset.cardinality()), 6, 8, 3)
+        assert datasets.to_arrays(dataset)[0].shape == (int(dataset.cardinality()), 6, 8, 3)
 
 
 def test_a_changed_labels_csv_is_decoded_anew(tmp_path, rng):
@@ -401,9 +403,9 @@ def test_a_changed_labels_csv_is_decoded_anew(tmp_path, rng):
             picture = rng.integers(0, 2, shape).astype(np.uint8)
             Image.fromarray(picture).save(root / name / f"{i}.png")
     (root / "labels.csv").write_text("name,id\nroad,0\ncar,1\n")
-    before = pipeline.to_arrays(own.load("all", root, (6, 8), cache=tmp_path / "c"))[1]
+    before = datasets.to_arrays(folder_dataset.load("all", root, (6, 8), cache=tmp_path / "c"))[1]
     (root / "labels.csv").write_text("name,id\nroad,1\ncar,0\n")
-    after = pipeline.to_arrays(own.load("all", root, (6, 8), cache=tmp_path / "c"))[1]
+    after = datasets.to_arrays(folder_dataset.load("all", root, (6, 8), cache=tmp_path / "c"))[1]
     np.testing.assert_array_equal(after, 1 - before)
     assert len(caches(tmp_path / "c")) == 1
 

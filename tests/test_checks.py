@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unet_helpers import camvid, carla, checks, labels, pets, pipeline
+from unet_helpers import datasets, labels
+from unet_helpers.datasets import camvid, carla, checks, pets
 from unet_helpers.labels import DataError
 
 SPLITS = ("train", "val", "test")
@@ -176,11 +177,11 @@ def averaged(mask, size, method=Image.Resampling.BILINEAR):
 
 @pytest.mark.parametrize("size", [(30, 40), (45, 60), (96, 128)])
 def test_interpolated_masks(tmp_path, scenes, size):
-    wrong = [(pipeline.resize_image(i, size), averaged(m, size)) for i, m in scenes]
+    wrong = [(datasets.resize_image(i, size), averaged(m, size)) for i, m in scenes]
     finding = only_error(check(tmp_path / "wrong", wrong), "interpolated masks")
     assert "nearest" in finding.sentence and "rims of invented classes" in finding.sentence
     assert len(finding.files) > 16
-    right = [(pipeline.resize_image(i, size), pipeline.resize_mask(m, size)) for i, m in scenes]
+    right = [(datasets.resize_image(i, size), datasets.resize_mask(m, size)) for i, m in scenes]
     assert not check(tmp_path / "right", right).findings
 
 
@@ -194,7 +195,7 @@ def test_a_single_interpolated_mask_is_named(tmp_path, scenes):
 
 @pytest.mark.parametrize("find", [carla.find_pairs, camvid.find_pairs, pets.find_pairs])
 def test_averaged_and_nearest_masks_are_far_apart(find):
-    read = pipeline.read_red_channel if find is carla.find_pairs else pipeline.read_mask
+    read = datasets.read_red_channel if find is carla.find_pairs else datasets.read_mask
     for _, path in find("val")[::5]:
         mask = read(path)
         half = (mask.shape[0] // 2, mask.shape[1] // 2)
@@ -202,7 +203,7 @@ def test_averaged_and_nearest_masks_are_far_apart(find):
             between / borders
             for between, borders in map(
                 checks.count_invented,
-                (mask, pipeline.resize_mask(mask, half), averaged(mask, half)),
+                (mask, datasets.resize_mask(mask, half), averaged(mask, half)),
             )
         ]
         assert max(shares[:2]) < 0.18 and shares[2] > 0.35, (path, shares)
@@ -316,7 +317,7 @@ def test_near_copies(tmp_path, scenes):
 
 def test_near_copies_of_the_carla_sample():
     pictures = {
-        name: [pipeline.read_image(image) for image, _ in carla.find_pairs(name)] for name in SPLITS
+        name: [datasets.read_image(image) for image, _ in carla.find_pairs(name)] for name in SPLITS
     }
     frames = pictures["val"]
     found = checks.near_copies(frames[::2], frames[1::2])
@@ -361,8 +362,8 @@ def test_encoded_pictures_are_named(scenes, tmp_path):
     (image, mask), *_ = write(tmp_path, scenes[:1])
     pairs = [
         (
-            pipeline.EncodedPicture("cat_1.jpg in a record", image.read_bytes()[:90]),
-            pipeline.EncodedPicture("trimap of cat_1", mask.read_bytes()),
+            datasets.EncodedPicture("cat_1.jpg in a record", image.read_bytes()[:90]),
+            datasets.EncodedPicture("trimap of cat_1", mask.read_bytes()),
         )
     ]
     report = checks.check_pairs({"train": pairs}, range(4))

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from unet_helpers import devices, losses
+from unet_helpers import training
 from unet_helpers.labels import DataError
+from unet_helpers.training import distributed
 
 PROGRAM = Path(__file__).with_name("machines.py")
 needs_jax = pytest.mark.skipif(
@@ -83,7 +84,7 @@ def found(tmp_path_factory):
 def test_strategy_takes_the_devices_that_it_is_given(found):
     assert found["kinds"][1] == "MirroredStrategy"
     assert found["devices"] == [1, 2]
-    assert devices.strategy().num_replicas_in_sync == 1  # no GPU here
+    assert distributed.strategy().num_replicas_in_sync == 1  # no GPU here
 
 
 @pytest.mark.parametrize("case", ["void", "uneven", "class_weights", "dice"])
@@ -129,7 +130,7 @@ def batch_of(size):
 
 @pytest.mark.parametrize(("size", "expected"), [(5, [[0, 1], [2, 3, 4]]), (2, [[0], [1]])])
 def test_parts_differ_by_one_picture_at_most(size, expected):
-    parts = [devices.part(batch_of(size), i, 2) for i in range(2)]
+    parts = [distributed.part(batch_of(size), i, 2) for i in range(2)]
     assert [part[0].numpy().tolist() for part in parts] == expected
     assert [part[1].numpy().tolist() for part in parts] == [
         [10 * x for x in row] for row in expected
@@ -138,24 +139,24 @@ def test_parts_differ_by_one_picture_at_most(size, expected):
 
 @pytest.mark.parametrize(("size", "times"), [(1, 4), (2, 2), (3, 2), (4, 1), (7, 1)])
 def test_repeat_gives_every_device_a_picture_and_every_picture_the_same_weight(size, times):
-    assert devices.repeat(batch_of(size), 4)[0].numpy().tolist() == [*range(size)] * times
+    assert distributed.repeat(batch_of(size), 4)[0].numpy().tolist() == [*range(size)] * times
 
 
 def test_fill_adds_copies_that_are_void():
     masks = tf.ones((3, 2, 2), tf.uint8)
-    images, filled, weights = devices.fill(
+    images, filled, weights = distributed.fill(
         (tf.reshape(tf.range(36, dtype=tf.int32), (3, 2, 2, 3)), masks, tf.ones((3, 2, 2))), 4
     )
     np.testing.assert_array_equal(images[3], images[0])
     assert np.unique(filled[:3]).tolist() == [1]
     assert np.unique(filled[3]).tolist() == [255]
     assert np.asarray(weights).sum(axis=(1, 2)).tolist() == [4, 4, 4, 0]
-    assert len(devices.fill((images, filled), 4)[0]) == 4
+    assert len(distributed.fill((images, filled), 4)[0]) == 4
 
 
 def test_whole_batch_is_the_loss_itself_on_one_device_and_can_be_saved():
-    inner = losses.CrossEntropyAndDice(dice_weight=0.5)
-    loss = devices.WholeBatch(inner)
+    inner = training.CrossEntropyAndDice(dice_weight=0.5)
+    loss = distributed.WholeBatch(inner)
     masks = np.array([[[0, 1], [2, 255]]])
     logits = np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype(np.float32)
     assert float(loss(masks, logits)) == float(inner(masks, logits))
@@ -164,13 +165,13 @@ def test_whole_batch_is_the_loss_itself_on_one_device_and_can_be_saved():
 
 
 def test_join_explains_what_is_wrong():
-    devices.join(None, 1, 0)  # alone: nothing to do
+    distributed.join(None, 1, 0)  # alone: nothing to do
     with pytest.raises(DataError, match=r"process 2 of 2.*count from 0"):
-        devices.join("127.0.0.1:1", 2, 2)
+        distributed.join("127.0.0.1:1", 2, 2)
     with pytest.raises(DataError, match="at the address None"):
-        devices.join(None, 2, 0)
+        distributed.join(None, 2, 0)
     with pytest.raises(DataError, match="with tensorflow; several machines need JAX"):
-        devices.join("127.0.0.1:1", 2, 0)
+        distributed.join("127.0.0.1:1", 2, 0)
 
 
 # ---------------------------------------------------------------- JAX, and several processes
@@ -224,6 +225,6 @@ def test_find_gpus_asks_jax_where_jax_computes(monkeypatch):
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setattr(jax, "local_devices", lambda: [Card, Card])
-    assert devices.find_gpus() == (2, "Some card", (8, 9))
+    assert distributed.find_gpus() == (2, "Some card", (8, 9))
     monkeypatch.setattr(jax, "local_devices", lambda: [])
-    assert devices.find_gpus()[0] == 0
+    assert distributed.find_gpus()[0] == 0

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from unet_helpers import download
+from unet_helpers import files
+from unet_helpers.datasets import download
 from unet_helpers.labels import DataError
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 100_000).astype(np.uint8).tobytes()
@@ -165,15 +166,15 @@ def test_a_disk_that_is_too_small_is_noticed_before(url, target, monkeypatch, fi
 
 def test_check_space_by_hand(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000_000))
-    download.check_space(tmp_path, 2_000_000_000)
+    files.check_space(tmp_path, 2_000_000_000)
     with pytest.raises(DataError, match=r"2\.0 GB free and 3\.5 GB are needed"):
-        download.check_space(tmp_path, 3_500_000_000)
+        files.check_space(tmp_path, 3_500_000_000)
 
 
 def test_checksum(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert download.checksum(tmp_path / "abc") == expected
+    assert files.checksum(tmp_path / "abc") == expected
 
 
 # ---------------------------------------------------------------- unpacking

@@ -3,7 +3,8 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from unet_helpers import drawing, models
+from unet_helpers import models
+from unet_helpers.models import diagram
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def legend(figure):
 
 
 def test_boxes_of_the_papers_net_are_those_of_its_figure():
-    boxes = drawing.boxes_of(models.paper_unet(n_filters=64))
+    boxes = diagram.boxes_of(models.paper_unet(n_filters=64))
     sides = [[box.height for box in boxes if box.level == level] for level in range(5)]
     assert sides == [
         [572, 570, 568, 392, 390, 388, 388],
@@ -43,7 +44,7 @@ def test_boxes_of_the_papers_net_are_those_of_its_figure():
 
 
 def test_the_drawing_of_the_papers_net_counts_its_arrows():
-    boxes = drawing.boxes_of(models.paper_unet(n_filters=2))
+    boxes = diagram.boxes_of(models.paper_unet(n_filters=2))
     kinds = [text for box in boxes for _, text, _ in box.arrows]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "3x3 convolution, valid, ReLU": 18,
@@ -55,7 +56,7 @@ def test_the_drawing_of_the_papers_net_counts_its_arrows():
 
 
 def test_sizes_and_kinds_can_be_read_in_the_figure():
-    figure = drawing.draw_model(models.unet_model((96, 128, 3), 4, 13, batch_norm=True))
+    figure = diagram.draw_model(models.unet_model((96, 128, 3), 4, 13, batch_norm=True))
     assert {"3\n96x128", "4\n96x128", "64\n6x8", "13\n96x128"} <= set(texts(figure))
     assert legend(figure) == [
         "3x3 convolution, BN, ReLU",
@@ -65,16 +66,16 @@ def test_sizes_and_kinds_can_be_read_in_the_figure():
         "1x1 convolution",
         "dashed: dropout",
     ]
-    title = drawing.draw_model(models.unet_model((96, 128, 3), 32, 13)).axes[0].get_title()
+    title = diagram.draw_model(models.unet_model((96, 128, 3), 32, 13)).axes[0].get_title()
     assert title == "unet: 8,640,141 parameters"
 
 
 def test_fcn_adds_scores_and_the_naive_stack_is_one_row():
-    boxes = drawing.boxes_of(models.fcn((64, 64, 3), 2, 5, stride=8))
+    boxes = diagram.boxes_of(models.fcn_model((64, 64, 3), 2, 5, stride=8))
     added = [text for box in boxes for _, text, _ in box.arrows if "add" in text]
     assert added == ["add the skip connection"] * 2
     assert boxes[-1].arrows[0][1] == "upsampling by 8, bilinear"
-    assert {box.level for box in drawing.boxes_of(models.naive_cnn((16, 16, 3), 2, 3))} == {0}
+    assert {box.level for box in diagram.boxes_of(models.naive_cnn((16, 16, 3), 2, 3))} == {0}
 
 
 @pytest.mark.parametrize(
@@ -83,14 +84,14 @@ def test_fcn_adds_scores_and_the_naive_stack_is_one_row():
         models.unet_model((96, 128, 3), 2, 13),
         models.unet_model((32, 32, 3), 2, 3, skips=()),
         models.paper_unet(n_filters=2),
-        models.fcn((96, 128, 3), 2, 13, stride=8),
-        models.fcn((96, 128, 3), 2, 13, stride=32),
+        models.fcn_model((96, 128, 3), 2, 13, stride=8),
+        models.fcn_model((96, 128, 3), 2, 13, stride=32),
         models.naive_cnn((96, 128, 3), 2, 13),
     ],
     ids=lambda model: f"{model.name} {len(model.layers)}",
 )
 def test_no_two_texts_overlap_and_none_is_cut_off(model):
-    figure = drawing.draw_model(model)
+    figure = diagram.draw_model(model)
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     for i, one in enumerate(boxes):
@@ -102,11 +103,11 @@ def test_no_two_texts_overlap_and_none_is_cut_off(model):
 
 
 def placed(model):
-    boxes = drawing.boxes_of(model)
-    drawing.place(boxes)
+    boxes = diagram.boxes_of(model)
+    diagram.place(boxes)
     return boxes
 
 
 def test_a_free_size_cannot_be_drawn():
     with pytest.raises(ValueError, match="any size"):
-        drawing.draw_model(models.unet_model((None, None, 3), 2, 3))
+        diagram.draw_model(models.unet_model((None, None, 3), 2, 3))

@@ -7,7 +7,7 @@ import keras
 import pytest
 from keras import layers, ops
 
-from unet_helpers import blocks, exercises
+from unet_helpers import exercises, models
 
 SAME = dict(padding="same", kernel_initializer="he_normal")
 RELU = dict(activation="relu", **SAME)
@@ -496,13 +496,13 @@ def unet(
         inputs = keras.Input(input_size)
         x, skips = rescale(inputs), []
         for width in widths[:4]:
-            both = blocks.conv_block(x, width * n_filters)
+            both = models.conv_block(x, width * n_filters)
             x = both[0]
             skips.append(both[skip_index])
         if bottleneck:
-            x, _ = blocks.conv_block(x, widths[4] * n_filters, max_pooling=False)
+            x, _ = models.conv_block(x, widths[4] * n_filters, max_pooling=False)
         for level, width in zip(order, widths[3::-1], strict=False):
-            x = blocks.upsampling_block(x, skips[level], width * n_filters, **up)
+            x = models.upsampling_block(x, skips[level], width * n_filters, **up)
         if extra:
             x = layers.Conv2D(n_filters, 3, **RELU)(x)
         return model(inputs, last(x, n_classes))
@@ -542,10 +542,10 @@ def without_skips(input_size, n_filters, n_classes):
     inputs = keras.Input(input_size)
     x = layers.Rescaling(1 / 255)(inputs)
     for width in (1, 2, 4, 8):
-        x, _ = blocks.conv_block(x, width * n_filters)
-    x, _ = blocks.conv_block(x, 16 * n_filters, max_pooling=False)
+        x, _ = models.conv_block(x, width * n_filters)
+    x, _ = models.conv_block(x, 16 * n_filters, max_pooling=False)
     for width in (8, 4, 2, 1):
-        x = blocks.upsampling_block(x, None, width * n_filters)
+        x = models.upsampling_block(x, None, width * n_filters)
     x = layers.Conv2D(n_filters, 3, **RELU)(x)
     return keras.Model(inputs, layers.Conv2D(n_classes, 1)(x))
 

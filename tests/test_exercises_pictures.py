@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unet_helpers import exercises, pets
+from unet_helpers import exercises
+from unet_helpers.datasets import pets
 
 
 @functools.cache

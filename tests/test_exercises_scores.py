@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from unet_helpers import analysis, exercises
+from unet_helpers import evaluation, exercises
 
 
 @functools.cache
@@ -250,7 +250,7 @@ def test_calibration_solution_agrees_with_the_package():
     rng = np.random.default_rng(3)
     confidence, truth = rng.uniform(0.5, 1, 500), rng.integers(0, 2, 500)
     probabilities = np.stack([1 - confidence, confidence], axis=-1)
-    expected = analysis.reliability(truth, probabilities).expected_calibration_error
+    expected = evaluation.reliability(truth, probabilities).expected_calibration_error
     np.testing.assert_allclose(reference("calibration_error")(confidence, truth == 1), expected)
 
 

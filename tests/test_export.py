@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from unet_helpers import export, inference, models
+from unet_helpers import inference, models
+from unet_helpers.inference import export
 from unet_helpers.labels import DataError
 
 

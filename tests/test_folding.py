@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 from test_blocks_models import run_python
 
-from unet_helpers import folding, inference, models, trained
+from unet_helpers import inference, models
+from unet_helpers.models import folding, pretrained
 
 
 def logits_of(model, images):
@@ -117,7 +118,7 @@ def test_a_trained_unet_gives_the_same_logits(images):
 
 @pytest.mark.parametrize("stride", [32, 8])
 def test_fcn_of_any_size(stride, images):
-    model = shaken(models.fcn((None, None, 3), 2, 5, stride, batch_norm=True))
+    model = shaken(models.fcn_model((None, None, 3), 2, 5, stride, batch_norm=True))
     folded = folding.fold_batch_norm(model, report=False)
     assert "BatchNormalization" not in kinds(folded)
     assert folded.input_shape == (None, None, None, 3)
@@ -134,7 +135,7 @@ def test_a_network_without_normalisation_keeps_its_numbers(rng):
 
 
 def test_the_stored_net_gives_the_same_masks():
-    model = trained.load("unet")
+    model = pretrained.load("unet")
     folded = folding.fold_batch_norm(model, report=False)
     frames = np.random.default_rng(0).integers(0, 256, (2, 10, 12, 3)).astype(np.uint8)
     frames = frames.repeat(16, axis=1).repeat(16, axis=2)

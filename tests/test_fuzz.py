@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unet_helpers import labels, own, pipeline, trained
+from unet_helpers import datasets, labels
+from unet_helpers.datasets import folder as folder_dataset
 from unet_helpers.labels import DataError
+from unet_helpers.models import pretrained
 
 SLOW = ("load_model", "trained", "checkpoint", "pets-tfds", "cache")
 
 
 @pytest.mark.parametrize("reader", fuzz.READERS)
 def test_damaged_inputs(reader, tmp_path, monkeypatch):
-    monkeypatch.setattr(trained, "build", trained.build)  # fuzz keeps the net and puts it there
+    monkeypatch.setattr(
+        pretrained, "build", pretrained.build
+    )  # fuzz keeps the net and puts it there
     counts = collections.Counter()
     for seed in range(25 if reader in SLOW else 100):
         kind, said = fuzz.outcome(reader, seed, tmp_path)
@@ -54,7 +58,7 @@ def test_a_small_file_that_becomes_huge_is_not_decoded(tmp_path, size):
     path.write_bytes(whole_png(*size))
     assert path.stat().st_size < 400_000
     tracemalloc.start()
-    for read in (pipeline.read_image, pipeline.read_mask, pipeline.read_red_channel):
+    for read in (datasets.read_image, datasets.read_mask, datasets.read_red_channel):
         with pytest.raises(DataError, match=r"m\.png says that it has more than 67,108,864 pixels"):
             read(path)
     assert tracemalloc.get_traced_memory()[1] < 20_000_000
@@ -64,7 +68,7 @@ def test_a_small_file_that_becomes_huge_is_not_decoded(tmp_path, size):
 def test_a_long_thin_mask_is_a_mask(tmp_path):
     path = tmp_path / "m.png"
     path.write_bytes(whole_png(65_535, 3))
-    assert pipeline.read_mask(path).shape == (3, 65_535)
+    assert datasets.read_mask(path).shape == (3, 65_535)
 
 
 def test_a_picture_that_is_a_program_is_not_run(tmp_path):
@@ -72,7 +76,7 @@ def test_a_picture_that_is_a_program_is_not_run(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(fuzz.EPS)
     with pytest.raises(DataError, match=r"a\.png is no picture, or of a format"):
-        pipeline.read_image(path)
+        datasets.read_image(path)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
@@ -80,7 +84,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     (tmp_path / "b.png").mkdir()
     for name in "ab":
         with pytest.raises(DataError, match=rf"{name}\.png is no file but a folder, a pipe"):
-            pipeline.read_image(tmp_path / f"{name}.png")
+            datasets.read_image(tmp_path / f"{name}.png")
 
 
 def test_two_files_of_one_name_are_not_chosen_from(tmp_path):
@@ -89,18 +93,18 @@ def test_two_files_of_one_name_are_not_chosen_from(tmp_path):
         for name in names:
             Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / folder / name)
     with pytest.raises(DataError, match=r"a\.bmp and 'a\.png' have the same name"):
-        pipeline.pair_up(tmp_path / "images", tmp_path / "masks")
+        datasets.pair_up(tmp_path / "images", tmp_path / "masks")
 
 
 def test_a_name_that_no_screen_can_show_is_written_as_escapes(tmp_path):
     name = "a\udcff\x1b[31m"
     assert labels.printable(f"{name} ok\n") == "a\\udcff\\x1b[31m ok\n"
     with pytest.raises(DataError) as caught:
-        own.find(tmp_path / name)
+        folder_dataset.find(tmp_path / name)
     str(caught.value).encode()
 
 
 def test_negative_labels_do_not_become_void(tmp_path):
     Image.fromarray(np.array([[-1, 0]], np.int32)).save(tmp_path / "m.tif")
     with pytest.raises(DataError, match=r"m\.tif holds the label -1; labels go from 0 to 255"):
-        pipeline.read_mask(tmp_path / "m.tif")
+        datasets.read_mask(tmp_path / "m.tif")

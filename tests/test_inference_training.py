@@ -13,9 +13,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from unet_helpers import inference, losses, models, pipeline, training
+from unet_helpers import datasets, evaluation, files, inference, models, training
+from unet_helpers.evaluation import confusion_matrix, scores
 from unet_helpers.labels import DataError, Labels
-from unet_helpers.metrics import confusion_matrix, scores
+from unet_helpers.training import callbacks, checkpoint, precision
 
 TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
 
@@ -114,9 +115,9 @@ def test_many_models_and_sizes_in_turn_are_no_reason_for_a_warning(caplog):
 def test_evaluate_counts_one_matrix_over_uneven_batches(model, rng):
     images = rng.integers(0, 256, (7, 6, 4, 3)).astype(np.uint8)
     masks = rng.choice([0, 1, 2, 3, 4, 255], (7, 6, 4)).astype(np.uint8)
-    batched = pipeline.batches(pipeline.from_arrays(images, masks), 3)
+    batched = datasets.batches(datasets.from_arrays(images, masks), 3)
     expected = confusion_matrix(masks, inference.predict_masks(model, images), 5)
-    confusion = inference.evaluate(model, batched, 5)
+    confusion = evaluation.evaluate(model, batched, 5)
     assert confusion.dtype == np.int64
     np.testing.assert_array_equal(confusion, expected)
     assert confusion.sum() == (masks != 255).sum()
@@ -242,11 +243,11 @@ def test_load_model_refuses_a_bomb(tmp_path, model):
 def test_load_model_takes_every_model_of_the_course(tmp_path):
     for build in (
         lambda: models.unet_model((16, 16, 3), 2, 3, batch_norm=True),
-        lambda: models.fcn((32, 32, 3), 2, 3),
+        lambda: models.fcn_model((32, 32, 3), 2, 3),
         lambda: keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 1)]),
     ):
         before = build()
-        before.compile("adam", losses.BinaryCrossEntropy())  # a loss of the course's own
+        before.compile("adam", training.BinaryCrossEntropy())  # a loss of the course's own
         before.save(tmp_path / "a.keras")
         after = inference.load_model(tmp_path / "a.keras")
         assert after.count_params() == before.count_params()
@@ -268,7 +269,7 @@ def test_load_model_takes_every_model_of_the_course(tmp_path):
     ],
 )
 def test_precision_of_gpus(capability, policy):
-    chosen, why = training.gpu_precision(capability)
+    chosen, why = precision.gpu_precision(capability)
     assert chosen == policy
     assert (".".join(map(str, capability)) if capability else "safe") in why
 
@@ -283,7 +284,7 @@ def test_precision_of_gpus(capability, policy):
     ],
 )
 def test_precision_of_processors(flags, policy):
-    assert training.cpu_precision(flags)[0] == policy
+    assert precision.cpu_precision(flags)[0] == policy
 
 
 def test_use_best_precision_sets_the_policy_that_it_reports(capsys):
@@ -334,17 +335,17 @@ def bright_pictures(count, seed):
     masks = rng.integers(0, 2, (count, 8, 8)).astype(np.uint8)
     images = np.where(masks[..., None] == 1, 200, 40) + rng.integers(-30, 30, (count, 8, 8, 3))
     masks[rng.random(masks.shape) < 0.1] = 255
-    return pipeline.from_arrays(images.astype(np.uint8), masks)
+    return datasets.from_arrays(images.astype(np.uint8), masks)
 
 
 @pytest.fixture(scope="module")
 def train():
-    return pipeline.batches(bright_pictures(10, 1), 4, training=True)
+    return datasets.batches(bright_pictures(10, 1), 4, training=True)
 
 
 @pytest.fixture(scope="module")
 def validation():
-    return pipeline.batches(bright_pictures(7, 2), 4)
+    return datasets.batches(bright_pictures(7, 2), 4)
 
 
 def learner(seed=0, n_classes=2, steps=12, **options):
@@ -424,7 +425,7 @@ def test_fit_learns_and_keeps_a_history(trained, train):
 
 def test_fit_scores_validation_from_one_confusion_matrix(trained, validation):
     model, history = trained["model"], trained["history"]
-    images, masks = pipeline.to_arrays(validation.unbatch())
+    images, masks = datasets.to_arrays(validation.unbatch())
     expected = scores(confusion_matrix(masks, inference.predict_masks(model, images), 2))
     assert history["val_accuracy"][-1] == pytest.approx(expected.pixel_accuracy)
     assert history["val_mean_iou"][-1] == pytest.approx(expected.mean_iou)
@@ -446,14 +447,14 @@ def test_fit_keeps_files_of_the_last_and_of_the_best_epoch(trained, validation):
     kept = json.loads((folder / "history.json").read_text())
     assert kept["history"] == trained["history"]
     best = inference.load_model(folder / "best.keras")
-    result = scores(inference.evaluate(best, validation, 2))
+    result = scores(evaluation.evaluate(best, validation, 2))
     assert result.mean_iou == pytest.approx(max(trained["history"]["val_mean_iou"]))
 
 
 def test_best_model_is_that_of_the_best_epoch_and_not_of_the_last(tmp_path):
-    model, keeper = learner(), training.Keeper(tmp_path)
+    model, keeper = learner(), checkpoint.Keeper(tmp_path)
     keeper.set_model(model)
-    keeper.record = training.Record({})
+    keeper.record = callbacks.Record({})
     for epoch, iou in enumerate([0.3, 0.9, 0.5]):
         model.set_weights([0 * w + epoch for w in model.get_weights()])
         keeper.record.history.setdefault("val_mean_iou", []).append(iou)
@@ -484,7 +485,7 @@ def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path):
     # the moments of the optimizer are kept as well
     assert len(model.optimizer.variables) == len(first.optimizer.variables)
     again = learner(seed=6, steps=12)
-    training.Keeper(tmp_path).restore(again)
+    checkpoint.Keeper(tmp_path).restore(again)
     for a, b in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(np.array(a), np.array(b))
 
@@ -543,7 +544,7 @@ def test_a_history_that_was_changed_is_not_followed(train, tmp_path, key, value,
     state = json.loads((tmp_path / "history.json").read_text())
     (tmp_path / "history.json").write_text(json.dumps({**state, key: value}))
     with pytest.raises(DataError, match=rf"cannot be read \(.*{message}|{message}"):
-        training.Keeper(tmp_path).restore(learner())
+        checkpoint.Keeper(tmp_path).restore(learner())
 
 
 def test_fit_takes_weights_of_pixels(validation):
@@ -552,20 +553,20 @@ def test_fit_takes_weights_of_pixels(validation):
     def weigh(images, masks):
         return images, masks, tf.cast(masks == 0, tf.float32)
 
-    train = pipeline.batches(bright_pictures(10, 1), 4, training=True).map(weigh)
+    train = datasets.batches(bright_pictures(10, 1), 4, training=True).map(weigh)
     model = without_preference(learner())
     training.fit(model, train, epochs=4, progress=False)
-    confusion = inference.evaluate(model, validation, 2)
+    confusion = evaluation.evaluate(model, validation, 2)
     assert confusion[:, 0].sum() > 0.9 * confusion.sum()
 
 
 def test_fit_of_a_binary_mask_with_a_single_logit():
-    train = pipeline.batches(bright_pictures(10, 1), 4, training=True)
-    validation = pipeline.batches(bright_pictures(7, 2), 4)
+    train = datasets.batches(bright_pictures(10, 1), 4, training=True)
+    validation = datasets.batches(bright_pictures(7, 2), 4)
     model = without_preference(learner(n_classes=1))
     history = training.fit(model, train, validation, 4, progress=False)
     assert history["val_accuracy"][-1] > 0.95
-    images, masks = pipeline.to_arrays(validation.unbatch())
+    images, masks = datasets.to_arrays(validation.unbatch())
     logits = inference.predict_logits(model, images)[..., 0].astype(float)
     each = np.log1p(np.exp(-np.where(masks == 1, logits, -logits)))
     expected = each[masks != 255].mean()
@@ -581,7 +582,7 @@ def test_fit_shows_a_bar_over_all_epochs(train, capsys):
 
 
 def as_batches(images, masks):
-    return pipeline.batches(pipeline.from_arrays(images, masks), 4)
+    return datasets.batches(datasets.from_arrays(images, masks), 4)
 
 
 def pictures(count=6, size=(8, 8), label=1):
@@ -600,7 +601,7 @@ def pictures(count=6, size=(8, 8), label=1):
             r"masks of shape \(4, 8, 8, 1\); expected .*\(B, H, W\).*without a channel axis",
         ),
         (
-            pipeline.from_arrays(*pictures()),
+            datasets.from_arrays(*pictures()),
             r"images of shape \(8, 8, 3\) .*in batches \(pipeline\.batches\)",
         ),
     ],
@@ -650,7 +651,7 @@ def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path):
     path.write_text("old")
     message = r"history\.json could not be written \(No space left on device\)\. Make space"
     with pytest.raises(DataError, match=message):
-        training.write_whole(path, full_disk)
+        files.write_whole(path, full_disk)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["history.json"]
 
@@ -665,6 +666,6 @@ def test_write_whole_replaces_the_file_at_the_end(tmp_path):
         with open(part, "w") as file:
             file.write("new")
 
-    training.write_whole(path, write)
+    files.write_whole(path, write)
     assert path.read_text() == "new"
     assert [file.name for file in tmp_path.iterdir()] == ["a.weights.h5"]

@@ -15,7 +15,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from unet_helpers import camvid, carla, pets, pipeline
+from unet_helpers import datasets
+from unet_helpers.datasets import camvid, carla, pets
 from unet_helpers.labels import DataError
 
 
@@ -43,15 +44,15 @@ def test_carla_sample(split, count):
         tf.TensorSpec((96, 128, 3), tf.uint8),
         tf.TensorSpec((96, 128), tf.uint8),
     )
-    images, masks = pipeline.to_arrays(dataset)
+    images, masks = datasets.to_arrays(dataset)
     assert len(images) == int(dataset.cardinality()) == count
     assert masks.max() <= 12
     assert len(np.unique(images[0])) > 50
     # one fixed order, that of the files
     for i, pair in list(enumerate(carla.find_pairs(split)))[:: count // 3]:
         image, mask = carla.read_pair(*pair)
-        np.testing.assert_array_equal(images[i], pipeline.resize_image(image, (96, 128)))
-        np.testing.assert_array_equal(masks[i], pipeline.resize_mask(mask, (96, 128)))
+        np.testing.assert_array_equal(images[i], datasets.resize_image(image, (96, 128)))
+        np.testing.assert_array_equal(masks[i], datasets.resize_mask(mask, (96, 128)))
 
 
 def test_carla_splits_are_recordings():
@@ -72,7 +73,7 @@ def test_carla_splits_are_recordings():
 def test_carla_has_all_classes_in_every_recording():
     present = {}
     for _, mask in carla.find_pairs("all"):
-        present.setdefault(mask.parts[-3], set()).update(np.unique(pipeline.read_red_channel(mask)))
+        present.setdefault(mask.parts[-3], set()).update(np.unique(datasets.read_red_channel(mask)))
     assert present == {f"data{letter}": set(range(13)) for letter in "ABCDE"}
 
 
@@ -99,7 +100,7 @@ def one_folder(tmp_path):
 
 
 def test_carla_reads_the_edition_of_one_folder(one_folder):
-    images, masks = pipeline.to_arrays(carla.load("all", one_folder, image_size=(3, 4)))
+    images, masks = datasets.to_arrays(carla.load("all", one_folder, image_size=(3, 4)))
     assert images.shape == (10, 3, 4, 3)
     assert masks[:, 0, 0].tolist() == list(range(10))
     assert images[:, 0, 0, 0].tolist() == list(range(0, 200, 20))
@@ -190,7 +191,7 @@ def test_carla_full_without_kagglehub(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("split", "count"), [("train", 60), ("val", 20), ("test", 20)])
 def test_camvid_sample(split, count):
-    images, masks = pipeline.to_arrays(camvid.load(split, image_size=None))
+    images, masks = datasets.to_arrays(camvid.load(split, image_size=None))
     assert images.shape == (count, 120, 160, 3)
     assert masks.shape == (count, 120, 160)
     assert set(np.unique(masks)) == {*range(11), 255}
@@ -222,7 +223,7 @@ def camvid_folder(tmp_path):
 
 def test_camvid_finds_the_set_one_folder_down(camvid_folder):
     for root in (camvid_folder, camvid_folder.parent):
-        images, masks = pipeline.to_arrays(camvid.load("val", root, image_size=(4, 6)))
+        images, masks = datasets.to_arrays(camvid.load("val", root, image_size=(4, 6)))
         assert len(images) == 2
         assert masks[0, 0].tolist() == [0, 10, 255, 0, 10, 255]
 
@@ -306,7 +307,7 @@ def test_pets_labels_are_those_of_the_file_minus_one():
 
 
 def test_pets_sample(counts):
-    images, masks = pipeline.to_arrays(pets.load("test", image_size=(64, 48)))
+    images, masks = datasets.to_arrays(pets.load("test", image_size=(64, 48)))
     assert images.shape == (counts["test"], 64, 48, 3)
     assert all(set(np.unique(mask)) == {0, 1, 2} for mask in masks)
     shares = [float((masks == c).mean()) for c in range(3)]
@@ -435,7 +436,7 @@ def archives(tmp_path):
 
 
 def test_pets_archives_with_files_that_are_not_what_their_names_say(archives):
-    images, masks = pipeline.to_arrays(pets.load("test", archives, image_size=(6, 9)))
+    images, masks = datasets.to_arrays(pets.load("test", archives, image_size=(6, 9)))
     assert images.shape == (2, 6, 9, 3)
     assert (abs(images.astype(int) - 120) <= 2).all()
     assert masks[1, 0].tolist() == [0, 1, 2] * 3
@@ -540,8 +541,8 @@ def test_real_camvid(real_data):
     folder = part_of(real_data, "camvid")
     train, val = camvid.find_pairs("train", folder), camvid.find_pairs("val", folder)
     assert (len(train), len(val)) == (367, 101)
-    images, masks = pipeline.to_arrays(
-        pipeline.load_pairs(val[::10], camvid.read_pair, 11, (96, 128))
+    images, masks = datasets.to_arrays(
+        datasets.load_pairs(val[::10], camvid.read_pair, 11, (96, 128))
     )
     assert images.shape == (11, 96, 128, 3)
     assert set(np.unique(masks)) == {*range(11), 255}
@@ -555,7 +556,7 @@ def test_real_pets(real_data):
     train, val, test = (pets.find_pairs(s, folder) for s in ("train", "val", "test"))
     assert (len(train), len(val), len(test)) == (255, 45, 100)
     assert not set(names(train)) & set(names(val))
-    _, masks = pipeline.to_arrays(pipeline.load_pairs(test[::10], pets.read_pair, 3, (64, 64)))
+    _, masks = datasets.to_arrays(datasets.load_pairs(test[::10], pets.read_pair, 3, (64, 64)))
     shares = [(masks == c).mean() for c in range(3)]
     assert shares[1] > shares[0] > shares[2] > 0.05
 
@@ -565,7 +566,7 @@ def test_real_carla_frames(real_data):
     pairs = carla.find_pairs("all", folder)
     assert len(pairs) == 6
     assert {Image.open(image).mode for image, _ in pairs} == {"RGBA"}
-    images, masks = pipeline.to_arrays(carla.load("all", folder, image_size=None))
+    images, masks = datasets.to_arrays(carla.load("all", folder, image_size=None))
     assert images.shape == (6, 540, 960, 3)
     assert masks.max() <= 12
     assert (masks == carla.LABELS.index("Roads")).mean() > 0.01

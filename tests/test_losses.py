@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from unet_helpers.losses import (
+from unet_helpers.training import (
     BinaryCrossEntropy,
     CrossEntropyAndDice,
     median_frequency_weights,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unet_helpers.metrics import (
+from unet_helpers.evaluation import (
     border,
     boundary_f1,
     confusion_matrix,

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from unet_helpers import analysis
-from unet_helpers.metrics import boundary_f1, confusion_matrix, scores
+from unet_helpers import evaluation, inference
+from unet_helpers.evaluation import boundary_f1, confusion_matrix, scores
 
 SKLEARN = "scikit-learn is not among the course's requirements; install it to compare with it"
 
@@ -80,15 +80,15 @@ def test_pixel_accuracy_agrees_with_keras():
 
 def test_probabilities_and_entropy_agree_with_keras(rng):
     logits = rng.normal(0, 4, (2, 5, 6, 7)).astype("float32")
-    probabilities = analysis.to_probabilities(logits)
+    probabilities = inference.to_probabilities(logits)
     softmax = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     np.testing.assert_allclose(probabilities, softmax, atol=1e-6)
     # cross-entropy of a distribution with itself is its entropy
     itself = keras.losses.categorical_crossentropy(probabilities, probabilities)
     itself = keras.ops.convert_to_numpy(itself)
-    np.testing.assert_allclose(analysis.entropy(probabilities), itself, atol=1e-4)
+    np.testing.assert_allclose(evaluation.entropy(probabilities), itself, atol=1e-4)
     sigmoid = keras.ops.convert_to_numpy(keras.ops.sigmoid(logits[..., :1]))
-    np.testing.assert_allclose(analysis.to_probabilities(logits[..., :1])[..., 1:], sigmoid, 1e-5)
+    np.testing.assert_allclose(inference.to_probabilities(logits[..., :1])[..., 1:], sigmoid, 1e-5)
 
 
 # ---------------------------------------------------------------- scikit-learn, where installed
@@ -125,7 +125,9 @@ def test_means_over_the_classes_agree_with_scikit_learn(case):
 def test_picture_ious_agree_with_scikit_learn():
     sklearn_metrics = pytest.importorskip("sklearn.metrics", reason=SKLEARN)
     truth, guess = random_case(7, 4, 4, 0.3, (5, 3, 4))
-    for ious, true, pred in zip(analysis.picture_ious(truth, guess, 4), truth, guess, strict=True):
+    for ious, true, pred in zip(
+        evaluation.picture_ious(truth, guess, 4), truth, guess, strict=True
+    ):
         valid = true != 255
         expected = sklearn_metrics.jaccard_score(
             true[valid], pred[valid], labels=range(4), average=None, zero_division=0
@@ -136,7 +138,7 @@ def test_picture_ious_agree_with_scikit_learn():
 def test_reliability_agrees_with_scikit_learn(rng):
     calibration = pytest.importorskip("sklearn.calibration", reason=SKLEARN)
     truth, probabilities = random_probabilities(rng)
-    ours = analysis.reliability(truth, probabilities, n_bins=7)
+    ours = evaluation.reliability(truth, probabilities, n_bins=7)
     valid = truth != 255
     right = (probabilities.argmax(axis=-1) == truth)[valid]
     accuracy, confidence = calibration.calibration_curve(
@@ -154,7 +156,7 @@ def random_probabilities(rng, shape=(3, 9, 8), n_classes=4):
     logits = rng.normal(0, 2, (*shape, n_classes))
     truth = np.where(rng.random(shape) < 0.6, logits.argmax(axis=-1), 0).astype(np.uint8)
     truth[rng.random(shape) < 0.2] = 255
-    return truth, analysis.to_probabilities(logits)
+    return truth, inference.to_probabilities(logits)
 
 
 def test_reliability_agrees_with_a_loop_over_the_pixels(rng):
@@ -165,7 +167,7 @@ def test_reliability_agrees_with_a_loop_over_the_pixels(rng):
             said = max(probabilities[pixel].tolist())
             right = probabilities[pixel].tolist().index(said) == truth[pixel]
             bins[math.ceil(said * 10) - 1].append((said, right))
-    result = analysis.reliability(truth, probabilities)
+    result = evaluation.reliability(truth, probabilities)
     count = sum(len(entries) for entries in bins)
     error = 0
     for number, entries in enumerate(bins):
@@ -202,7 +204,7 @@ def steps(one, other):
 def test_boundary_distance_agrees_with_a_search_over_all_boundary_pixels(rng, maximum):
     masks = blobs(rng)
     masks[1, :, 4:] = masks[1, 0, 0]  # leave some pixels far from everything
-    distance = analysis.boundary_distance(masks, maximum)
+    distance = evaluation.boundary_distance(masks, maximum)
     for mask, found in zip(masks, distance, strict=True):
         boundary = slow_border(mask)
         for place in np.ndindex(mask.shape):
@@ -232,8 +234,8 @@ def test_boundary_f1_agrees_with_a_search_over_all_boundary_pixels(rng, toleranc
 def test_error_rate_by_distance_agrees_with_a_loop(rng):
     truth = blobs(rng)
     guess = np.where(rng.random(truth.shape) < 0.7, truth % 3, 0).astype(np.uint8)
-    distance = analysis.boundary_distance(truth, 4)
-    rates, pixels = analysis.error_rates(truth, guess, distance, 5)
+    distance = evaluation.boundary_distance(truth, 4)
+    rates, pixels = evaluation.error_rates(truth, guess, distance, 5)
     for d in range(5):
         here = [
             truth[pixel] != guess[pixel]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unet_helpers import own, pipeline
-from unet_helpers.checks import check_pairs
-from unet_helpers.labels import DataError, distinct_colours, mask_to_colour
+from unet_helpers import datasets
+from unet_helpers.datasets import folder as folder_dataset
+from unet_helpers.datasets.checks import check_pairs
+from unet_helpers.labels import DataError, Labels, distinct_colours, mask_to_colour
 
 ROAD, CAR, DARK = (128, 64, 128), (0, 0, 142), (0, 0, 0)
 LABELS = "name,id,colour\nroad,7,#804080\ncar,26,0 0 142\nvoid,255,#000000\n"
@@ -39,7 +40,7 @@ def folder(tmp_path):
 
 
 def read(root, name="a.png"):
-    return own.read_mask(root / "masks" / name, own.read_label_map(root))
+    return folder_dataset.read_classes(root / "masks" / name, folder_dataset.read_label_map(root))
 
 
 # ---------------------------------------------------------------- masks
@@ -65,7 +66,7 @@ def test_ids_and_colours_become_classes(folder, labels, mask):
 
 def test_a_pair_finds_its_labels_by_itself(folder):
     root = folder({"a.png": COLOURS})
-    image, mask = own.read_pair(root / "images" / "a.png", root / "masks" / "a.png")
+    image, mask = folder_dataset.read_pair(root / "images" / "a.png", root / "masks" / "a.png")
     assert image.shape == (2, 3, 3)
     assert mask.tolist() == CLASSES
 
@@ -73,7 +74,7 @@ def test_a_pair_finds_its_labels_by_itself(folder):
 def test_names_alone_count_from_zero(folder):
     root = folder({"a.png": [[0, 1], [2, 0]]}, "name\nbackground\ncat\ndog\n")
     assert read(root).tolist() == [[0, 1], [2, 0]]
-    assert own.read_labels(root).classes == ("background", "cat", "dog")
+    assert folder_dataset.read_labels(root).classes == ("background", "cat", "dog")
 
 
 def test_a_binary_mask_of_0_and_255(folder):
@@ -135,7 +136,7 @@ def test_a_palette_that_was_numbered_anew_is_noticed(folder):
 def test_what_a_mask_must_not_hold(folder, labels, mask, message):
     root = folder({"a.png": mask}, labels)
     with pytest.raises(DataError, match=message):
-        own.load("all", root)
+        folder_dataset.load("all", root)
 
 
 def test_a_jpeg_mask_is_explained(folder):
@@ -178,19 +179,19 @@ def test_a_jpeg_mask_is_explained(folder):
 )
 def test_a_label_file_that_cannot_be_meant(folder, text, message):
     with pytest.raises(DataError, match=message):
-        own.read_label_map(folder({"a.png": IDS}, text))
+        folder_dataset.read_label_map(folder({"a.png": IDS}, text))
 
 
 def test_a_label_file_in_another_encoding(folder):
     root = folder({"a.png": IDS})
     (root / "labels.csv").write_bytes("name\nstraße\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"labels\.csv is no text in UTF-8 \(byte 9"):
-        own.read_labels(root)
+        folder_dataset.read_labels(root)
 
 
 def test_labels_keep_the_colours_of_the_file_or_get_distinct_ones(folder):
-    assert own.read_labels(folder({"a.png": IDS})).colours == (ROAD, CAR)
-    labels = own.read_labels(folder({"a.png": IDS}, "name\na\nb\nc\n"))
+    assert folder_dataset.read_labels(folder({"a.png": IDS})).colours == (ROAD, CAR)
+    labels = folder_dataset.read_labels(folder({"a.png": IDS}, "name\na\nb\nc\n"))
     assert labels.colours == distinct_colours(3)
     assert labels.name == "mine"
 
@@ -212,18 +213,18 @@ def test_a_folder_that_lacks_something(folder, name):
     root = folder({"a.png": IDS})
     (root / name).rename(root / "elsewhere")
     with pytest.raises(DataError, match=rf"mine has no {name}\. Expected are the folders images"):
-        own.load("all", root)
+        folder_dataset.load("all", root)
 
 
 @pytest.mark.parametrize("data", [None, "sample", "full"])
 def test_there_is_no_sample_of_ones_own(data):
     with pytest.raises(DataError, match="give the path of your folder"):
-        own.find(data)
+        folder_dataset.find(data)
 
 
 def test_load_in_order_and_resized(folder):
     masks = {f"{name}.png": np.full((4, 6), 7) for name in "cab"}
-    images, masks = pipeline.to_arrays(own.load("all", folder(masks), (2, 3)))
+    images, masks = datasets.to_arrays(folder_dataset.load("all", folder(masks), (2, 3)))
     assert images.shape == (3, 2, 3, 3)
     assert images[:, 0, 0, 0].tolist() == [1, 2, 0]  # a, b, c
     assert (masks == 0).all()
@@ -231,8 +232,8 @@ def test_load_in_order_and_resized(folder):
 
 def split_names(root, **options):
     return {
-        split: [image.stem for image, _ in own.find_pairs(split, root, **options)]
-        for split in own.SPLITS
+        split: [image.stem for image, _ in folder_dataset.find_pairs(split, root, **options)]
+        for split in folder_dataset.SPLITS
     }
 
 
@@ -264,11 +265,11 @@ def test_recordings_stay_together(folder):
 def test_recordings_need_three(folder):
     root = folder({f"film_{i}.png": IDS for i in range(9)})
     with pytest.raises(DataError, match=r"begin with film: 1 recordings, .*Write the lists"):
-        own.find_pairs("train", root, split_by="recording")
+        folder_dataset.find_pairs("train", root, split_by="recording")
     with pytest.raises(DataError, match=r"split_by is 'day'"):
-        own.find_pairs("train", root, split_by="day")
+        folder_dataset.find_pairs("train", root, split_by="day")
     with pytest.raises(DataError, match=r"no split 'training'"):
-        own.find_pairs("training", root)
+        folder_dataset.find_pairs("training", root)
 
 
 def write_lists(root, **lists):
@@ -280,7 +281,7 @@ def test_lists_say_what_belongs_where(folder):
     root = folder({f"{name}.png": IDS for name in ("a", "b.1", "c", "d", "left out")})
     write_lists(root, train="d.png\nb.1\n\n", val=" a \n", test="c.jpg\r\n")
     assert split_names(root) == dict(train=["b.1", "d"], val=["a"], test=["c"])
-    assert len(own.find_pairs("all", root)) == 5
+    assert len(folder_dataset.find_pairs("all", root)) == 5
 
 
 @pytest.mark.parametrize(
@@ -298,10 +299,10 @@ def test_lists_that_cannot_be_meant(folder, lists, message):
     root = folder({f"{name}.png": IDS for name in "abc"})
     write_lists(root, **lists)
     if message is None:  # only the name counts, wherever the line says that the file lies
-        assert own.find_pairs("train", root)[0][0] == root / "images" / "a.png"
+        assert folder_dataset.find_pairs("train", root)[0][0] == root / "images" / "a.png"
         return
     with pytest.raises(DataError, match=message):
-        own.find_pairs("train", root)
+        folder_dataset.find_pairs("train", root)
 
 
 def test_two_spellings_of_one_letter_are_one_name(folder):
@@ -309,24 +310,24 @@ def test_two_spellings_of_one_letter_are_one_name(folder):
     root = folder({"a.png": IDS})
     save(root / "images" / "cafe\u0301.png", np.zeros((2, 3, 3)))
     save(root / "masks" / "caf\u00e9.png", IDS)
-    assert len(own.find_pairs("all", root)) == 2
+    assert len(folder_dataset.find_pairs("all", root)) == 2
     write_lists(root, train="cafe\u0301.png", val="a", test="")
     with pytest.raises(DataError, match=r"test\.txt names no picture"):  # train is understood
-        own.find_pairs("train", root)
+        folder_dataset.find_pairs("train", root)
 
 
 def test_check_pairs_in_one_line(folder):
     masks = {f"{i}.png": mask_to_colour(np.full((20, 20), i % 2), TWO) for i in range(6)}
     root = folder(masks)
     write_lists(root, train="0\n1\n2", val="3", test="4\n5")
-    splits = {split: own.find_pairs(split, root) for split in own.SPLITS}
-    report = check_pairs(splits, **own.files(root))
+    splits = {split: folder_dataset.find_pairs(split, root) for split in folder_dataset.SPLITS}
+    report = check_pairs(splits, **folder_dataset.files(root))
     assert report.class_names == ("road", "car")
     np.testing.assert_allclose(report.shares["train"], [2 / 3, 1 / 3])
     save(root / "masks" / "3.png", np.full((20, 20, 3), 9))
-    report = check_pairs(splits, **own.files(root))
+    report = check_pairs(splits, **folder_dataset.files(root))
     assert "unreadable files" in report.kinds("error")
     assert "(9, 9, 9)" in str(report)
 
 
-TWO = own.Labels("two", ("road", "car"), (ROAD, CAR))
+TWO = Labels("two", ("road", "car"), (ROAD, CAR))

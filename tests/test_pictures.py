@@ -9,7 +9,9 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from unet_helpers import inference, models, pipeline
+from unet_helpers import datasets, files, inference, models
+from unet_helpers.inference import images as image_inference
+from unet_helpers.inference import tiles
 from unet_helpers.labels import DataError, Labels
 
 TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
@@ -143,7 +145,7 @@ def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large):
 
 def test_grid_of_networks(model):
     assert inference.grid_of(models.unet_model((32, 32, 3), 1, 2)) == 16
-    assert inference.grid_of(models.fcn((None, None, 3), 1, 2, stride=8)) == 32
+    assert inference.grid_of(models.fcn_model((None, None, 3), 1, 2, stride=8)) == 32
     assert inference.grid_of(model) == 1
 
 
@@ -191,11 +193,11 @@ def test_tile_shares_by_hand():
 
 def test_cut_tile_goes_on_by_mirroring():
     image = np.arange(3, dtype=np.uint8)[None, :, None]
-    line = inference.cut_tile(image, 0, -4, (1, 12))[0, :, 0]
+    line = tiles.cut_tile(image, 0, -4, (1, 12))[0, :, 0]
     assert line.tolist() == [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]
     big = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
     expected = np.pad(big, ((3, 2), (4, 5), (0, 0)), mode="symmetric")
-    np.testing.assert_array_equal(inference.cut_tile(big, -3, -4, (9, 14)), expected)
+    np.testing.assert_array_equal(tiles.cut_tile(big, -3, -4, (9, 14)), expected)
 
 
 def test_rim_shows_the_model_a_mirrored_picture_around(rng):
@@ -326,7 +328,7 @@ def test_flips_average_what_the_views_say():
     model.set_weights([kernel])
     image = np.zeros((3, 4, 3), np.uint8)
     image[1, :, 0] = [8, 20, 50, 100]
-    line = {f: stitched(model, image, flips=f)[1, :, 0].tolist() for f in inference.FLIPS}
+    line = {f: stitched(model, image, flips=f)[1, :, 0].tolist() for f in tiles.FLIPS}
     assert line["none"] == [0, 8, 20, 50]
     assert line["left-right"] == [10, 29, 60, 25]
     assert line["all"] == [10, 29, 60, 25]
@@ -356,12 +358,12 @@ def test_predict_folder_writes_masks_that_are_read_back(folder, tmp_path):
     paths = inference.predict_folder(threshold_at_half(), folder, target, TWO)
     assert paths == [target / name for name in ("a.png", "b.png", "c.png")]
     assert sorted(target.iterdir()) == paths
-    mask = pipeline.read_mask(paths[0])
+    mask = datasets.read_mask(paths[0])
     assert mask.shape == (16, 32)
     assert mask[:, :14].all() and not mask[:, 18:].any()
     # a viewer sees the palette
-    assert pipeline.read_image(paths[1])[0, 0].tolist() == list(TWO.colours[1])
-    assert pipeline.read_image(paths[1])[0, 7].tolist() == list(TWO.colours[0])
+    assert datasets.read_image(paths[1])[0, 0].tolist() == list(TWO.colours[1])
+    assert datasets.read_image(paths[1])[0, 7].tolist() == list(TWO.colours[0])
 
 
 def test_predict_folder_names_a_broken_picture_after_all_others(folder, tmp_path):
@@ -409,7 +411,7 @@ def test_batches_of_pictures(rng, batch_size, shapes):
 
 
 def test_many_small_pictures_go_in_steps(rng, monkeypatch):
-    monkeypatch.setattr(inference, "TOGETHER", 4)
+    monkeypatch.setattr(image_inference, "TOGETHER", 4)
     model = noting(pointwise(size=(16, 16)))
     pictures = rng.integers(0, 256, (9, 16, 16, 3)).astype(np.uint8)
     assert len(list(inference.predict_pictures(model, pictures))) == 9
@@ -428,7 +430,7 @@ def test_pictures_larger_than_a_tile_go_alone(rng):
 
 
 def test_large_tiles_go_one_by_one(monkeypatch):
-    monkeypatch.setattr(inference, "TILE", 32)
+    monkeypatch.setattr(tiles, "TILE", 32)
     pictures = np.zeros((3, 32, 32, 3), np.uint8)
     model = noting(pointwise(size=(32, 32)))
     list(inference.predict_pictures(model, pictures))
@@ -467,7 +469,7 @@ def test_a_mask_that_cannot_be_written_is_named(tmp_path):
 
 def test_whole_file_leaves_what_was_there_after_an_error(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(KeyboardInterrupt), inference.whole_file(tmp_path / "a") as part:
+    with pytest.raises(KeyboardInterrupt), files.whole_file(tmp_path / "a") as part:
         part.write_text("half")
         raise KeyboardInterrupt
     assert (tmp_path / "a").read_text() == "old"

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from unet_helpers import pipeline
+from unet_helpers import datasets, files, training
+from unet_helpers.datasets.images import check_pair
+from unet_helpers.datasets.pairs import choose
 from unet_helpers.labels import DataError
 
 COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [40, 80, 120]]], np.uint8)
@@ -28,7 +30,7 @@ def noise(rng, *shape):
 
 
 def test_read_image_of_rgb(tmp_path):
-    image = pipeline.read_image(save(tmp_path / "a.png", COLOURS))
+    image = datasets.read_image(save(tmp_path / "a.png", COLOURS))
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, COLOURS)
 
@@ -36,7 +38,7 @@ def test_read_image_of_rgb(tmp_path):
 def test_read_image_drops_transparency(tmp_path):
     see_through = np.dstack([COLOURS, np.full((2, 2), 17, np.uint8)])
     np.testing.assert_array_equal(
-        pipeline.read_image(save(tmp_path / "a.png", see_through)), COLOURS
+        datasets.read_image(save(tmp_path / "a.png", see_through)), COLOURS
     )
 
 
@@ -48,11 +50,11 @@ def test_read_image_looks_up_a_palette(tmp_path, options):
     picture = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), "P")
     picture.putpalette(COLOURS.ravel().tolist())
     picture.save(tmp_path / "a.png", **options)
-    np.testing.assert_array_equal(pipeline.read_image(tmp_path / "a.png"), COLOURS)
+    np.testing.assert_array_equal(datasets.read_image(tmp_path / "a.png"), COLOURS)
 
 
 def test_read_image_repeats_grey(tmp_path):
-    image = pipeline.read_image(save(tmp_path / "a.png", [[3, 200]]))
+    image = datasets.read_image(save(tmp_path / "a.png", [[3, 200]]))
     assert image.tolist() == [[[3, 3, 3], [200, 200, 200]]]
 
 
@@ -61,7 +63,7 @@ def test_read_image_scales_16_bits_to_8(tmp_path, name):
     """257 steps of 16 bits are one of 8: 65535 / 255."""
     values = np.array([[0, 257, 128 * 257], [65535, 300, 400]], np.uint16)
     Image.fromarray(values).save(tmp_path / name)
-    image = pipeline.read_image(tmp_path / name)
+    image = datasets.read_image(tmp_path / name)
     assert image.dtype == np.uint8
     assert image[..., 0].tolist() == [[0, 1, 128], [255, 1, 2]]
     assert (image == image[..., :1]).all()
@@ -69,7 +71,7 @@ def test_read_image_scales_16_bits_to_8(tmp_path, name):
 
 def test_read_image_takes_32_bit_integers_of_a_16_bit_range(tmp_path):
     Image.fromarray(np.array([[0, 65535]], np.int32)).save(tmp_path / "a.tif")
-    assert pipeline.read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 255]
+    assert datasets.read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 255]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_read_image_takes_32_bit_integers_of_a_16_bit_range(tmp_path):
 def test_read_image_refuses_numbers_without_a_range(tmp_path, values, message):
     Image.fromarray(values).save(tmp_path / "a.tif")
     with pytest.raises(DataError, match=rf"a\.tif holds {message}"):
-        pipeline.read_image(tmp_path / "a.tif")
+        datasets.read_image(tmp_path / "a.tif")
 
 
 def test_read_image_of_16_bit_colour(tmp_path):
@@ -98,7 +100,7 @@ def test_read_image_of_16_bit_colour(tmp_path):
     parts = (b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")
     content = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
     (tmp_path / "a.png").write_bytes(content)
-    assert pipeline.read_image(tmp_path / "a.png").tolist() == [[[255, 128, 0], [1, 2, 200]]]
+    assert datasets.read_image(tmp_path / "a.png").tolist() == [[[255, 128, 0], [1, 2, 200]]]
 
 
 def test_read_image_of_cmyk(tmp_path):
@@ -106,14 +108,14 @@ def test_read_image_of_cmyk(tmp_path):
     ink = np.zeros((16, 16, 4), np.uint8)
     ink[:, 8:, 0] = 255
     Image.fromarray(ink, "CMYK").save(tmp_path / "a.tif")
-    image = pipeline.read_image(tmp_path / "a.tif")
+    image = datasets.read_image(tmp_path / "a.tif")
     assert image[0, 0].tolist() == [255, 255, 255]
     assert image[0, 15].tolist() == [0, 255, 255]
 
 
 def test_read_image_of_grey_with_transparency(tmp_path):
     Image.fromarray(np.array([[[7, 0], [90, 255]]], np.uint8), "LA").save(tmp_path / "a.png")
-    assert pipeline.read_image(tmp_path / "a.png").tolist() == [[[7] * 3, [90] * 3]]
+    assert datasets.read_image(tmp_path / "a.png").tolist() == [[[7] * 3, [90] * 3]]
 
 
 # what a viewer does with the stored pixels for each EXIF mark (EXIF 2.3, Orientation)
@@ -138,7 +140,7 @@ def test_read_image_turns_a_picture_upright(tmp_path, rng, mark, name):
     options = {"lossless": True} if name.endswith("webp") else {}
     Image.fromarray(image).save(tmp_path / name, exif=exif, **options)
     expected = TURNS.get(mark, TURNS[1])(image)
-    np.testing.assert_array_equal(pipeline.read_image(tmp_path / name), expected)
+    np.testing.assert_array_equal(datasets.read_image(tmp_path / name), expected)
 
 
 def test_read_image_turns_16_bit_pictures_as_well(tmp_path):
@@ -146,33 +148,33 @@ def test_read_image_turns_16_bit_pictures_as_well(tmp_path):
     exif[0x0112] = 6
     values = np.array([[0, 65535, 0]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png", exif=exif)
-    assert pipeline.read_image(tmp_path / "a.png")[..., 0].tolist() == [[0], [255], [0]]
+    assert datasets.read_image(tmp_path / "a.png")[..., 0].tolist() == [[0], [255], [0]]
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_a_damaged_exif_mark_does_not_spoil_the_picture(tmp_path):
     exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12\0\x03\0\0"
     Image.fromarray(np.full((8, 8, 3), 90, np.uint8)).save(tmp_path / "a.jpg", exif=exif)
-    assert pipeline.read_image(tmp_path / "a.jpg").shape == (8, 8, 3)
+    assert datasets.read_image(tmp_path / "a.jpg").shape == (8, 8, 3)
 
 
 def test_read_image_takes_the_first_picture_of_a_gif_called_jpg(tmp_path):
     first, second = (Image.fromarray(np.full((4, 4, 3), v, np.uint8)) for v in (50, 200))
     first.save(tmp_path / "a.jpg", format="GIF", save_all=True, append_images=[second])
-    image = pipeline.read_image(tmp_path / "a.jpg")
+    image = datasets.read_image(tmp_path / "a.jpg")
     assert image.shape == (4, 4, 3)
     assert abs(image.astype(int) - 50).max() <= 2
 
 
 def test_read_image_of_an_encoded_picture(tmp_path):
     content = save(tmp_path / "a.png", COLOURS).read_bytes()
-    picture = pipeline.EncodedPicture("cat_1.jpg in a record", content)
-    np.testing.assert_array_equal(pipeline.read_image(picture), COLOURS)
+    picture = datasets.EncodedPicture("cat_1.jpg in a record", content)
+    np.testing.assert_array_equal(datasets.read_image(picture), COLOURS)
     with pytest.raises(DataError, match=r"^cat_1\.jpg in a record"):
-        pipeline.read_image(pipeline.EncodedPicture("cat_1.jpg in a record", content[:30]))
+        datasets.read_image(datasets.EncodedPicture("cat_1.jpg in a record", content[:30]))
 
 
-READERS = [pipeline.read_image, pipeline.read_mask, pipeline.read_red_channel]
+READERS = [datasets.read_image, datasets.read_mask, datasets.read_red_channel]
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -205,7 +207,7 @@ MASK = np.array([[0, 1, 2], [12, 255, 1]], np.uint8)
 
 
 def test_read_mask_of_grey(tmp_path):
-    mask = pipeline.read_mask(save(tmp_path / "m.png", MASK))
+    mask = datasets.read_mask(save(tmp_path / "m.png", MASK))
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, MASK)
 
@@ -214,37 +216,37 @@ def test_read_mask_of_a_palette_gives_ids_not_colours(tmp_path):
     picture = Image.fromarray(MASK, "P")
     picture.putpalette(list(range(255, -1, -1)) * 3)
     picture.save(tmp_path / "m.png")
-    np.testing.assert_array_equal(pipeline.read_mask(tmp_path / "m.png"), MASK)
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "m.png"), MASK)
 
 
 def test_read_mask_of_one_bit_and_of_sixteen(tmp_path):
     Image.fromarray(MASK > 1).save(tmp_path / "one.png")
-    assert pipeline.read_mask(tmp_path / "one.png").tolist() == [[0, 0, 1], [1, 1, 0]]
+    assert datasets.read_mask(tmp_path / "one.png").tolist() == [[0, 0, 1], [1, 1, 0]]
     Image.fromarray(MASK.astype(np.uint16)).save(tmp_path / "sixteen.png")
-    np.testing.assert_array_equal(pipeline.read_mask(tmp_path / "sixteen.png"), MASK)
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "sixteen.png"), MASK)
     Image.fromarray(MASK.astype(np.uint16) + 300).save(tmp_path / "large.png")
     with pytest.raises(DataError, match=r"large\.png holds the label 555"):
-        pipeline.read_mask(tmp_path / "large.png")
+        datasets.read_mask(tmp_path / "large.png")
 
 
 def test_read_mask_refuses_a_painted_mask(tmp_path):
     save(tmp_path / "m.png", COLOURS)
     with pytest.raises(DataError, match=r"m\.png is a RGB picture with 3 .*colour_to_mask"):
-        pipeline.read_mask(tmp_path / "m.png")
+        datasets.read_mask(tmp_path / "m.png")
 
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_read_red_channel(tmp_path, channels):
     picture = np.zeros((2, 3, channels), np.uint8)
     picture[..., 0], picture[..., 1], picture[..., -1] = MASK, 77, 255
-    mask = pipeline.read_red_channel(save(tmp_path / "m.png", picture))
+    mask = datasets.read_red_channel(save(tmp_path / "m.png", picture))
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, MASK)
 
 
 def test_read_red_channel_refuses_grey(tmp_path):
     with pytest.raises(DataError, match=r"m\.png is a L picture; CARLA .* red channel"):
-        pipeline.read_red_channel(save(tmp_path / "m.png", MASK))
+        datasets.read_red_channel(save(tmp_path / "m.png", MASK))
 
 
 # ---------------------------------------------------------------- pairs
@@ -264,7 +266,7 @@ def test_pair_up_sorts_by_name_and_ignores_other_files(folders):
     (images / "notes.txt").write_text("no picture")
     save(images / ".hidden.png", COLOURS)
     (images / ".DS_Store").write_bytes(b"")
-    assert pipeline.pair_up(images, masks) == [
+    assert datasets.pair_up(images, masks) == [
         (images / "a.jpg", masks / "a.png"),
         (images / "b.jpg", masks / "b.png"),
     ]
@@ -274,7 +276,7 @@ def test_pair_up_names_an_image_without_mask(folders):
     images, masks = folders
     save(images / "c.jpg", COLOURS)
     with pytest.raises(DataError, match=r"c\.jpg has no mask in .*masks\. Is a download") as error:
-        pipeline.pair_up(images, masks)
+        datasets.pair_up(images, masks)
     assert "more like it" not in str(error.value)
 
 
@@ -284,25 +286,25 @@ def test_pair_up_names_a_mask_without_image(folders):
         save(masks / f"{name}.png", MASK)
     message = r"c\.png has no image in .*images, and 2 more like it"
     with pytest.raises(DataError, match=message):
-        pipeline.pair_up(images, masks)
+        datasets.pair_up(images, masks)
 
 
 def test_pair_up_of_empty_and_of_missing_folders(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
     with pytest.raises(DataError, match=r"No pictures in .*images and .*masks.*\.png, \.jpg"):
-        pipeline.pair_up(tmp_path / "images", tmp_path / "masks")
+        datasets.pair_up(tmp_path / "images", tmp_path / "masks")
     with pytest.raises(DataError, match=r"There is no folder .*elsewhere"):
-        pipeline.pair_up(tmp_path / "images", tmp_path / "elsewhere")
+        datasets.pair_up(tmp_path / "images", tmp_path / "elsewhere")
 
 
 def test_check_pair_names_sizes_and_labels():
     image = np.zeros((2, 3, 3), np.uint8)
-    pipeline.check_pair(image, MASK, 13)
+    check_pair(image, MASK, 13)
     with pytest.raises(DataError, match=r"i\.png is 2x3, but its mask m\.png is 3x2"):
-        pipeline.check_pair(image, MASK.T, 13, "i.png", "m.png")
+        check_pair(image, MASK.T, 13, "i.png", "m.png")
     with pytest.raises(DataError, match=r"m\.png holds .*\[2, 12\] in 2 pixels.*0 \.\. 1"):
-        pipeline.check_pair(image, MASK, 2, "i.png", "m.png")
+        check_pair(image, MASK, 2, "i.png", "m.png")
 
 
 # ---------------------------------------------------------------- resizing
@@ -313,18 +315,18 @@ def test_resize_mask_takes_the_label_at_each_pixel_centre(size):
     mask = np.arange(7 * 10, dtype=np.uint8).reshape(7, 10)
     rows = np.floor((np.arange(size[0]) + 0.5) * 7 / size[0]).astype(int)
     columns = np.floor((np.arange(size[1]) + 0.5) * 10 / size[1]).astype(int)
-    np.testing.assert_array_equal(pipeline.resize_mask(mask, size), mask[np.ix_(rows, columns)])
+    np.testing.assert_array_equal(datasets.resize_mask(mask, size), mask[np.ix_(rows, columns)])
 
 
 def test_resize_mask_never_invents_a_label(rng):
     mask = rng.choice([0, 9, 255], (33, 47)).astype(np.uint8)
     for size in ((10, 10), (50, 100)):
-        assert set(np.unique(pipeline.resize_mask(mask, size))) == {0, 9, 255}
+        assert set(np.unique(datasets.resize_mask(mask, size))) == {0, 9, 255}
 
 
 def test_resize_image_keeps_a_constant():
     image = np.full((9, 12, 3), (10, 100, 200), np.uint8)
-    resized = pipeline.resize_image(image, (4, 25))
+    resized = datasets.resize_image(image, (4, 25))
     assert resized.shape == (4, 25, 3)
     assert (resized == (10, 100, 200)).all()
 
@@ -333,22 +335,22 @@ def test_resize_image_averages_what_one_pixel_covers():
     """Without antialiasing a finer checkerboard becomes black or white, not grey."""
     board = np.indices((64, 64)).sum(axis=0) % 2 * 255
     image = np.repeat(board[..., None], 3, axis=-1).astype(np.uint8)
-    inside = pipeline.resize_image(image, (16, 16))[1:-1, 1:-1].astype(int)
+    inside = datasets.resize_image(image, (16, 16))[1:-1, 1:-1].astype(int)
     assert abs(inside - 127.5).max() <= 1
 
 
 def test_resize_of_the_same_size_changes_nothing(rng):
     image = noise(rng, 5, 6, 3)
-    np.testing.assert_array_equal(pipeline.resize_image(image, (5, 6)), image)
-    np.testing.assert_array_equal(pipeline.resize_mask(MASK, (2, 3)), MASK)
+    np.testing.assert_array_equal(datasets.resize_image(image, (5, 6)), image)
+    np.testing.assert_array_equal(datasets.resize_mask(MASK, (2, 3)), MASK)
 
 
 @pytest.mark.parametrize("size", [(13, 17), (60, 90), (15, 20), (150, 21)])
 def test_image_and_mask_stay_aligned(size):
     image, mask = np.zeros((30, 40, 3), np.uint8), np.zeros((30, 40), np.uint8)
     image[:, 26:], mask[:, 26:] = 200, 1
-    small = pipeline.resize_image(image, size)[..., 0] > 100
-    edge = np.argmax(pipeline.resize_mask(mask, size), axis=1)
+    small = datasets.resize_image(image, size)[..., 0] > 100
+    edge = np.argmax(datasets.resize_mask(mask, size), axis=1)
     assert (abs(np.argmax(small, axis=1) - edge) <= 1).all()
     assert abs(edge[0] - 26 * size[1] / 40) <= 1
 
@@ -359,21 +361,21 @@ NAMES = [f"picture {i}" for i in range(40)]
 
 
 def test_split_at_random_is_complete_and_disjoint():
-    splits = pipeline.split_at_random(NAMES, (0.5, 0.25, 0.25))
+    splits = datasets.split_at_random(NAMES, (0.5, 0.25, 0.25))
     assert {name: len(part) for name, part in splits.items()} == dict(train=20, val=10, test=10)
     assert sorted(splits["train"] + splits["val"] + splits["test"]) == sorted(NAMES)
     assert all(part == sorted(part) for part in splits.values())
 
 
 def test_split_at_random_depends_on_the_seed_and_not_on_the_order():
-    splits = pipeline.split_at_random(NAMES, seed=3)
-    assert pipeline.split_at_random(NAMES[::-1], seed=3) == splits
-    assert pipeline.split_at_random(NAMES, seed=4) != splits
+    splits = datasets.split_at_random(NAMES, seed=3)
+    assert datasets.split_at_random(NAMES[::-1], seed=3) == splits
+    assert datasets.split_at_random(NAMES, seed=4) != splits
     assert splits["train"] != sorted(NAMES)[: len(splits["train"])]
 
 
 def test_split_at_random_may_leave_a_split_out():
-    splits = pipeline.split_at_random(NAMES, (0.85, 0.15, 0))
+    splits = datasets.split_at_random(NAMES, (0.85, 0.15, 0))
     assert [len(part) for part in splits.values()] == [34, 6, 0]
 
 
@@ -389,14 +391,14 @@ def test_split_at_random_may_leave_a_split_out():
 )
 def test_split_at_random_refuses(names, shares, message):
     with pytest.raises(DataError, match=message):
-        pipeline.split_at_random(names, shares)
+        datasets.split_at_random(names, shares)
 
 
 # ---------------------------------------------------------------- loading
 
 
 def read_pair(image, mask):
-    return pipeline.read_image(image), pipeline.read_mask(mask)
+    return datasets.read_image(image), datasets.read_mask(mask)
 
 
 @pytest.fixture
@@ -410,13 +412,13 @@ def pairs(tmp_path):
 
 
 def test_load_pairs_keeps_the_order_and_resizes(pairs):
-    dataset = pipeline.load_pairs(pairs[::-1], read_pair, 12, (4, 2))
+    dataset = datasets.load_pairs(pairs[::-1], read_pair, 12, (4, 2))
     assert dataset.element_spec == (
         tf.TensorSpec((4, 2, 3), tf.uint8),
         tf.TensorSpec((4, 2), tf.uint8),
     )
     assert int(dataset.cardinality()) == 12
-    images, masks = pipeline.to_arrays(dataset)
+    images, masks = datasets.to_arrays(dataset)
     assert (images.dtype, masks.dtype) == (np.uint8, np.uint8)
     assert masks[:, 0, 0].tolist() == list(range(11, -1, -1))
     assert images[:, 3, 1, 2].tolist() == list(range(110, -1, -10))
@@ -424,28 +426,28 @@ def test_load_pairs_keeps_the_order_and_resizes(pairs):
 
 def test_load_pairs_without_a_size_keeps_each_picture_s_own(pairs, tmp_path):
     other = save(tmp_path / "i.png", np.zeros((3, 9, 3))), save(tmp_path / "m.png", np.ones((3, 9)))
-    dataset = pipeline.load_pairs([pairs[0], other], read_pair, 12, None)
+    dataset = datasets.load_pairs([pairs[0], other], read_pair, 12, None)
     assert [mask.shape for _, mask in dataset] == [(8, 6), (3, 9)]
     assert [image.shape for image, _ in dataset] == [(8, 6, 3), (3, 9, 3)]
     assert int(dataset.cardinality()) == 2
-    alike = pipeline.load_pairs(pairs[:2], read_pair, 12, None)
-    assert pipeline.to_arrays(alike)[0].shape == (2, 8, 6, 3)
+    alike = datasets.load_pairs(pairs[:2], read_pair, 12, None)
+    assert datasets.to_arrays(alike)[0].shape == (2, 8, 6, 3)
 
 
 def test_load_pairs_of_an_empty_split():
     with pytest.raises(DataError, match=r"no CARLA val pictures to load: the split is empty"):
-        pipeline.load_pairs([], read_pair, 12, (4, 4), "CARLA val pictures")
+        datasets.load_pairs([], read_pair, 12, (4, 4), "CARLA val pictures")
 
 
 def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
     with pytest.raises(DataError, match=r"11\.png holds labels outside the classes: \[11\]"):
-        pipeline.load_pairs(pairs, read_pair, 11, (4, 4))
+        datasets.load_pairs(pairs, read_pair, 11, (4, 4))
     save(pairs[5][1], np.zeros((6, 8)))
     with pytest.raises(DataError, match=r"images.05\.png is 8x6, .*masks.05\.png is 6x8"):
-        pipeline.load_pairs(pairs, read_pair, 12, (4, 4))
+        datasets.load_pairs(pairs, read_pair, 12, (4, 4))
     pairs[2][0].write_text("no picture")
     with pytest.raises(DataError, match=r"images.02\.png is no picture"):
-        pipeline.load_pairs(pairs, read_pair, 12, (4, 4))
+        datasets.load_pairs(pairs, read_pair, 12, (4, 4))
 
 
 # ---------------------------------------------------------------- batches
@@ -454,7 +456,7 @@ def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
 def tagged(count=10, size=(4, 4)):
     """Make a data set whose picture i is full of 10 i and whose mask is full of i."""
     masks = [np.full(size, i, np.uint8) for i in range(count)]
-    return pipeline.from_arrays([np.repeat(10 * m[..., None], 3, axis=-1) for m in masks], masks)
+    return datasets.from_arrays([np.repeat(10 * m[..., None], 3, axis=-1) for m in masks], masks)
 
 
 def tags(batched):
@@ -462,7 +464,7 @@ def tags(batched):
 
 
 def test_batches_keep_the_order_and_the_last_batch():
-    batched = pipeline.batches(tagged(), 4)
+    batched = datasets.batches(tagged(), 4)
     assert [images.shape[0] for images, _ in batched] == [4, 4, 2]
     assert tags(batched) == tags(batched) == list(range(10))
     images, masks = next(iter(batched))
@@ -472,7 +474,7 @@ def test_batches_keep_the_order_and_the_last_batch():
 
 
 def test_training_batches_shuffle_anew_each_epoch_and_hold_every_pair():
-    batched = pipeline.batches(tagged(30), 8, training=True)
+    batched = datasets.batches(tagged(30), 8, training=True)
     epochs = [tags(batched) for _ in range(3)]
     assert all(sorted(epoch) == list(range(30)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in [*epochs, list(range(30))]}) == 4
@@ -482,7 +484,7 @@ def test_training_batches_shuffle_anew_each_epoch_and_hold_every_pair():
 
 def test_training_batches_repeat_with_the_seed():
     def first(seed):
-        return tags(pipeline.batches(tagged(30), 8, training=True, seed=seed))
+        return tags(datasets.batches(tagged(30), 8, training=True, seed=seed))
 
     assert first(1) == first(1)
     assert first(1) != first(2)
@@ -492,7 +494,7 @@ def test_training_batches_with_augmentation_hold_every_pair():
     def brighter(image, mask, seed):
         return image + 1, mask
 
-    batched = pipeline.batches(tagged(), 4, training=True, augmentation=brighter)
+    batched = datasets.batches(tagged(), 4, training=True, augmentation=brighter)
     assert int(batched.cardinality()) == 3
     assert sorted(tags(batched)) == list(range(10))
     for images, masks in batched:
@@ -503,22 +505,22 @@ def test_augmentation_is_for_training_only():
     def forbidden(image, mask, seed):
         raise AssertionError("called")
 
-    assert tags(pipeline.batches(tagged(), 4, augmentation=forbidden)) == list(range(10))
+    assert tags(datasets.batches(tagged(), 4, augmentation=forbidden)) == list(range(10))
 
 
 def test_augmentation_gives_every_pair_and_every_epoch_another_seed():
     def show_seed(image, mask, seed):
         return image, tf.bitcast(seed, tf.uint8)
 
-    batched = pipeline.batches(tagged(), 4, training=True, augmentation=show_seed)
+    batched = datasets.batches(tagged(), 4, training=True, augmentation=show_seed)
     seen = [row.tobytes() for _ in range(3) for _, seeds in batched for row in seeds.numpy()]
     assert len(seen) == len(set(seen)) == 30
 
 
 def test_class_weights_become_the_weight_of_every_pixel_and_void_gets_none():
     masks = np.array([[[0, 2], [255, 1]], [[1, 1], [2, 255]], [[0, 0], [0, 0]]], np.uint8)
-    pairs = pipeline.from_arrays(np.zeros((3, 2, 2, 3), np.uint8), masks)
-    weighted = pipeline.with_class_weights(pipeline.batches(pairs, 2), [0.5, 3.0, 10.0])
+    pairs = datasets.from_arrays(np.zeros((3, 2, 2, 3), np.uint8), masks)
+    weighted = training.with_class_weights(datasets.batches(pairs, 2), [0.5, 3.0, 10.0])
     assert int(weighted.cardinality()) == 2
     _, labels, weights = zip(*weighted.as_numpy_iterator(), strict=True)
     np.testing.assert_array_equal(np.concatenate(labels), masks)
@@ -535,7 +537,7 @@ def augmented():
     mask = np.zeros((48, 64), np.uint8)
     mask[10:30, 5:40] = 1
     image = np.where(mask, 200, 50).astype(np.uint8)[..., None].repeat(3, axis=-1)
-    change = tf.function(lambda *pair_and_seed: pipeline.augment(*pair_and_seed, zoom=1.0))
+    change = tf.function(lambda *pair_and_seed: datasets.augment(*pair_and_seed, zoom=1.0))
     return [
         [part.numpy() for part in change(image, mask, tf.constant([i, 7], tf.int64))]
         for i in range(60)
@@ -582,7 +584,7 @@ def test_augment_marks_what_lies_outside_as_void(augmented):
 def test_augment_is_repeated_by_its_seed(rng):
     image, mask = noise(rng, 20, 30, 3), rng.integers(0, 3, (20, 30)).astype(np.uint8)
     for seed in ([1, 2], [3, 4]):
-        first, second = (pipeline.augment(image, mask, tf.constant(seed)) for _ in range(2))
+        first, second = (datasets.augment(image, mask, tf.constant(seed)) for _ in range(2))
         np.testing.assert_array_equal(first[0], second[0])
         np.testing.assert_array_equal(first[1], second[1])
 
@@ -590,7 +592,7 @@ def test_augment_is_repeated_by_its_seed(rng):
 def test_augment_without_zoom_only_mirrors_and_that_about_half_of_the_time():
     mask = np.arange(12 * 17, dtype=np.uint8).reshape(12, 17)
     image = mask[..., None].repeat(3, axis=-1)
-    change = tf.function(pipeline.augment)
+    change = tf.function(datasets.augment)
     mirrored = 0
     for i in range(120):
         bright, changed = (part.numpy() for part in change(image, mask, tf.constant([i, 0])))
@@ -620,51 +622,51 @@ def never():
 
 @pytest.mark.parametrize("data", [None, "sample"])
 def test_choose_takes_the_sample(data, repo):
-    assert pipeline.choose(data, "carla", never) == repo / "data" / "carla"
+    assert choose(data, "carla", never) == repo / "data" / "carla"
 
 
 def test_choose_gets_the_full_set(tmp_path):
-    assert pipeline.choose("full", "carla", lambda: tmp_path) == tmp_path
+    assert choose("full", "carla", lambda: tmp_path) == tmp_path
 
 
 @pytest.mark.parametrize("kind", [str, lambda path: path])
 def test_choose_takes_a_folder(tmp_path, kind, monkeypatch):
     monkeypatch.setenv("UNET_COURSE_DATA", "full")
-    assert pipeline.choose(kind(tmp_path), "carla", never) == tmp_path
+    assert choose(kind(tmp_path), "carla", never) == tmp_path
 
 
 def test_choose_names_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(DataError, match=r"no folder .*gone.*'sample', 'full', or the path"):
-        pipeline.choose(tmp_path / "gone", "carla", never)
+        choose(tmp_path / "gone", "carla", never)
 
 
 def test_the_environment_overrides_the_line_of_a_notebook(monkeypatch, repo, tmp_path):
     monkeypatch.setenv("UNET_COURSE_DATA", "sample")
-    assert pipeline.choose("full", "carla", never) == repo / "data" / "carla"
+    assert choose("full", "carla", never) == repo / "data" / "carla"
     monkeypatch.setenv("UNET_COURSE_DATA", "full")
-    assert pipeline.choose("sample", "carla", lambda: tmp_path) == tmp_path
-    assert pipeline.choose(None, "carla", never) == repo / "data" / "carla"
+    assert choose("sample", "carla", lambda: tmp_path) == tmp_path
+    assert choose(None, "carla", never) == repo / "data" / "carla"
     monkeypatch.setenv("UNET_COURSE_DATA", "everything")
     with pytest.raises(DataError, match=r"UNET_COURSE_DATA is 'everything'; .*sample or full"):
-        pipeline.choose("sample", "carla", never)
+        choose("sample", "carla", never)
 
 
 def test_full_folder(monkeypatch, repo, tmp_path):
-    assert pipeline.full_folder("pets") == repo / "data" / "full" / "pets"
+    assert files.full_folder("pets") == repo / "data" / "full" / "pets"
     monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path))
-    assert pipeline.full_folder("pets") == tmp_path / "pets"
+    assert files.full_folder("pets") == tmp_path / "pets"
 
 
 def test_sample_folder_that_is_not_there():
     with pytest.raises(DataError, match=r"sample data 'zebras' .*Clone the whole repository"):
-        pipeline.sample_folder("zebras")
+        files.sample_folder("zebras")
 
 
 def test_batches_do_without_the_autotuner(rng):
     """Its sleeping thread can hold up the end of every epoch."""
     images = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
     masks = rng.integers(0, 3, (4, 8, 8), np.uint8)
-    dataset = pipeline.from_arrays(images, masks)
-    for training in (False, True):
-        made = pipeline.batches(dataset, 2, training, pipeline.augment)
+    dataset = datasets.from_arrays(images, masks)
+    for shuffled in (False, True):
+        made = datasets.batches(dataset, 2, shuffled, datasets.augment)
         assert made.options().autotune.enabled is False

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from unet_helpers import camvid, carla, pipeline
-from unet_helpers.metrics import confusion_matrix, scores
+from unet_helpers import datasets
+from unet_helpers.datasets import camvid, carla
+from unet_helpers.evaluation import confusion_matrix, scores
 
 RECORDS = "data/tensorflow_datasets/oxford_iiit_pet/4.0.0"
 
@@ -140,7 +141,7 @@ def test_pets_records_have_the_fields_of_the_original(repo, split):
 
 @pytest.fixture(scope="module")
 def carla_sample():
-    return {split: pipeline.to_arrays(carla.load(split)) for split in ("train", "val", "test")}
+    return {split: datasets.to_arrays(carla.load(split)) for split in ("train", "val", "test")}
 
 
 def test_neighbouring_frames_are_near_copies_and_recordings_are_not(carla_sample):

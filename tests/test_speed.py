@@ -6,15 +6,16 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from unet_helpers import models, one_pass, speed, training
-from unet_helpers.blocks import conv_block, upsampling_block
+from unet_helpers import models, timing, training
+from unet_helpers.models import conv_block, unet, upsampling_block
+from unet_helpers.training import fused
 
 # ---------------------------------------------------------------- the stopwatch
 
 
 def test_variants_are_timed_in_turns_and_first_calls_are_not_counted():
     calls = []
-    seconds = speed.in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
+    seconds = timing.in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
     assert calls == ["a", "b"] * 4
     assert {name: values.shape for name, values in seconds.items()} == {"a": (3,), "b": (3,)}
     assert all((values >= 0).all() for values in seconds.values())
@@ -22,14 +23,14 @@ def test_variants_are_timed_in_turns_and_first_calls_are_not_counted():
 
 def test_seconds_are_those_of_the_variant(monkeypatch):
     clock = iter([0.0, 1.0, 10.0, 12.0, 20.0, 23.0, 30.0, 34.0])
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
-    seconds = speed.in_turns({"a": int, "b": int}, 2)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    seconds = timing.in_turns({"a": int, "b": int}, 2)
     assert seconds["a"].tolist() == [1, 3] and seconds["b"].tolist() == [2, 4]
 
 
 def test_waiting_and_computing_are_told_apart(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
 
     def batches():
         for number in (1.0, 2.0):
@@ -40,25 +41,25 @@ def test_waiting_and_computing_are_told_apart(monkeypatch):
     def step(number):
         now[0] += number
 
-    assert speed.waiting(step, batches()) == (25.0, 3.0)
+    assert timing.waiting(step, batches()) == (25.0, 3.0)
 
 
 @pytest.mark.parametrize("variants,rounds", [({}, 3), ({"a": int}, 0)])
 def test_nothing_to_time_is_said(variants, rounds):
     with pytest.raises(ValueError, match="nothing to time"):
-        speed.in_turns(variants, rounds)
+        timing.in_turns(variants, rounds)
 
 
 def test_peak_and_bandwidth_count_what_they_do(monkeypatch):
     monkeypatch.setattr(
-        speed, "in_turns", lambda variants, rounds: dict.fromkeys(variants, np.array([4.0, 2.0]))
+        timing, "in_turns", lambda variants, rounds: dict.fromkeys(variants, np.array([4.0, 2.0]))
     )
-    assert speed.matrix_peak("float32", side=10) == 2 * 10**3 / 2.0
-    assert speed.memory_bandwidth(megabytes=1) == 2 * 2**20 / 2.0
+    assert timing.matrix_peak("float32", side=10) == 2 * 10**3 / 2.0
+    assert timing.memory_bandwidth(megabytes=1) == 2 * 2**20 / 2.0
 
 
 def test_waiting_fetches_the_first_number():
-    assert speed.wait(keras.ops.convert_to_tensor([[2.5, 1.0]], "bfloat16")) == 2.5
+    assert timing.wait(keras.ops.convert_to_tensor([[2.5, 1.0]], "bfloat16")) == 2.5
 
 
 # ---------------------------------------------------------------- Adam in one pass
@@ -71,14 +72,14 @@ def train(policy, fast, epochs=3):
         keras.utils.set_random_seed(0)
         inputs = keras.Input((16, 16, 3))
         features, _ = conv_block(layers.Rescaling(1 / 255)(inputs), 4, max_pooling=False)
-        model = keras.Model(inputs, models.logits_layer(features, 3))
+        model = keras.Model(inputs, unet.logits_layer(features, 3))
     finally:
         keras.config.set_dtype_policy(before)
     # an epsilon of this size shows where it is added
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.5)
     adam = keras.optimizers.Adam(schedule, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
     if fast:
-        adam = one_pass.update(adam)
+        adam = fused.update(adam)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(adam, loss, jit_compile=False)
     random = np.random.default_rng(0)
@@ -102,7 +103,7 @@ def test_one_pass_updates_as_keras_does(policy):
 def test_one_pass_equals_adam_by_hand():
     """The first step of Adam is the learning rate, whatever the gradient's size (section 2.1)."""
     weight = keras.Variable([1.0, -2.0, 3.0])
-    adam = one_pass.update(keras.optimizers.Adam(0.1, epsilon=0.0))
+    adam = fused.update(keras.optimizers.Adam(0.1, epsilon=0.0))
     adam.apply([keras.ops.convert_to_tensor([5.0, -1e-3, 40.0])], [weight])
     np.testing.assert_allclose(np.array(weight), [0.9, -1.9, 2.9], rtol=1e-5)
 
@@ -162,7 +163,7 @@ def normalised(policy, fast, seed=0):
     x = layers.Conv2D(4, 3, padding="same", dtype=policy)(inputs)
     model = keras.Model(inputs, layers.BatchNormalization(momentum=0.7, dtype=policy)(x))
     model.set_weights([random.uniform(0.5, 2, w.shape) for w in model.get_weights()])
-    return one_pass.normalise(model) if fast else model
+    return fused.normalise(model) if fast else model
 
 
 @pytest.mark.parametrize("policy,close", [("float32", 1e-4), ("mixed_bfloat16", 0.05)])
@@ -194,7 +195,7 @@ def test_one_pass_by_hand():
     """Values 1, 2, 3, 6: mean 3, variance 3.5 by n (14 / 4), 14 / 3 by n - 1."""
     inputs = keras.Input((2, 2, 1))
     layer = layers.BatchNormalization(momentum=0.0, epsilon=1e-3)
-    model = one_pass.normalise(keras.Model(inputs, layer(inputs)))
+    model = fused.normalise(keras.Model(inputs, layer(inputs)))
     values = np.array([1, 2, 3, 6], np.float32).reshape(1, 2, 2, 1)
     expected = (values - 3) / np.sqrt(3.5 + 1e-3)
     np.testing.assert_allclose(model(values, training=True), expected, rtol=1e-4)
@@ -219,7 +220,7 @@ def test_other_normalisations_are_left_to_keras(options):
     except ValueError:
         pytest.skip(f"this Keras knows no {options}")
     model = keras.Model(inputs, layer(inputs))
-    one_pass.normalise(model)
+    fused.normalise(model)
     assert "call" not in vars(model.layers[-1])
 
 

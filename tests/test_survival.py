@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unet_helpers import download
+from unet_helpers.datasets import download
 
 PROGRAM = Path(__file__).with_name("survivor.py")
 CONTENT = np.random.default_rng(1).integers(0, 256, 100_000).astype(np.uint8).tobytes()

@@ -12,24 +12,20 @@ from pathlib import Path
 
 import keras
 
-from unet_helpers import (
-    baselines,
-    camvid,
-    carla,
-    devices,
-    inference,
-    metrics,
-    models,
-    own,
-    pets,
-    pipeline,
-    plots,
-    training,
-)
-from unet_helpers.checks import check_pairs
+from unet_helpers import plots
+from unet_helpers.datasets import camvid, carla, pets, pipeline
+from unet_helpers.datasets import folder as folder_dataset
+from unet_helpers.datasets.augmentation import augment
+from unet_helpers.datasets.checks import check_pairs
+from unet_helpers.evaluation import baselines, metrics
+from unet_helpers.files import write_whole
+from unet_helpers.inference import predict
+from unet_helpers.inference.images import save_mask
 from unet_helpers.labels import DataError
+from unet_helpers.models import unet
+from unet_helpers.training import callbacks, distributed, precision, recipe
 
-LOADERS = {"carla": carla, "pets": pets, "camvid": camvid, "own": own}
+LOADERS = {"carla": carla, "pets": pets, "camvid": camvid, "own": folder_dataset}
 SIZES = {"carla": (96, 128), "pets": (128, 128), "camvid": (96, 128), "own": (96, 128)}
 
 
@@ -41,7 +37,7 @@ def main(arguments=None):
     parser.add_argument("--data", default="sample", help="sample, full, or the path of a folder")
     parser.add_argument("--filters", type=int, default=16, help="filters of the first block")
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--batch-size", type=int, default=training.BATCH_SIZE)
+    parser.add_argument("--batch-size", type=int, default=recipe.BATCH_SIZE)
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--out", type=Path, help="folder of the results, default runs/DATASET")
     options = parser.parse_args(arguments)
@@ -58,31 +54,31 @@ def run(options):
     loader = LOADERS[options.dataset]
     size = tuple(options.size or SIZES[options.dataset])
     folder = options.out or Path("runs") / options.dataset
-    training.print_machine(training.use_best_precision())
+    precision.print_machine(precision.use_best_precision())
     root = loader.find(options.data)
     labels = loader.read_labels(root)
-    if loader is own:  # nobody has looked through these pictures yet
-        splits = {split: own.find_pairs(split, root) for split in own.SPLITS}
-        print(check_pairs(splits, **own.files(root)))
+    if loader is folder_dataset:  # nobody has looked through these pictures yet
+        splits = {split: folder_dataset.find_pairs(split, root) for split in folder_dataset.SPLITS}
+        print(check_pairs(splits, **folder_dataset.files(root)))
     train, validation, test = (loader.load(split, root, size) for split in ("train", "val", "test"))
 
     keras.utils.set_random_seed(0)
-    batches = pipeline.batches(train, options.batch_size, True, pipeline.augment)
-    with devices.strategy().scope():  # all GPUs of the machine; without one it does nothing
+    batches = pipeline.batches(train, options.batch_size, True, augment)
+    with distributed.strategy().scope():  # all GPUs of the machine; without one it does nothing
         # Dropout slows a short training; batch normalisation speeds it up.
-        model = models.unet_model(
+        model = unet.unet_model(
             (*size, 3), options.filters, labels.n_classes, dropout_prob=0, batch_norm=True
         )
-        training.compile_model(model, steps=options.epochs * len(batches))
+        recipe.compile_model(model, steps=options.epochs * len(batches))
     images, masks = pipeline.to_arrays(validation)
     middle = len(images) // 2
-    film = training.PredictionGif(
+    film = callbacks.PredictionGif(
         images[middle], labels, folder / "epochs.gif", truth=masks[middle]
     )
-    training.fit(
+    recipe.fit(
         model, batches, pipeline.batches(validation), options.epochs, folder, callbacks=[film]
     )
-    training.write_whole(folder / "model.keras", model.save)
+    write_whole(folder / "model.keras", model.save)
 
     print("On the test pictures, which training has not seen:")
     n_classes, (test_images, test_masks) = labels.n_classes, pipeline.to_arrays(test)
@@ -90,7 +86,7 @@ def run(options):
     for name, guess in guesses.items():
         score = metrics.scores(metrics.confusion_matrix(test_masks, guess, n_classes))
         print(f"  {name}: accuracy {score.pixel_accuracy:.3f}, mean IoU {score.mean_iou:.3f}")
-    score = metrics.scores(inference.evaluate(model, pipeline.batches(test), n_classes))
+    score = metrics.scores(metrics.evaluate(model, pipeline.batches(test), n_classes))
     print(f"  U-Net:\n{metrics.score_lines(score, labels.classes)}")
     write_predictions(model, test, labels, folder)
     print(f"Model, predictions and the film of the epochs are in {folder}.")
@@ -102,10 +98,10 @@ def write_predictions(model, test, labels, folder, overview=8):
     The PNG files have a palette: their pixels are class ids, and a viewer shows the colours.
     """
     images, truths = pipeline.to_arrays(test)
-    predictions = inference.predict_masks(model, images)
+    predictions = predict.predict_masks(model, images)
     masks = folder / "masks"
     for number, mask in enumerate(predictions):
-        inference.save_mask(masks / f"{number:04}.png", mask, labels)
+        save_mask(masks / f"{number:04}.png", mask, labels)
     some = range(0, len(images), max(1, len(images) // overview))[:overview]
     figure = plots.show_predictions(
         *([group[i] for i in some] for group in (images, truths, predictions)), labels

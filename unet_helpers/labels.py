@@ -83,13 +83,11 @@ CARLA = Labels(
         (13, 164, 152),
     ),
 )
-
 PETS = Labels(
     "Oxford-IIIT Pet",
     ("pet", "background", "outline"),
     ((90, 190, 170), (40, 70, 120), (250, 235, 150)),
 )
-
 CAMVID = Labels(
     "CamVid",
     (

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from unet_helpers import blocks
 from unet_helpers.exercises.exercise import Exercise, NotYet
 from unet_helpers.exercises.running import (
     chain,
@@ -16,6 +15,7 @@ from unet_helpers.exercises.running import (
     two_tensors,
     weights_of,
 )
+from unet_helpers.models import blocks
 
 # ---------------------------------------------------------------- conv_block
 

@@ -2,16 +2,9 @@
 
 import numpy as np
 
-from unet_helpers import losses
-from unet_helpers.exercises.exercise import (
-    Exercise,
-    NotYet,
-    as_array,
-    as_number,
-    compare,
-    same,
-)
+from unet_helpers.exercises.exercise import Exercise, NotYet, as_array, as_number, compare, same
 from unet_helpers.labels import VOID
+from unet_helpers.training import losses
 
 
 def softmax(logits, axis=-1):

@@ -4,15 +4,10 @@ import math
 
 import numpy as np
 
-from unet_helpers import inference, pets, pipeline
-from unet_helpers.exercises.exercise import (
-    Exercise,
-    NotYet,
-    as_array,
-    compare,
-    describe,
-    makes,
-)
+from unet_helpers.datasets import pets
+from unet_helpers.datasets.images import resize_mask
+from unet_helpers.exercises.exercise import Exercise, NotYet, as_array, compare, describe, makes
+from unet_helpers.inference import tiles
 from unet_helpers.labels import VOID
 
 # ---------------------------------------------------------------- the share of a class
@@ -181,7 +176,7 @@ RESIZING_MISTAKES = [
     ),
     (cut_from_the_middle, "It cuts out the middle. Resizing keeps the whole picture."),
     (
-        lambda mask, size: pipeline.resize_mask(mask, size)[::-1],
+        lambda mask, size: resize_mask(mask, size)[::-1],
         "The mask comes back upside down.",
     ),
 ]
@@ -199,7 +194,7 @@ def judge_resize_mask(attempt):
         compare(
             attempt,
             cases,
-            pipeline.resize_mask,
+            resize_mask,
             RESIZING_MISTAKES,
             lambda mask, size: f"np.arange({mask.size}).reshape({mask.shape}) to {size}",
             convert=as_array,
@@ -265,7 +260,7 @@ def check_resized_ties(attempt, old, new):
                 f"Odd sides work, but for {old} to {new} some pixels do not get one of the "
                 "labels next to their centre."
             )
-    if np.array_equal(result, pipeline.resize_mask(mask, new)):
+    if np.array_equal(result, resize_mask(mask, new)):
         return []
     return [
         "(At even factors a new centre lies between two pixels, equally near to both. The course "
@@ -275,7 +270,7 @@ def check_resized_ties(attempt, old, new):
 
 resize_mask_exercise = Exercise(
     judge_resize_mask,
-    pipeline.resize_mask,
+    resize_mask,
     task="Resize a mask to size = (height, width), larger or smaller: every new pixel gets the "
     "label of the old pixel in which its centre lies.",
     call="my_resize_mask(mask, size)",
@@ -943,7 +938,7 @@ def judge_tile_starts(attempt):
                     raise NotYet(sentence)
             raise NotYet(next(fault for fault in faults if fault))
         evenly = evenly or any(
-            sorted(answer.tolist()) != inference.tile_starts(*case) for answer, case in pairs
+            sorted(answer.tolist()) != tiles.tile_starts(*case) for answer, case in pairs
         )
     if evenly:
         return (
@@ -1005,7 +1000,7 @@ def what_is_wrong_with(starts, length, tile, overlap):
 
 tile_starts_exercise = Exercise(
     judge_tile_starts,
-    inference.tile_starts,
+    tiles.tile_starts,
     task="List where tiles begin along one side of a picture, so that they cover all of it. Each "
     "lies inside, neighbours share at least overlap pixels, and there are no more than needed. A "
     "picture shorter than the tile has one: [0].",

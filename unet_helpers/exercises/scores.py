@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unet_helpers import metrics
+from unet_helpers.evaluation import metrics
 from unet_helpers.exercises.exercise import (
     Exercise,
     NotYet,

@@ -2,15 +2,8 @@
 
 import numpy as np
 
-from unet_helpers import anatomy, folding
-from unet_helpers.exercises.exercise import (
-    Exercise,
-    NotYet,
-    as_number,
-    as_pair,
-    compare,
-    describe,
-)
+from unet_helpers.exercises.exercise import Exercise, NotYet, as_number, as_pair, compare, describe
+from unet_helpers.models import folding, profiling
 
 # ---------------------------------------------------------------- folding
 
@@ -264,12 +257,12 @@ def judge_roofline(attempt):
     compare(
         lambda *case: as_limit(attempt(*case))[0],
         cases,
-        lambda *case: anatomy.roofline(*case)[0],
+        lambda *case: profiling.roofline(*case)[0],
         mistakes,
         told_case,
     )
     labels = [limit for _, limit in answers]
-    right = [anatomy.roofline(*case)[1] for case in cases]
+    right = [profiling.roofline(*case)[1] for case in cases]
     if labels == right:
         return
     for wrong, sentence in [
@@ -317,7 +310,7 @@ def told_case(operations, bytes_moved, peak_operations, bandwidth):
 
 roofline_exercise = Exercise(
     judge_roofline,
-    anatomy.roofline,
+    profiling.roofline,
     task="Give how many seconds a layer takes at best on a machine, and what limits it: "
     '(seconds, "compute") or (seconds, "memory"). The machine does peak_operations a second and '
     "moves bandwidth bytes a second, both at the same time.",

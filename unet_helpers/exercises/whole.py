@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from unet_helpers import models
 from unet_helpers.exercises.exercise import Exercise, NotYet, describe
 from unet_helpers.exercises.running import fill, numbers, weights_of
+from unet_helpers.models import unet
 
 
 def run(model, pictures):
@@ -127,7 +127,7 @@ def find_variant(model, picture, n_filters, n_classes):
     """
     shapes = sorted(tuple(kernel.shape) for kernel in weights_of(model)[0])
     for name, options in VARIANTS.items():
-        reference = models.unet_model(picture, n_filters, n_classes, **options)
+        reference = unet.unet_model(picture, n_filters, n_classes, **options)
         if shapes == sorted(tuple(kernel.shape) for kernel in weights_of(reference)[0]):
             note = f"Yours has {name}, a choice that is as good." if name else None
             return note, reference
@@ -214,7 +214,7 @@ def note_on_precision(attempt, picture, n_filters, n_classes):
 
 unet_model_exercise = Exercise(
     judge_unet_model,
-    models.unet_model,
+    unet.unet_model,
     task="Assemble U-Net: divide by 255, four encoder blocks of n_filters, 2, 4 and 8 n_filters, a "
     "bottleneck of 16, four decoder blocks, and a 1x1 convolution that gives logits. Return a "
     "keras.Model.",
@@ -228,5 +228,5 @@ unet_model_exercise = Exercise(
         "First layer: layers.Rescaling(1 / 255). Last layer: layers.Conv2D(n_classes, 1, "
         'dtype="float32") without activation. The deepest skip goes to the first decoder block.',
     ),
-    shown=(models.unet_model, models.logits_layer),
+    shown=(unet.unet_model, unet.logits_layer),
 )

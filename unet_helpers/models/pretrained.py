@@ -11,15 +11,18 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unet_helpers import carla, losses, models, pipeline, training
+from unet_helpers.datasets import carla, pipeline
+from unet_helpers.datasets.augmentation import augment
+from unet_helpers.files import sample_folder, write_whole
 from unet_helpers.labels import CARLA, DataError
+from unet_helpers.models import fcn, unet
+from unet_helpers.training import losses, recipe
 
 SIZE = (160, 192)  # near the sample's own 150 x 200, and divisible by 32
 EPOCHS = 24
 WEIGHT_POWER = 0.75  # of the median-frequency weights
-
-UNET = functools.partial(models.unet_model, n_filters=8, dropout_prob=0)
-FCN = functools.partial(models.fcn, n_filters=11)
+UNET = functools.partial(unet.unet_model, n_filters=8, dropout_prob=0)
+FCN = functools.partial(fcn.fcn_model, n_filters=11)
 NETS = {
     "fcn_32s": functools.partial(FCN, stride=32),
     "fcn_16s": functools.partial(FCN, stride=16),
@@ -54,10 +57,10 @@ def train(name, epochs=EPOCHS, progress=True):
     pairs = carla.load("train", image_size=SIZE)
     weights = losses.median_frequency_weights(pipeline.to_arrays(pairs)[1], CARLA.n_classes)
     weights = weights**WEIGHT_POWER
-    batches = pipeline.batches(pairs, training.BATCH_SIZE, True, pipeline.augment)
-    batches = pipeline.with_class_weights(batches, weights)
-    model = training.compile_model(build(name), steps=epochs * len(batches))
-    training.fit(model, batches, epochs=epochs, progress=progress)
+    batches = pipeline.batches(pairs, recipe.BATCH_SIZE, True, augment)
+    batches = losses.with_class_weights(batches, weights)
+    model = recipe.compile_model(build(name), steps=epochs * len(batches))
+    recipe.fit(model, batches, epochs=epochs, progress=progress)
     return model
 
 
@@ -78,7 +81,7 @@ def load(name, train_anew=False, folder=None):
     if train_anew:
         return train(name)
     model = build(name)
-    path = Path(folder or pipeline.sample_folder("trained")) / f"{name}.npz"
+    path = Path(folder or sample_folder("trained")) / f"{name}.npz"
     try:
         if not path.is_file():  # a pipe or a device would never end
             raise FileNotFoundError(path)
@@ -113,5 +116,5 @@ def store(model, name, folder):
         arrays[f"{i}"], arrays[f"{i} scale"] = weight, np.float32(scale)
     path = Path(folder) / f"{name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    training.write_whole(path, lambda part: np.savez_compressed(part, **arrays))
+    write_whole(path, lambda part: np.savez_compressed(part, **arrays))
     return path

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers.download import check_space
+from unet_helpers.files import check_space
 from unet_helpers.labels import DataError
 
 try:
@@ -32,12 +32,10 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+
 # A number to raise when pictures are decoded or kept in another way than before.
 VERSION = 1
 CHECKSUM_BYTES = 8
-
-
-# ---------------------------------------------------------------- where decoded pairs are kept
 
 
 def choose(cache, n_bytes, folder):
@@ -88,9 +86,6 @@ def free_memory():
         return free
 
 
-# ---------------------------------------------------------------- what is in a cache
-
-
 def fingerprint(pairs, read_pair, settings):
     """Compute 16 letters that change when decoding would give something else.
 
@@ -127,9 +122,6 @@ def folder_name(description, variant, pairs, image_size):
     place = os.path.dirname(os.path.abspath(str(pairs[0][0])))
     what = hashlib.sha256(os.fsencode(f"{place} {variant!r}")).hexdigest()[:8]
     return f"{words}-{image_size[0]}x{image_size[1]}-{what}"
-
-
-# ---------------------------------------------------------------- writing and reading
 
 
 def dataset(folder, name, mark, count, image_size, decoded):

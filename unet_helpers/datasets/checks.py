@@ -17,7 +17,13 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from unet_helpers import pipeline
+from unet_helpers.datasets.images import (
+    read_image,
+    read_mask,
+    read_red_channel,
+    resize_image,
+    resize_mask,
+)
 from unet_helpers.labels import CAMVID, CARLA, PETS, VOID, DataError, printable
 
 # How the files of the course's data sets say their classes: check_pairs(splits, **CARLA_FILES)
@@ -25,13 +31,11 @@ CARLA_FILES = {
     "codes": range(13),
     "class_names": CARLA.classes,
     "void": (),
-    "read_code": pipeline.read_red_channel,
+    "read_code": read_red_channel,
 }
 PETS_FILES = {"codes": (1, 2, 3), "class_names": PETS.classes, "void": ()}
 CAMVID_FILES = {"codes": range(11), "class_names": CAMVID.classes, "void": (11,)}
-
 SEVERITIES = ("error", "warning", "note")
-
 # The limits below were set on clean data and on the same data broken on purpose; the numbers
 # behind them are in tests/test_checks.py.
 INVENTED = 0.25  # share of a mask's borders with a value in between; clean below 0.15, averaged 0.4
@@ -119,9 +123,7 @@ def table_cell(share):
     return f"{share:.2%}" if share >= 0.0001 else "< 0.01%"
 
 
-def check_pairs(
-    splits, codes, class_names=None, void=(VOID,), read_code=pipeline.read_mask, sample=300
-):
+def check_pairs(splits, codes, class_names=None, void=(VOID,), read_code=read_mask, sample=300):
     """Look through all pairs of a data set for mistakes that raise no error in training.
 
     Found are: files that cannot be read; images and masks of different sizes; labels outside the
@@ -190,9 +192,6 @@ def choose_sample(number, limit):
     return [i in chosen for i in range(number)]
 
 
-# ---------------------------------------------------------------- looking at one pair
-
-
 @dataclass
 class Seen:
     """The few numbers that are kept of a pair."""
@@ -227,7 +226,7 @@ def look_at(read_code, job):
     seen = Seen(split, printable(image_path), printable(mask_path))
     image = mask = None
     try:
-        image = pipeline.read_image(image_path)
+        image = read_image(image_path)
         seen.fingerprint = hashlib.sha256(image.tobytes() + str(image.shape).encode()).hexdigest()
         seen.thumbnail = thumbnail(image)
     except DataError as error:
@@ -277,13 +276,13 @@ def measure_alignment(image, mask):
     """
     scale = min(1.0, ALIGNED_SIDE / max(mask.shape))
     size = tuple(max(8, round(side * scale)) for side in mask.shape)
-    grey = np.asarray(Image.fromarray(pipeline.resize_image(image, size)).convert("L"), np.float32)
-    labels = pipeline.resize_mask(mask, size).astype(np.int16)
+    grey = np.asarray(Image.fromarray(resize_image(image, size)).convert("L"), np.float32)
+    labels = resize_mask(mask, size).astype(np.int16)
     # square roots, so that a few hard edges do not decide alone
     gradient = standardise(np.sqrt(np.abs(differences(grey))))
     border = (differences(labels) != 0).astype(np.float32)
     surface = correlate(gradient, standardise(border))
-    small_image, small_mask = pipeline.resize_image(image, GRID), pipeline.resize_mask(mask, GRID)
+    small_image, small_mask = resize_image(image, GRID), resize_mask(mask, GRID)
     wide = standardise(blur(border, 3))  # a trimap's outline has its borders beside the true edge
     return Aligned(
         surface,
@@ -347,9 +346,6 @@ def explained(image, mask):
     return float(sum((s**2 / sizes).sum() for s in sums) / total) if total else 0.0
 
 
-# ---------------------------------------------------------------- copies
-
-
 def thumbnail(image):
     """Make the grey thumbnail by which copies are found: uint8 (H, W, 3) -> uint8 (16, 16)."""
     grey = Image.fromarray(image).convert("L")
@@ -396,9 +392,6 @@ def evened(rows):
     rows = rows - rows.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.where(norms > 1e-3, rows / np.maximum(norms, 1e-3), 0)
-
-
-# ---------------------------------------------------------------- findings
 
 
 def of_all(number, total):

@@ -7,7 +7,7 @@ import keras
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from unet_helpers import anatomy
+from unet_helpers.models import profiling
 from unet_helpers.plots import BLUE, DPI, GREEN, GREY, ORANGE, PURPLE
 
 JOINS = (keras.layers.Concatenate, keras.layers.Add)
@@ -80,10 +80,10 @@ def draw_model(model, title=None):
 
 def boxes_of(model):
     """Turn the layers of a model into boxes, in order; small layers join the box before them."""
-    deep = anatomy.levels(model)
+    deep = profiling.levels(model)
     holder = {}  # layer name -> where its output is drawn
     boxes = []
-    for layer, fact in zip(model.layers, anatomy.layer_facts(model), strict=True):
+    for layer, fact in zip(model.layers, profiling.layer_facts(model), strict=True):
         sources = [holder[name] for name in fact.inputs]
         action = describe(layer, following(model, fact.name))
         if isinstance(layer, JOINS) and any(source.up for source in sources):
@@ -140,7 +140,7 @@ def following(model, name):
     text, current = "", model.get_layer(name).output
     words = {"BatchNormalization": ", BN", "ReLU": ", ReLU"}
     for _ in range(2):
-        after = [la for la in model.layers if [current] == anatomy.input_tensors(la)]
+        after = [la for la in model.layers if [current] == profiling.input_tensors(la)]
         if len(after) != 1 or type(after[0]).__name__ not in words:
             break
         text += words[type(after[0]).__name__]

@@ -1,116 +1,14 @@
-"""Where a model is wrong, and whether it knows: errors by place and picture, calibration, doubt.
-
-All of it works on masks and probabilities that were predicted before; only the two functions
-that ask a model several times need the model.
-"""
+"""How sure a model is: calibration, entropy, flips and dropout."""
 
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from unet_helpers import inference, losses
+from unet_helpers.evaluation.metrics import check_shapes
+from unet_helpers.inference import predict
+from unet_helpers.inference.predict import to_probabilities
 from unet_helpers.labels import VOID
-from unet_helpers.metrics import confusion_matrix, dilate, scores
-
-# ---------------------------------------------------------------- where: borders and pictures
-
-
-def boundary_distance(masks, maximum=20, void=VOID):
-    """Count for each pixel how far it is from the nearest boundary between two classes.
-
-    Args:
-        masks: integer array (N, H, W), classes or void.
-        maximum: larger distances are cut to this; also the answer where there is no boundary.
-        void: value of pixels without a label. They make no boundary: nobody knows whether there
-            is one. (They get a distance, too, but no score counts them.)
-
-    Returns:
-        int64 array (N, H, W), 0 .. maximum. A pixel with a neighbour of another class above,
-        below, left or right has distance 0; the others count the steps to such a pixel, where a
-        diagonal step is one step, as in `metrics.boundary_f1`.
-
-    Raises:
-        ValueError: the masks are not (N, H, W).
-    """
-    masks = np.asarray(masks)
-    if masks.ndim != 3:
-        raise ValueError(f"The masks have shape {masks.shape}; expected (N, H, W): mask[None].")
-    valid = masks != void
-    near = np.zeros(masks.shape, bool)
-    below = (masks[:, 1:] != masks[:, :-1]) & valid[:, 1:] & valid[:, :-1]
-    right = (masks[:, :, 1:] != masks[:, :, :-1]) & valid[:, :, 1:] & valid[:, :, :-1]
-    near[:, 1:] |= below
-    near[:, :-1] |= below
-    near[:, :, 1:] |= right
-    near[:, :, :-1] |= right
-    distance = np.zeros(masks.shape, np.int64)
-    for _ in range(maximum):
-        distance += ~near  # what was not reached yet is one step further away
-        near = dilate(near, 1)
-    return distance
-
-
-def error_rates(y_true, y_pred, groups, n_groups, void=VOID):
-    """Compute the share of wrong pixels in each group of pixels, for instance by distance.
-
-    Args:
-        y_true, y_pred: integer arrays of one shape, classes (or void in y_true).
-        groups: integer array of the same shape, 0 .. n_groups - 1.
-        n_groups: number of groups.
-        void: value in y_true of pixels that are not counted.
-
-    Returns:
-        (float array (n_groups,), nan for a group without a labelled pixel;
-        int64 array (n_groups,), the labelled pixels of each group).
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    y_true, y_pred, groups = check_shapes(y_true, y_pred, groups)
-    valid = y_true != void
-    wrong = (y_true != y_pred)[valid]
-    pixels = np.bincount(groups[valid], minlength=n_groups)
-    with np.errstate(invalid="ignore"):
-        return np.bincount(groups[valid], wrong, n_groups) / pixels, pixels
-
-
-def picture_ious(y_true, y_pred, n_classes, void=VOID):
-    """Compute the IoU of every class in every picture by itself, to find the worst pictures.
-
-    Args:
-        y_true, y_pred: integer arrays (N, H, W), classes (or void in y_true).
-        n_classes: number of classes.
-        void: value in y_true of pixels that are not counted.
-
-    Returns:
-        float array (N, n_classes), nan where a class is neither in the truth nor predicted; a
-        picture without a label is all nan.
-
-    Raises:
-        ValueError: as `metrics.confusion_matrix`.
-    """
-    result = np.full((len(y_true), n_classes), np.nan)
-    for row, true, pred in zip(result, y_true, y_pred, strict=True):
-        confusion = confusion_matrix(true, pred, n_classes, void)
-        if confusion.any():
-            row[:] = scores(confusion).iou
-    return result
-
-
-# ---------------------------------------------------------------- how sure: calibration
-
-
-def to_probabilities(logits):
-    """Turn logits into probabilities: softmax, or for a single logit its sigmoid.
-
-    Shapes: float (..., C) -> float32 (..., C), summing to 1; a single logit gives two columns,
-    the probabilities of the labels 0 and 1.
-    """
-    logits = np.asarray(logits, np.float32)
-    if logits.shape[-1] == 1:
-        logits = losses.two_logits(logits)
-    return keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1))
 
 
 @dataclass(frozen=True)
@@ -170,9 +68,6 @@ def reliability(y_true, probabilities, n_bins=10, void=VOID):
         )
 
 
-# ---------------------------------------------------------------- doubt
-
-
 def entropy(probabilities):
     """Measure the doubt in a distribution over the classes, in nats.
 
@@ -209,8 +104,8 @@ def flipped_votes(model, images, batch_size=8):
     images = np.asarray(images)
 
     def predictions():
-        yield inference.predict_logits(model, images, batch_size)
-        yield inference.predict_logits(model, images[:, :, ::-1], batch_size)[:, :, ::-1]
+        yield predict.predict_logits(model, images, batch_size)
+        yield predict.predict_logits(model, images[:, :, ::-1], batch_size)[:, :, ::-1]
 
     return count_votes(predictions())
 
@@ -238,7 +133,7 @@ def dropout_votes(model, images, times=10, seed=0, batch_size=8):
     if times < 1:
         raise ValueError(f"times is {times}; at least one prediction is needed.")
     random = with_dropout_on(model, seed)
-    return count_votes(inference.predict_logits(random, images, batch_size) for _ in range(times))
+    return count_votes(predict.predict_logits(random, images, batch_size) for _ in range(times))
 
 
 class DropoutLeftOn(keras.layers.Dropout):
@@ -325,12 +220,3 @@ def error_of_the_rest(y_true, y_pred, uncertainty, shares, void=VOID):
     wrong = np.cumsum((y_true != y_pred)[valid][order])
     kept = np.maximum(np.round((1 - shares) * len(order)).astype(int), 1)
     return wrong[kept - 1] / kept
-
-
-def check_shapes(*arrays):
-    """Return the arrays as NumPy's; raises ValueError unless their shapes are equal."""
-    arrays = [np.asarray(array) for array in arrays]
-    if len({array.shape for array in arrays}) > 1:
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        raise ValueError(f"The arrays have the shapes {shapes}; they must be equal.")
-    return arrays

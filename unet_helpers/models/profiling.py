@@ -154,9 +154,6 @@ def stride_of(layer):
     return getattr(layer, "strides", (1,))[0]
 
 
-# ---------------------------------------------------------------- receptive fields
-
-
 def receptive_field(model, name, row=None, column=None):
     """Compute which input pixels one value of a layer can depend on, from kernels and strides.
 

@@ -7,7 +7,10 @@ dataA ... dataE, class ids 0 to 12 in the red channel. Another edition has `Came
 
 from pathlib import Path
 
-from unet_helpers import pipeline
+from unet_helpers.datasets import pipeline
+from unet_helpers.datasets.images import read_image, read_red_channel
+from unet_helpers.datasets.pairs import choose, pair_up, split_at_random
+from unet_helpers.files import full_folder
 from unet_helpers.labels import CARLA as LABELS
 from unet_helpers.labels import DataError
 
@@ -55,13 +58,13 @@ def find_pairs(split, root=None, split_by="recording", seed=0):
     if split not in ("train", "val", "test", "all"):
         raise DataError(f"There is no split {split!r}; CARLA has train, val, test and all.")
     folder = find(root)
-    recordings = {name: pipeline.pair_up(*place) for name, place in find_recordings(folder).items()}
+    recordings = {name: pair_up(*place) for name, place in find_recordings(folder).items()}
     pairs = [pair for recording in recordings.values() for pair in recording]
     if split == "all":
         return pairs
     if split_by == "random":
         names = {str(image.relative_to(folder)): (image, mask) for image, mask in pairs}
-        return [names[name] for name in pipeline.split_at_random(names, seed=seed)[split]]
+        return [names[name] for name in split_at_random(names, seed=seed)[split]]
     if split_by != "recording":
         raise DataError(f"split_by is {split_by!r}; it may be 'recording' or 'random'.")
     wanted = [name for name in RECORDINGS[split] if name in recordings]
@@ -106,7 +109,7 @@ def read_pair(image_path, mask_path):
     Returns (uint8 (H, W, 3), uint8 (H, W)), classes as in the file's red channel. Raises
     DataError for a file that cannot be read or a mask without a red channel.
     """
-    return pipeline.read_image(image_path), pipeline.read_red_channel(mask_path)
+    return read_image(image_path), read_red_channel(mask_path)
 
 
 def read_labels(root=None):
@@ -116,7 +119,7 @@ def read_labels(root=None):
 
 def find(root=None):
     """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
-    return pipeline.choose(root, "carla", download)
+    return choose(root, "carla", download)
 
 
 def download():
@@ -124,7 +127,7 @@ def download():
 
     Returns Path. Raises DataError when it cannot be had, with what to do instead.
     """
-    folder = pipeline.full_folder("carla")
+    folder = full_folder("carla")
     if folder.is_dir():
         return folder
     manual = f"Or get it by hand from kaggle.com/datasets/{KAGGLE_NAME} and unpack it to {folder}."

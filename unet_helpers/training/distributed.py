@@ -185,9 +185,6 @@ def synchronise(model):
             layer.synchronized = True
 
 
-# ---------------------------------------------------------------- the data
-
-
 def share(model, dataset):
     """Divide batches among the devices that a model was built on; with one device leave them.
 

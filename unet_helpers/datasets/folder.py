@@ -27,7 +27,9 @@ from pathlib import Path
 
 import numpy as np
 
-from unet_helpers import pipeline
+from unet_helpers.datasets import pipeline
+from unet_helpers.datasets.images import open_picture, read_image, read_mask
+from unet_helpers.datasets.pairs import choose, pair_up, plain_name, split_at_random
 from unet_helpers.labels import VOID, DataError, Labels, distinct_colours
 
 SPLITS = ("train", "val", "test")
@@ -90,14 +92,14 @@ def find_pairs(split, root, split_by="random", seed=0):
     if split not in (*SPLITS, "all"):
         raise DataError(f"There is no split {split!r}; there are train, val, test and all.")
     folder = find(root)
-    found = pipeline.pair_up(folder / "images", folder / "masks")
-    pairs = {pipeline.plain_name(image): (image, mask) for image, mask in found}
+    found = pair_up(folder / "images", folder / "masks")
+    pairs = {plain_name(image): (image, mask) for image, mask in found}
     if split == "all":
         names = pairs
     elif any((folder / f"{name}.txt").exists() for name in SPLITS):
         names = read_lists(folder, pairs)[split]
     elif split_by == "random":
-        names = pipeline.split_at_random(pairs, seed=seed)[split]
+        names = split_at_random(pairs, seed=seed)[split]
     elif split_by == "recording":
         names = split_recordings(pairs, seed)[split]
     else:
@@ -109,7 +111,7 @@ def find(root=None):
     """Give the folder as a Path; raises DataError unless images, masks and labels.csv are there."""
     if root in (None, "sample", "full"):
         raise DataError("Your own pictures have no sample: give the path of your folder as data.")
-    folder = pipeline.choose(root, "own", None)
+    folder = choose(root, "own", None)
     for name in ("images", "masks", "labels.csv"):
         if not (folder / name).exists():
             raise DataError(
@@ -132,11 +134,8 @@ def files(root):
         "codes": range(label_map.labels.n_classes),
         "class_names": label_map.labels.classes,
         "void": (VOID,),
-        "read_code": partial(read_mask, label_map=label_map),
+        "read_code": partial(read_classes, label_map=label_map),
     }
-
-
-# ---------------------------------------------------------------- one pair
 
 
 def read_pair(image_path, mask_path, label_map=None):
@@ -147,10 +146,10 @@ def read_pair(image_path, mask_path, label_map=None):
     """
     if label_map is None:
         label_map = read_label_map(Path(mask_path).parent.parent)
-    return pipeline.read_image(image_path), read_mask(mask_path, label_map)
+    return read_image(image_path), read_classes(mask_path, label_map)
 
 
-def read_mask(path, label_map):
+def read_classes(path, label_map):
     """Read a mask, its ids or its colours turned into classes.
 
     Args:
@@ -164,20 +163,20 @@ def read_mask(path, label_map):
     Raises:
         DataError: no picture, or an id or a colour that `labels.csv` does not have.
     """
-    with pipeline.open_picture(path) as picture:
+    with open_picture(path) as picture:
         painted = len(picture.getbands()) > 1 or not label_map.ids
         with_palette = picture.mode == "P"
     if not painted:
-        mask = ids_to_classes(pipeline.read_mask(path), label_map, path)
+        mask = ids_to_classes(read_mask(path), label_map, path)
         if with_palette:
-            compare_palette(mask, pipeline.read_image(path), label_map, path)
+            compare_palette(mask, read_image(path), label_map, path)
         return mask
     if not label_map.colours:
         raise DataError(
             f"{path} is painted in colours, but {label_map.file} has no column colour. Add one, "
             "such as #804080 in the line of road, or save the masks with one channel of ids."
         )
-    return colours_to_classes(pipeline.read_image(path), label_map, path)
+    return colours_to_classes(read_image(path), label_map, path)
 
 
 def compare_palette(mask, picture, label_map, path):
@@ -264,9 +263,6 @@ def about_colours(picture, unknown, label_map, path):
 def class_name(value, label_map):
     """Give the name of a class or "void"."""
     return "void" if value == VOID else label_map.labels.classes[value]
-
-
-# ---------------------------------------------------------------- labels.csv
 
 
 def read_label_map(root):
@@ -392,9 +388,6 @@ def read_lines(file, expected):
     return text.replace("\0", "\\0").splitlines()
 
 
-# ---------------------------------------------------------------- splits
-
-
 def read_lists(folder, pairs):
     """Read train.txt, val.txt and test.txt: dict from split to names, sorted.
 
@@ -414,7 +407,7 @@ def read_lists(folder, pairs):
             if not line.strip():
                 continue
             name = unicodedata.normalize("NFC", line.strip())
-            name = name if name in pairs else pipeline.plain_name(name)
+            name = name if name in pairs else plain_name(name)
             if name not in pairs:
                 raise DataError(
                     f"Line {number} of {file} names {line.strip()!r}, but {folder / 'images'} has "

@@ -8,16 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from unet_helpers.inference.predict import two_logits
 from unet_helpers.labels import VOID
-
-
-def two_logits(logits):
-    """Turn one logit per pixel into the logits of two classes, 0 and the given one.
-
-    Shapes: (..., 1) -> (..., 2). The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)), so what is
-    made for several classes works for a binary mask as well.
-    """
-    return ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
 
 
 def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
@@ -163,3 +155,16 @@ def pixel_weights(y_true, class_weights, void=VOID):
     y_true = ops.cast(y_true, "int32")
     valid = y_true != void
     return ops.take(weights, ops.where(valid, y_true, 0)) * ops.cast(valid, "float32")
+
+
+def with_class_weights(dataset, class_weights):
+    """Add to every batch the weight of each pixel's class, which the loss multiplies by.
+
+    Args:
+        dataset: tf.data.Dataset of (images, masks uint8 (B, H, W)) batches, as `batches` gives.
+        class_weights: float array (C,), for instance `losses.median_frequency_weights`.
+
+    Returns:
+        tf.data.Dataset of (images, masks, float32 (B, H, W)), the weights 0 where void.
+    """
+    return dataset.map(lambda images, masks: (images, masks, pixel_weights(masks, class_weights)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unet_helpers.inference.predict import predict_masks
 from unet_helpers.labels import VOID
 
 
@@ -124,70 +125,51 @@ def score_lines(scores, classes):
     return "\n".join(lines)
 
 
-def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
-    """Score how well the borders of the classes are met, within a tolerance in pixels.
+def evaluate(model, dataset, n_classes):
+    """Count one confusion matrix over a whole data set of batches.
 
     Args:
-        y_true: integer array (N, H, W) or (H, W), classes or void.
-        y_pred: integer array of the same shape, classes.
+        model: gives logits (B, H, W, n_classes).
+        dataset: iterable of (uint8 (B, H, W, 3), uint8 (B, H, W)) batches.
         n_classes: number of classes.
-        tolerance: a border pixel counts as met when the other mask has a border pixel of the
-            same class at most this many pixels away, rows and columns counted separately.
-        void: value in y_true of pixels without a label; no border is counted in or along them.
 
     Returns:
-        float array (n_classes,): harmonic mean of border precision and recall, counted over all
-        pictures together; nan for a class with no border in either.
+        int64 array (n_classes, n_classes), rows true; void is left out.
+    """
+    confusion = np.zeros((n_classes, n_classes), np.int64)
+    for images, masks in dataset:
+        predicted = predict_masks(model, images, len(images))
+        confusion += confusion_matrix(np.asarray(masks), predicted, n_classes)
+    return confusion
+
+
+def picture_ious(y_true, y_pred, n_classes, void=VOID):
+    """Compute the IoU of every class in every picture by itself, to find the worst pictures.
+
+    Args:
+        y_true, y_pred: integer arrays (N, H, W), classes (or void in y_true).
+        n_classes: number of classes.
+        void: value in y_true of pixels that are not counted.
+
+    Returns:
+        float array (N, n_classes), nan where a class is neither in the truth nor predicted; a
+        picture without a label is all nan.
 
     Raises:
-        ValueError: the shapes differ.
-
-    Source: Csurka et al. 2013, section 3 (there per picture; here over the whole set, so that a
-    small picture counts less than a large one).
+        ValueError: as `metrics.confusion_matrix`.
     """
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
-    if y_true.shape != y_pred.shape:
-        raise ValueError(f"y_true has shape {y_true.shape}, y_pred {y_pred.shape}.")
-    if y_true.ndim == 2:
-        y_true, y_pred = y_true[None], y_pred[None]
-    f1 = np.full(n_classes, np.nan)
-    valid = y_true != void
-    for c in range(n_classes):
-        true = border(y_true == c, valid)
-        pred = border((y_pred == c) & valid, valid)
-        if not true.any() and not pred.any():
-            continue
-        met_pred = (pred & dilate(true, tolerance)).sum()
-        met_true = (true & dilate(pred, tolerance)).sum()
-        precision, recall = met_pred / max(pred.sum(), 1), met_true / max(true.sum(), 1)
-        f1[c] = 2 * precision * recall / max(precision + recall, 1e-12)
-    return f1
+    result = np.full((len(y_true), n_classes), np.nan)
+    for row, true, pred in zip(result, y_true, y_pred, strict=True):
+        confusion = confusion_matrix(true, pred, n_classes, void)
+        if confusion.any():
+            row[:] = scores(confusion).iou
+    return result
 
 
-def border(region, valid=True):
-    """Mark the pixels of a region that touch a labelled pixel outside it (4 neighbours).
-
-    Shapes: bool (N, H, W), and valid likewise, False where void -> bool (N, H, W). Neither the
-    rim of the picture nor void makes a border: nobody knows what lies behind them.
-    """
-    outside = np.pad(~region & valid, ((0, 0), (1, 1), (1, 1)))
-    above, below = outside[:, :-2, 1:-1], outside[:, 2:, 1:-1]
-    left, right = outside[:, 1:-1, :-2], outside[:, 1:-1, 2:]
-    return region & (above | below | left | right)
-
-
-def dilate(region, radius):
-    """Grow a region by radius pixels to all sides, corners included.
-
-    Shapes: bool (N, H, W) -> bool (N, H, W).
-    """
-    for axis in (1, 2):
-        grown = region.copy()
-        for step in range(1, radius + 1):
-            ahead = [slice(None)] * 3
-            behind = [slice(None)] * 3
-            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
-            grown[tuple(ahead)] |= region[tuple(behind)]
-            grown[tuple(behind)] |= region[tuple(ahead)]
-        region = grown
-    return region
+def check_shapes(*arrays):
+    """Return the arrays as NumPy's; raises ValueError unless their shapes are equal."""
+    arrays = [np.asarray(array) for array in arrays]
+    if len({array.shape for array in arrays}) > 1:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"The arrays have the shapes {shapes}; they must be equal.")
+    return arrays

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers.inference import whole_file
+from unet_helpers.files import whole_file
 from unet_helpers.labels import DataError
 
 # Nothing of the course is imported here: what loads a .keras file needs Keras only.
@@ -183,9 +183,6 @@ def removed(*folders):
     finally:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-# ---------------------------------------------------------------- running the files
 
 
 def open_exported(path, threads=None):

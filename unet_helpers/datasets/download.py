@@ -1,7 +1,6 @@
 """Fetch and unpack archives so that a broken connection or a full disk loses nothing."""
 
 import gzip
-import hashlib
 import http.client
 import shutil
 import tarfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from unet_helpers.files import check_space, checksum
 from unet_helpers.labels import DataError
 
 CHUNK = 1 << 20
@@ -215,19 +215,3 @@ class Counter:
                 "Delete it; it is not a data set of pictures, or it is damaged."
             )
         check_space(self.archive.parent, size)
-
-
-def check_space(folder, n_bytes):
-    """Raise DataError when the disk of a folder has less than n_bytes free."""
-    free = shutil.disk_usage(folder).free
-    if free < n_bytes:
-        raise DataError(
-            f"{folder} has {free / 1e9:.1f} GB free and {n_bytes / 1e9:.1f} GB are needed. Make "
-            "space or choose another folder with UNET_COURSE_DATA_DIR."
-        )
-
-
-def checksum(path):
-    """Compute the SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

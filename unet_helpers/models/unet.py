@@ -1,9 +1,9 @@
-"""Whole networks from images to logits: U-Net, the paper's U-Net, FCN and the naive stack."""
+"""U-Net, as the course builds it and as the paper drew it."""
 
 import keras
 from keras import layers
 
-from unet_helpers.blocks import conv_block, convolution, upsampling_block
+from unet_helpers.models.blocks import conv_block, convolution, upsampling_block
 
 
 def unet_model(
@@ -108,78 +108,6 @@ def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_
     return keras.Model(inputs, logits_layer(x, n_classes), name=name)
 
 
-def fcn(
-    input_size=(96, 128, 3), n_filters=32, n_classes=13, stride=32, batch_norm=False, name=None
-):
-    """Build a fully convolutional network: an encoder, scores, and upsampling of the scores.
-
-    Scores that meet others are enlarged by learned transposed convolutions that start bilinear,
-    the last enlargement stays bilinear.
-
-    Args:
-        input_size: (H, W, channels), H and W divisible by 32, or None for any such size.
-        n_filters: filters of the first of five blocks.
-        n_classes: number of logits per pixel.
-        stride: 32 upsamples the deepest scores at once; 16 first adds the scores of the fourth
-            pooling, 8 also those of the third.
-        batch_norm: convolution, batch normalisation, ReLU.
-
-    Returns:
-        keras.Model: images (batch, H, W, channels), 0 to 255 ->
-        float32 logits (batch, H, W, n_classes).
-
-    Raises:
-        ValueError: a side that cannot be halved five times, or another stride.
-
-    Source: Long et al. 2015, sections 4.2 and 4.3 and figure 3 (skip layers add scores, U-Net
-    concatenates features).
-    """
-    if stride not in (32, 16, 8):
-        raise ValueError(f"stride is {stride}; FCN knows 32, 16 and 8.")
-    check_divisible(input_size, 32)
-    f = n_filters
-    inputs = keras.Input(input_size, name="image")
-    x = layers.Rescaling(1 / 255, name="rescale")(inputs)
-    x, _ = conv_block(x, f, batch_norm=batch_norm)
-    x, _ = conv_block(x, 2 * f, batch_norm=batch_norm)
-    pool3, _ = conv_block(x, 4 * f, batch_norm=batch_norm)
-    pool4, _ = conv_block(pool3, 8 * f, batch_norm=batch_norm)
-    pool5, _ = conv_block(pool4, 16 * f, dropout_prob=0.3, batch_norm=batch_norm)
-
-    scores = layers.Conv2D(n_classes, 1, name="score_pool5")(pool5)
-    if stride <= 16:
-        scores = enlarge(scores, n_classes, 2)
-        scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool4")(pool4)])
-    if stride <= 8:
-        scores = enlarge(scores, n_classes, 2)
-        scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool3")(pool3)])
-    # The last enlargement is not learned, as in the paper (section 4.3).
-    logits = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")(
-        scores
-    )
-    return keras.Model(inputs, logits, name=name or f"fcn_{stride}s")
-
-
-def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9, name="naive_cnn"):
-    """Build a stack of full-resolution convolutions, the costly way to label every pixel.
-
-    Args:
-        input_size: (H, W, channels), any size, None allowed.
-        n_filters: filters of each layer.
-        n_classes: number of logits per pixel.
-        n_layers: number of 3x3 convolutions; each widens the receptive field by 2 pixels.
-
-    Returns:
-        keras.Model: images (batch, H, W, channels), 0 to 255 ->
-        float32 logits (batch, H, W, n_classes).
-    """
-    inputs = keras.Input(input_size, name="image")
-    x = layers.Rescaling(1 / 255, name="rescale")(inputs)
-    for _ in range(n_layers):
-        x = convolution(x, n_filters)
-    return keras.Model(inputs, logits_layer(x, n_classes), name=name)
-
-
 def logits_layer(x, n_classes, kernel_size=1):
     """Turn features into float32 logits, one per class and pixel, whatever the precision policy.
 
@@ -187,34 +115,6 @@ def logits_layer(x, n_classes, kernel_size=1):
     softmax in the loss, so this layer always computes in float32.
     """
     return layers.Conv2D(n_classes, kernel_size, padding="same", dtype="float32", name="logits")(x)
-
-
-def enlarge(scores, n_classes, factor, **options):
-    """Enlarge scores by a transposed convolution that starts as bilinear interpolation.
-
-    Shapes: (batch, h, w, n_classes) -> (batch, factor h, factor w, n_classes).
-    Source: Long et al. 2015, section 3.3.
-    """
-    return layers.Conv2DTranspose(
-        n_classes,
-        2 * factor,
-        strides=factor,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.Constant(bilinear_kernel(factor, n_classes)),
-        **options,
-    )(scores)
-
-
-def bilinear_kernel(factor, n_classes):
-    """Give the kernel with which a transposed convolution interpolates bilinearly.
-
-    Returns a nested list of floats, shape (2 factor, 2 factor, n_classes, n_classes); each class
-    is interpolated by itself, so only the diagonal of the last two axes is not zero.
-    """
-    line = [1 - abs(i + 0.5 - factor) / factor for i in range(2 * factor)]
-    classes = range(n_classes)
-    return [[[[a * b * (i == j) for i in classes] for j in classes] for b in line] for a in line]
 
 
 def check_divisible(input_size, divisor):

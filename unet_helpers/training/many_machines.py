@@ -18,8 +18,12 @@ from pathlib import Path
 
 import keras
 
-from unet_helpers import camvid, carla, devices, models, pets, pipeline, training
+from unet_helpers.datasets import camvid, carla, pets, pipeline
+from unet_helpers.datasets.augmentation import augment
+from unet_helpers.files import write_whole
 from unet_helpers.labels import DataError
+from unet_helpers.models import unet
+from unet_helpers.training import distributed, recipe
 
 LOADERS = {"carla": carla, "pets": pets, "camvid": camvid}
 
@@ -41,7 +45,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=Path("runs/many_machines"))
     options = parser.parse_args(arguments)
     try:
-        devices.join(options.address, options.processes, options.process)
+        distributed.join(options.address, options.processes, options.process)
         run(options)
     except (DataError, ValueError) as error:
         print(f"\nStopped: {error}", file=sys.stderr)
@@ -56,20 +60,20 @@ def run(options):
     train, validation = (loader.load(split, root, options.size) for split in ("train", "val"))
     # The same seeds everywhere: all machines draw the same weights and the same order.
     keras.utils.set_random_seed(0)
-    batches = pipeline.batches(train, options.batch_size, True, pipeline.augment)
-    with devices.strategy().scope():
-        model = models.unet_model(
+    batches = pipeline.batches(train, options.batch_size, True, augment)
+    with distributed.strategy().scope():
+        model = unet.unet_model(
             (*options.size, 3),
             options.filters,
             loader.read_labels(root).n_classes,
             dropout_prob=0,
             batch_norm=True,
         )
-        training.compile_model(model, steps=options.epochs * len(batches))
-    history = training.fit(
+        recipe.compile_model(model, steps=options.epochs * len(batches))
+    history = recipe.fit(
         model, batches, pipeline.batches(validation), options.epochs, options.out, progress=first
     )
-    training.write_whole(devices.own_folder(options.out) / "model.keras", model.save)
+    write_whole(distributed.own_folder(options.out) / "model.keras", model.save)
     if first:
         print("loss", " ".join(f"{loss:.6f}" for loss in history["loss"]))
         print(f"mean IoU on validation {history['val_mean_iou'][-1]:.3f}; model in {options.out}")

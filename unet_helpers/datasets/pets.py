@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers import download as fetching
-from unet_helpers import pipeline
+from unet_helpers.datasets import pipeline
+from unet_helpers.datasets.download import fetch, unpack
+from unet_helpers.datasets.images import EncodedPicture, read_image, read_mask
+from unet_helpers.datasets.pairs import choose, split_at_random
+from unet_helpers.files import full_folder
 from unet_helpers.labels import PETS as LABELS
 from unet_helpers.labels import DataError
 
@@ -80,7 +83,7 @@ def find_pairs(split, root=None, seed=0):
         pairs = pairs_of_tfds(folder, official)
     if split != "test":
         shares = (1 - VAL_SHARE, VAL_SHARE, 0)
-        names = pipeline.split_at_random(pairs, shares, seed)[split]
+        names = split_at_random(pairs, shares, seed)[split]
         return [pairs[name] for name in names]
     return [pairs[name] for name in sorted(pairs)]
 
@@ -91,14 +94,14 @@ def read_pair(image_source, trimap_source):
     Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a picture that cannot be read
     or a trimap with other values than 1, 2, 3.
     """
-    trimap = pipeline.read_mask(trimap_source)
+    trimap = read_mask(trimap_source)
     wrong = np.setdiff1d(trimap, (1, 2, 3))
     if wrong.size:
         raise DataError(
             f"{trimap_source} holds {wrong[:8].tolist()}; a trimap has 1 pet, 2 background and "
             "3 outline. Is it a mask from which one was subtracted already?"
         )
-    return pipeline.read_image(image_source), trimap_to_classes(trimap)
+    return read_image(image_source), trimap_to_classes(trimap)
 
 
 def trimap_to_classes(trimap):
@@ -126,8 +129,8 @@ def pairs_of_tfds(folder, split):
     try:
         return {
             name: (
-                pipeline.EncodedPicture(f"{place}: {name}", image),
-                pipeline.EncodedPicture(f"{place}: trimap of {name}", trimap),
+                EncodedPicture(f"{place}: {name}", image),
+                EncodedPicture(f"{place}: trimap of {name}", trimap),
             )
             for name, image, trimap in examples(place, split)
         }
@@ -223,7 +226,7 @@ def read_labels(root=None):
 def find(root=None):
     """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
     name = "tensorflow_datasets" if root in (None, "sample", "full") else "pets"
-    return pipeline.choose(root, name, download)
+    return choose(root, name, download)
 
 
 def download():
@@ -231,7 +234,7 @@ def download():
 
     Returns Path (about 0.8 GB to download). Raises DataError when neither works.
     """
-    folder = pipeline.full_folder("pets")
+    folder = full_folder("pets")
     if (folder / "annotations").is_dir() or prepared(folder):
         return folder
     tfds = tfds_or_none()
@@ -258,7 +261,7 @@ def prepared(folder):
 def download_archives(folder, address=ARCHIVES, files=None):
     """Get the two official archives and unpack them to folder/images and folder/annotations."""
     for name, (size, sha256) in (files or ARCHIVE_FILES).items():
-        archive = fetching.fetch(f"{address}/{name}", folder / name, size, sha256)
+        archive = fetch(f"{address}/{name}", folder / name, size, sha256)
         inside = name.removesuffix(".tar.gz")
-        fetching.unpack(archive, folder / inside, inside=inside)
+        unpack(archive, folder / inside, inside=inside)
     return folder

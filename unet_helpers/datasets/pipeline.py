@@ -1,0 +1,144 @@
+"""From pairs of files to `tf.data` batches."""
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from unet_helpers.datasets import cache
+from unet_helpers.datasets.images import check_pair, resize_image, resize_mask
+from unet_helpers.files import full_folder
+from unet_helpers.labels import DataError
+
+
+def load_pairs(
+    pairs, read_pair, n_classes, image_size, description="pictures", cache="auto", variant=()
+):
+    """Decode, check and resize pairs of files, several at a time, into a data set.
+
+    Args:
+        pairs: list of (image path, mask path).
+        read_pair: function (image path, mask path) -> (uint8 (H, W, 3), uint8 (H, W)), void 255.
+        n_classes: labels must be 0 .. n_classes - 1 or void.
+        image_size: (h, w) of all pairs; None keeps each pair's own size.
+        description: for the progress bar, and for the name of a cache on the disk.
+        cache: "memory"; "disk", which is the folder `cache` beside the full data sets; the path of
+            another folder; or "auto": the disk when the pairs would take more than a quarter of the
+            free memory. UNET_COURSE_CACHE overrides "auto".
+        variant: what else tells this split from others of its description, such as a seed; a
+            cache on the disk replaces an older one of the same description, size and variant.
+
+    Returns:
+        tf.data.Dataset of (uint8 (h, w, 3), uint8 (h, w)), in the order of pairs, unbatched.
+
+    Raises:
+        DataError: no pairs; image and mask differ in size; labels outside the classes; a file
+            that cannot be read; a cache that cannot be written. The message names the file.
+    """
+    if not pairs:
+        raise DataError(f"There are no {description} to load: the split is empty.")
+
+    def load(pair):
+        image, mask = read_pair(*pair)
+        check_pair(image, mask, n_classes, *pair)
+        if image_size is not None:
+            image, mask = resize_image(image, image_size), resize_mask(mask, image_size)
+        return image, mask
+
+    def decoded():
+        # A bar only for work one would wait for.
+        return tqdm(in_threads(load, pairs), description, len(pairs), disable=len(pairs) < 1000)
+
+    n_bytes = None if image_size is None else 4 * image_size[0] * image_size[1] * len(pairs)
+    folder = cache.choose(cache, n_bytes, full_folder("cache"))
+    if folder is not None:
+        name = cache.folder_name(description, variant, pairs, image_size)
+        mark = cache.fingerprint(pairs, read_pair, (description, n_classes, tuple(image_size)))
+        return cache.dataset(folder, name, mark, len(pairs), image_size, decoded)
+    if image_size is None:
+        return from_arrays(*zip(*decoded(), strict=True))
+    images = np.empty((len(pairs), *image_size, 3), np.uint8)
+    masks = np.empty((len(pairs), *image_size), np.uint8)
+    for i, pair in enumerate(decoded()):
+        images[i], masks[i] = pair
+    return from_arrays(images, masks)
+
+
+def in_threads(function, items):
+    """Call a function for every item, several at once, and yield the results in order.
+
+    Pillow decodes outside Python's lock, so threads help. Only a few results wait to be taken.
+    """
+    workers = os.cpu_count()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 4 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def from_arrays(images, masks):
+    """Make a data set of (image, mask) pairs from two sequences of uint8 arrays."""
+    if len({image.shape for image in images}) == 1:
+        # Kept on the CPU: a GPU's memory is for the model.
+        with tf.device("CPU:0"):
+            return tf.data.Dataset.from_tensor_slices((np.asarray(images), np.asarray(masks)))
+    signature = (
+        tf.TensorSpec((None, None, 3), tf.uint8),
+        tf.TensorSpec((None, None), tf.uint8),
+    )
+    dataset = tf.data.Dataset.from_generator(
+        lambda: zip(images, masks, strict=True), output_signature=signature
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(images)))
+
+
+def to_arrays(dataset):
+    """Collect a data set of equally sized pairs into two arrays.
+
+    Returns (uint8 (N, H, W, 3), uint8 (N, H, W)).
+    """
+    images, masks = zip(*dataset.as_numpy_iterator(), strict=True)
+    return np.stack(images), np.stack(masks)
+
+
+def batches(dataset, batch_size=8, training=False, augmentation=None, seed=0):
+    """Turn a data set of pairs into batches, ready for `model.fit` or `model.predict`.
+
+    Args:
+        dataset: tf.data.Dataset of (image, mask) pairs of one size.
+        batch_size: pairs per batch; the last batch may be smaller and is never dropped.
+        training: shuffle (each epoch anew) and augment.
+        augmentation: function (image, mask, seed) -> (image, mask), used only when training.
+        seed: of shuffling and augmentation.
+
+    Returns:
+        tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)).
+    """
+    if training:
+        dataset = cache.shuffle(dataset, seed)
+        if augmentation is not None:
+            # After decoding and caching: otherwise every epoch would see the same "random" crop.
+            seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+            dataset = tf.data.Dataset.zip(dataset, seeds).map(
+                lambda pair, pair_seed: augmentation(*pair, pair_seed),
+                num_parallel_calls=os.cpu_count(),
+            )
+    return without_autotuning(dataset.batch(batch_size).prefetch(2))
+
+
+def without_autotuning(dataset):
+    """Switch tf.data's autotuner off for a data set.
+
+    Its thread sleeps for 10, 20, 40 ... ms, and an iterator that ends may wait until it wakes: an
+    epoch of 6 s could take 10 s. These pipelines read from memory; two batches ahead are enough.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

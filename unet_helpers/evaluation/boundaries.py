@@ -1,0 +1,134 @@
+"""Scores and errors by the distance to the boundaries between classes."""
+
+import numpy as np
+
+from unet_helpers.evaluation.metrics import check_shapes
+from unet_helpers.labels import VOID
+
+
+def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
+    """Score how well the borders of the classes are met, within a tolerance in pixels.
+
+    Args:
+        y_true: integer array (N, H, W) or (H, W), classes or void.
+        y_pred: integer array of the same shape, classes.
+        n_classes: number of classes.
+        tolerance: a border pixel counts as met when the other mask has a border pixel of the
+            same class at most this many pixels away, rows and columns counted separately.
+        void: value in y_true of pixels without a label; no border is counted in or along them.
+
+    Returns:
+        float array (n_classes,): harmonic mean of border precision and recall, counted over all
+        pictures together; nan for a class with no border in either.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Csurka et al. 2013, section 3 (there per picture; here over the whole set, so that a
+    small picture counts less than a large one).
+    """
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    if y_true.shape != y_pred.shape:
+        raise ValueError(f"y_true has shape {y_true.shape}, y_pred {y_pred.shape}.")
+    if y_true.ndim == 2:
+        y_true, y_pred = y_true[None], y_pred[None]
+    f1 = np.full(n_classes, np.nan)
+    valid = y_true != void
+    for c in range(n_classes):
+        true = border(y_true == c, valid)
+        pred = border((y_pred == c) & valid, valid)
+        if not true.any() and not pred.any():
+            continue
+        met_pred = (pred & dilate(true, tolerance)).sum()
+        met_true = (true & dilate(pred, tolerance)).sum()
+        precision, recall = met_pred / max(pred.sum(), 1), met_true / max(true.sum(), 1)
+        f1[c] = 2 * precision * recall / max(precision + recall, 1e-12)
+    return f1
+
+
+def border(region, valid=True):
+    """Mark the pixels of a region that touch a labelled pixel outside it (4 neighbours).
+
+    Shapes: bool (N, H, W), and valid likewise, False where void -> bool (N, H, W). Neither the
+    rim of the picture nor void makes a border: nobody knows what lies behind them.
+    """
+    outside = np.pad(~region & valid, ((0, 0), (1, 1), (1, 1)))
+    above, below = outside[:, :-2, 1:-1], outside[:, 2:, 1:-1]
+    left, right = outside[:, 1:-1, :-2], outside[:, 1:-1, 2:]
+    return region & (above | below | left | right)
+
+
+def dilate(region, radius):
+    """Grow a region by radius pixels to all sides, corners included.
+
+    Shapes: bool (N, H, W) -> bool (N, H, W).
+    """
+    for axis in (1, 2):
+        grown = region.copy()
+        for step in range(1, radius + 1):
+            ahead = [slice(None)] * 3
+            behind = [slice(None)] * 3
+            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
+            grown[tuple(ahead)] |= region[tuple(behind)]
+            grown[tuple(behind)] |= region[tuple(ahead)]
+        region = grown
+    return region
+
+
+def boundary_distance(masks, maximum=20, void=VOID):
+    """Count for each pixel how far it is from the nearest boundary between two classes.
+
+    Args:
+        masks: integer array (N, H, W), classes or void.
+        maximum: larger distances are cut to this; also the answer where there is no boundary.
+        void: value of pixels without a label. They make no boundary: nobody knows whether there
+            is one. (They get a distance, too, but no score counts them.)
+
+    Returns:
+        int64 array (N, H, W), 0 .. maximum. A pixel with a neighbour of another class above,
+        below, left or right has distance 0; the others count the steps to such a pixel, where a
+        diagonal step is one step, as in `metrics.boundary_f1`.
+
+    Raises:
+        ValueError: the masks are not (N, H, W).
+    """
+    masks = np.asarray(masks)
+    if masks.ndim != 3:
+        raise ValueError(f"The masks have shape {masks.shape}; expected (N, H, W): mask[None].")
+    valid = masks != void
+    near = np.zeros(masks.shape, bool)
+    below = (masks[:, 1:] != masks[:, :-1]) & valid[:, 1:] & valid[:, :-1]
+    right = (masks[:, :, 1:] != masks[:, :, :-1]) & valid[:, :, 1:] & valid[:, :, :-1]
+    near[:, 1:] |= below
+    near[:, :-1] |= below
+    near[:, :, 1:] |= right
+    near[:, :, :-1] |= right
+    distance = np.zeros(masks.shape, np.int64)
+    for _ in range(maximum):
+        distance += ~near  # what was not reached yet is one step further away
+        near = dilate(near, 1)
+    return distance
+
+
+def error_rates(y_true, y_pred, groups, n_groups, void=VOID):
+    """Compute the share of wrong pixels in each group of pixels, for instance by distance.
+
+    Args:
+        y_true, y_pred: integer arrays of one shape, classes (or void in y_true).
+        groups: integer array of the same shape, 0 .. n_groups - 1.
+        n_groups: number of groups.
+        void: value in y_true of pixels that are not counted.
+
+    Returns:
+        (float array (n_groups,), nan for a group without a labelled pixel;
+        int64 array (n_groups,), the labelled pixels of each group).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    y_true, y_pred, groups = check_shapes(y_true, y_pred, groups)
+    valid = y_true != void
+    wrong = (y_true != y_pred)[valid]
+    pixels = np.bincount(groups[valid], minlength=n_groups)
+    with np.errstate(invalid="ignore"):
+        return np.bincount(groups[valid], wrong, n_groups) / pixels, pixels

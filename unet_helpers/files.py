@@ -1,0 +1,83 @@
+"""Where data lies, and files that are written whole or not at all."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from unet_helpers.labels import DataError
+
+
+def check_space(folder, n_bytes):
+    """Raise DataError when the disk of a folder has less than n_bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise DataError(
+            f"{folder} has {free / 1e9:.1f} GB free and {n_bytes / 1e9:.1f} GB are needed. Make "
+            "space or choose another folder with UNET_COURSE_DATA_DIR."
+        )
+
+
+def checksum(path):
+    """Compute the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sample_folder(name):
+    """Find the folder of the course's sample data, in the repository or the installed package.
+
+    Returns a Path, for instance .../data/carla. Raises DataError when it is not there.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package.parent / "data" / name, package / "data" / name):
+        if folder.is_dir():
+            return folder
+    raise DataError(
+        f"The sample data {name!r} is neither in {package.parent / 'data'} nor in the installed "
+        "package. Clone the whole repository, or install the package again."
+    )
+
+
+def full_folder(name):
+    """Give the folder for a full data set: UNET_COURSE_DATA_DIR/name, by default data/full/name.
+
+    `data` is the repository's, or, where only the package is installed, one in the working
+    folder. The folder need not exist yet.
+    """
+    repository = Path(__file__).resolve().parent.parent
+    here = repository if (repository / "data").is_dir() else Path.cwd()
+    return Path(os.environ.get("UNET_COURSE_DATA_DIR") or here / "data" / "full") / name
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """Give a path to write to; what is written there becomes `path` when all went well.
+
+    After an error nothing half-written remains, and what stood at path before is still there.
+    """
+    path = Path(path)
+    part = path.with_name(f"part-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path, write):
+    """Call write(temporary path) and move the file into place, so that path is never half-written.
+
+    Raises DataError when there is no space; what stood at path before is then still there.
+    """
+    try:
+        with whole_file(path) as part:
+            write(str(part))
+    except (OSError, RuntimeError) as error:  # HDF5 says RuntimeError when a full disk stops it
+        raise DataError(
+            f"{path} could not be written ({getattr(error, 'strerror', None) or error}). Make "
+            "space or choose another folder; what was there before is kept."
+        ) from error

@@ -1,0 +1,26 @@
+"""Masks from a trained model: images, tiles, folders, videos, exports."""
+
+from unet_helpers.lazy import hand_on
+
+__getattr__, __dir__ = hand_on(
+    __name__,
+    {
+        "grid_of": "tiles",
+        "load_model": "loading",
+        "pad_to_multiple": "tiles",
+        "predict_folder": "images",
+        "predict_logits": "predict",
+        "predict_masks": "predict",
+        "predict_picture": "images",
+        "predict_pictures": "images",
+        "predict_video": "video",
+        "reach": "tiles",
+        "save_mask": "images",
+        "tile_logits": "tiles",
+        "tile_shares": "tiles",
+        "tile_starts": "tiles",
+        "to_mask": "predict",
+        "to_probabilities": "predict",
+        "two_logits": "predict",
+    },
+)

@@ -1,0 +1,85 @@
+"""The precision this machine is fast at."""
+
+import os
+import platform
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unet_helpers.training import distributed
+
+
+def describe_machine():
+    """Find out what this machine can compute with.
+
+    Returns:
+        dict: "device" (a name for people), "gpus" (their number), "precision" (the Keras policy
+        this machine is fastest at) and "why" (a sentence).
+    """
+    gpus, name, capability = distributed.find_gpus()
+    if gpus:
+        precision, why = gpu_precision(capability)
+    else:
+        name = "CPU"
+        precision, why = cpu_precision(cpu_flags())
+    return {"device": name, "gpus": gpus, "precision": precision, "why": why}
+
+
+def gpu_precision(compute_capability):
+    """Choose the policy for a GPU of a compute capability (major, minor), or None if unknown.
+
+    Returns (policy, sentence).
+    """
+    if compute_capability is None:
+        return "float32", "The GPU does not say what it can do, so float32 is the safe choice."
+    version = ".".join(map(str, compute_capability))
+    if compute_capability >= (8, 0):
+        return "mixed_bfloat16", f"A GPU of capability {version} multiplies fastest in bfloat16."
+    if compute_capability >= (7, 0):
+        return "mixed_float16", f"A GPU of capability {version} multiplies fastest in float16."
+    return "float32", f"A GPU of capability {version} gains nothing from half precision."
+
+
+def cpu_precision(flags):
+    """Choose the policy for a CPU from the set of its flags; returns (policy, sentence)."""
+    if flags & {"amx_bf16", "avx512_bf16"}:
+        return "mixed_bfloat16", "This processor multiplies bfloat16 in hardware."
+    return "float32", "This processor has no half-precision instructions, so float32 is fastest."
+
+
+def cpu_flags():
+    """Read the processor's feature flags where Linux lists them; elsewhere an empty set."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    for line in lines:
+        if line.startswith("flags"):
+            return set(line.split(":")[1].split())
+    return set()
+
+
+def use_best_precision():
+    """Set Keras to the precision this machine is fastest at; returns `describe_machine()`.
+
+    Set it before building a model. Weights and logits stay float32 under every policy.
+    """
+    machine = describe_machine()
+    keras.config.set_dtype_policy(machine["precision"])
+    return machine
+
+
+def print_machine(machine):
+    """Say in plain sentences what `describe_machine` found, and which versions run here."""
+    if machine["gpus"]:
+        print(f"This machine has {machine['gpus']} GPU: {machine['device']}.")
+        print("That is enough for the full data sets: set DATA = 'full' where a notebook has it.")
+    else:
+        print("This machine has no GPU. The sample data is made for that; keep DATA = 'sample'.")
+    print(f"{machine['why']} Keras computes in {machine['precision']}.")
+    print(
+        f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "
+        f"Keras {keras.__version__}, NumPy {np.__version__}, {os.cpu_count()} processor cores."
+    )

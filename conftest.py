@@ -2,7 +2,7 @@
 
 
 def pytest_collectstart(collector):
-    """Leave stderr and animations out of nbval's comparison; pictures it leaves out by itself.
+    """Leave stderr and animations out of nbval's comparison; images it leaves out by itself.
 
     TensorFlow's C++ log lines go to stderr, and an animation (HTML with a GIF in it) shows
     predictions, which differ by a pixel from processor to processor.

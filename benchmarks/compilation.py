@@ -44,7 +44,7 @@ def main():
     for name in variants:
         print(
             f"{name:6} first step {first[name]:5.1f} s, then "
-            f"{statistics.median(rates[name]):5.1f} pictures/s (median of {options.rounds})"
+            f"{statistics.median(rates[name]):5.1f} images/s (median of {options.rounds})"
         )
 
 

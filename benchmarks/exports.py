@@ -2,7 +2,7 @@
 
     python benchmarks/exports.py [--rounds 5] [--threads 2]
 
-Every format is run by its own runtime on the same pictures of the unseen recording, one at a time
+Every format is run by its own runtime on the same images of the unseen recording, one at a time
 and in turns, so that a busy moment of the machine hits all alike.
 """
 
@@ -58,7 +58,7 @@ def main():
                 start = time.perf_counter()
                 run(images[:12])
                 times[name].append((time.perf_counter() - start) / 12 * 1000)
-        print("| | MB | ms a picture | slowest round | equal pixels | largest difference | mIoU |")
+        print("| | MB | ms an image | slowest round | equal pixels | largest difference | mIoU |")
         print("|---|---|---|---|---|---|---|")
         expected = inference.predict_logits(net, images)
         for name, run in runs.items():

@@ -1,4 +1,4 @@
-"""Train the course's U-Net on a GPU with JAX: pictures a second, and share of the card's peak.
+"""Train the course's U-Net on a GPU with JAX: images a second, and share of the card's peak.
 
     python benchmarks/gpu.py            needs jax (for a GPU: jax[cuda12]), keras and numpy only
     python benchmarks/gpu.py --quick    small settings, to see that it runs, also without a GPU
@@ -79,7 +79,7 @@ def choose_precision(device):
 def make_step(size, filters):
     """Build the model; returns (function state, images, masks -> state, loss), state, operations.
 
-    operations are those of one forward pass for one picture.
+    operations are those of one forward pass for one image.
     """
     keras.utils.set_random_seed(0)
     model = models.unet_model((*size, 3), filters, CLASSES, dropout_prob=0)
@@ -106,7 +106,7 @@ def make_step(size, filters):
 
 
 def rate(step, state, size, batch_size, seconds):
-    """Measure pictures a second; returns the median of five stretches and the first step's s."""
+    """Measure images a second; returns the median of five stretches and the first step's s."""
     values = np.random.default_rng(0)
     images = jax.device_put(values.integers(0, 256, (batch_size, *size, 3), np.uint8))
     masks = jax.device_put(values.integers(0, CLASSES, (batch_size, *size), np.uint8))
@@ -147,20 +147,20 @@ def main():
     batch_size, limit, seconds = options.batch_size, 2**16, options.seconds
     if options.quick:
         settings, batch_size, limit, seconds = [(4, (32, 48)), (8, (32, 48))], 2, 4, 0.2
-    print(f"{'filters':>7} {'size':>9} {'batch':>6} {'pictures/s':>10} {'of peak':>8} {'start':>7}")
+    print(f"{'filters':>7} {'size':>9} {'batch':>6} {'images/s':>10} {'of peak':>8} {'start':>7}")
     for filters, size in settings:
         step, state, operations = make_step(size, filters)
         name, largest, batch = f"{size[0]}x{size[1]}", None, batch_size
         while batch <= limit:
             try:
-                pictures, first = rate(step, state, size, batch, seconds)
+                images, first = rate(step, state, size, batch, seconds)
             except Exception as error:  # JAX has no error of its own for a full memory
                 if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error):
                     raise
                 break
-            share = 3 * operations * pictures / best
+            share = 3 * operations * images / best
             print(
-                f"{filters:7} {name:>9} {batch:6} {pictures:10.1f} {share:8.1%} {first:6.1f}s",
+                f"{filters:7} {name:>9} {batch:6} {images:10.1f} {share:8.1%} {first:6.1f}s",
                 flush=True,
             )
             largest, batch = batch, 2 * batch

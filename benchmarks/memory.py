@@ -1,11 +1,11 @@
-"""Measure the memory of loading and reading 1,000, 5,000 and 20,000 pictures at 96x128.
+"""Measure the memory of loading and reading 1,000, 5,000 and 20,000 images at 96x128.
 
     python benchmarks/memory.py [--counts 1000 5000 20000]
 
-Each case is a new process that loads the pictures, goes through two epochs of shuffled and
+Each case is a new process that loads the images, goes through two epochs of shuffled and
 augmented batches of 16, and tells its highest resident memory (VmHWM). `imports` is a process that
 only imports TensorFlow and the package; `again` finds the cache of the line before. The files are a
-few hundred different ones, under many names: what counts is the number of pictures.
+few hundred different ones, under many names: what counts is the number of images.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def main():
         return
     print(machine.describe())
     print(
-        f"{'pictures':>10}{'cache':>12}{'peak MB':>10}{'load s':>10}{'epoch s':>10}{'pairs MB':>10}"
+        f"{'images':>10}{'cache':>12}{'peak MB':>10}{'load s':>10}{'epoch s':>10}{'pairs MB':>10}"
     )
     print(f"{0:>10}{'imports':>12}{next(measure('imports', '-')):>10.0f}", flush=True)
     for count in options.counts:

@@ -95,7 +95,7 @@ def build(n_filters, layer, places):
 
 
 def speed(options, variants):
-    """Print pictures a second of every variant, measured in turns."""
+    """Print images a second of every variant, measured in turns."""
     random = np.random.default_rng(0)
     shape = (options.batch_size, *SIZE[:2])
     images = random.integers(0, 256, (*shape, 3), np.uint8)
@@ -111,10 +111,10 @@ def speed(options, variants):
         for name, model in nets.items():
             start, used = time.perf_counter(), processor_seconds()
             model.fit(data, steps_per_epoch=options.steps, verbose=0, shuffle=False)
-            pictures = options.steps * options.batch_size
-            rates[name].append(pictures / (time.perf_counter() - start))
-            work[name].append(1000 * (processor_seconds() - used) / pictures)
-    print(f"{options.filters} filters, batch {options.batch_size}; pictures/s, user ms a picture:")
+            images = options.steps * options.batch_size
+            rates[name].append(images / (time.perf_counter() - start))
+            work[name].append(1000 * (processor_seconds() - used) / images)
+    print(f"{options.filters} filters, batch {options.batch_size}; images/s, user ms an image:")
     for name, values in rates.items():
         middle, user = statistics.median(values), statistics.median(work[name])
         of_plain = middle / statistics.median(rates["none"])
@@ -130,7 +130,7 @@ def processor_seconds():
 
 
 def quality(options, variants):
-    """Print the scores of every variant on unseen pictures, trained from several seeds."""
+    """Print the scores of every variant on unseen images, trained from several seeds."""
     train, test = (carla.load(split, image_size=SIZE[:2]) for split in ("train", "test"))
     for seed in range(options.seeds):
         for name, variant in variants.items():

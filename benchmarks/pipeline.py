@@ -1,6 +1,6 @@
 """Time epochs of data: decode in every epoch, cache in memory, cache on the disk; alternating.
 
-    python benchmarks/pipeline.py [--pictures 240] [--epochs 3] [--rounds 3] [--part all]
+    python benchmarks/pipeline.py [--images 240] [--epochs 3] [--rounds 3] [--part all]
 
 The files are PNG of 600x800, made for the purpose: frames of the CARLA sample, enlarged four times
 with a little noise, so that they have the size of real ones; the masks likewise, without noise.
@@ -125,14 +125,14 @@ def measure(kind, folder, options):
         training.use_best_precision()
         model = models.unet_model((*SIDE, 3), 16, CLASSES)
         training.compile_model(model, 10_000)
-        for size in {BATCH, options.pictures % BATCH or BATCH}:  # the last batch may be smaller
+        for size in {BATCH, options.images % BATCH or BATCH}:  # the last batch may be smaller
             images = np.zeros((size, *SIDE, 3), np.uint8)
             model.train_on_batch(images, np.zeros((size, *SIDE), np.uint8))
     results = {name: [] for name in WAYS}
     for _ in range(options.rounds):
         for name, build in WAYS.items():
             results[name].append(run(build, folder, options.epochs, model))
-    print(f"\n{kind}, {options.pictures} pairs, seconds an epoch: median (lowest to highest)")
+    print(f"\n{kind}, {options.images} pairs, seconds an epoch: median (lowest to highest)")
     base = None
     for name, rounds in results.items():
         first = [times[0][0] for times in rounds]
@@ -153,7 +153,7 @@ def spread(values):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=240)
+    parser.add_argument("--images", type=int, default=240)
     parser.add_argument("--epochs", type=int, default=3, help="the first included")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--part", choices=("iterate", "train", "all"), default="all")
@@ -161,7 +161,7 @@ def main():
     print(machine.describe())
     folder = Path(tempfile.mkdtemp())
     try:
-        print(f"PNG files of 600x800, {make_files(folder, options.pictures):.0f} kB on average")
+        print(f"PNG files of 600x800, {make_files(folder, options.images):.0f} kB on average")
         for kind in ("iterate", "train") if options.part == "all" else (options.part,):
             measure(kind, folder, options)
     finally:

@@ -1,6 +1,6 @@
-"""Compare ways to predict by pictures a second, in turns, and the masks they give.
+"""Compare ways to predict by images a second, in turns, and the masks they give.
 
-    python benchmarks/prediction.py [--filters 16 32] [--rounds 7] [--pictures 96]
+    python benchmarks/prediction.py [--filters 16 32] [--rounds 7] [--images 96]
 
 A U-Net with batch normalisation at 96 x 128 predicts the 48 frames of the unseen recording, again
 and again. It is trained for a few epochs first, because a network that knows nothing has no masks
@@ -58,10 +58,10 @@ def ways_to_predict(model, half):
                 for i in range(0, len(images), 8)
             ]
         ),
-        "predict_picture, one at a time": lambda images: np.stack(
-            [inference.predict_picture(model, image) for image in images]
+        "predict_image, one at a time": lambda images: np.stack(
+            [inference.predict_image(model, image) for image in images]
         ),
-        "predict_pictures": lambda images: pictures_together(model, images),
+        "predict_images": lambda images: images_together(model, images),
         "predict_masks": lambda images: inference.predict_masks(model, images),
         "predict_masks, folded": lambda images: inference.predict_masks(folded, images),
     }
@@ -74,27 +74,27 @@ def ways_to_predict(model, half):
             ),
             "predict_masks, bfloat16": lambda images: inference.predict_masks(plain, images),
             "predict_masks, folded, bfloat16": lambda images: inference.predict_masks(both, images),
-            "predict_pictures, folded, bfloat16": lambda images: pictures_together(both, images),
+            "predict_images, folded, bfloat16": lambda images: images_together(both, images),
         }
     return ways
 
 
-def pictures_together(model, images):
+def images_together(model, images):
     """Predict as a folder or a film is predicted."""
-    return np.stack([mask for _, mask in inference.predict_pictures(model, images)])
+    return np.stack([mask for _, mask in inference.predict_images(model, images)])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--filters", type=int, nargs="+", default=[16, 32])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--pictures", type=int, default=96, help="per round and way")
+    parser.add_argument("--images", type=int, default=96, help="per round and way")
     parser.add_argument("--epochs", type=int, default=2, help="of training before")
     options = parser.parse_args()
     here = training.describe_machine()
     print(machine.describe())
     frames, truth = datasets.to_arrays(carla.load("test", image_size=SIZE))
-    images = np.concatenate([frames] * -(-options.pictures // len(frames)))[: options.pictures]
+    images = np.concatenate([frames] * -(-options.images // len(frames)))[: options.images]
     for n_filters in options.filters:
         model = trained_unet(n_filters, options.epochs)
         ways = ways_to_predict(model, here["precision"] == "mixed_bfloat16")
@@ -108,8 +108,8 @@ def main():
         seconds = timing.in_turns(runs, options.rounds)
         rates = {name: len(images) / values for name, values in seconds.items()}
         base = next(iter(ways))
-        print(f"\n{n_filters} filters, {SIZE[0]}x{SIZE[1]}, {len(images)} pictures a round:")
-        columns = "pictures/s (median)", "slowest - fastest", "of the first", "same class"
+        print(f"\n{n_filters} filters, {SIZE[0]}x{SIZE[1]}, {len(images)} images a round:")
+        columns = "images/s (median)", "slowest - fastest", "of the first", "same class"
         print("| |", " | ".join((*columns, "accuracy", "first s")), "|")
         print("|---|---|---|---|---|---|---|")
         for name, values in rates.items():

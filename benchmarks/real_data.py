@@ -1,4 +1,4 @@
-"""Train on real data and score on pictures that training has not seen; print one table row a run.
+"""Train on real data and score on images that training has not seen; print one table row a run.
 
     python benchmarks/real_data.py camvid FOLDER --recipe course --epochs 6
     python benchmarks/real_data.py camvid FOLDER --size 192 256 --weights 0.5
@@ -7,14 +7,14 @@
 
 The plain recipe is what most write-ups do: no batch normalisation, Adam with a constant 1e-3, no
 augmentation. CamVid is scored on val, one stretch of a drive of which train has other parts, the
-pets on their official test pictures. The course's recipe was tried out on CamVid's val too; the
-pets' test pictures chose nothing.
+pets on their official test images. The course's recipe was tried out on CamVid's val too; the
+pets' test images chose nothing.
 
 --weights gives rare classes more weight in the loss: the median-frequency weights of the training
 masks to this power (1 is the published weights, 0.5 their square root). --binary makes the pets'
 masks pet (1), background (0) and void (the outline), trains one output with cross-entropy and soft
-Dice, chooses the threshold on the validation part of the training pictures, which is not trained
-on, and reports it on the test pictures.
+Dice, chooses the threshold on the validation part of the training images, which is not trained
+on, and reports it on the test images.
 """
 
 import argparse

@@ -4,8 +4,8 @@
     python benchmarks/tiles.py seams
 
 Memory is measured in a new process each: the highest resident size, less what the process held
-with the model loaded and run once on a small picture. Seams: how far the logits of the tiles are
-from those of the whole picture, and how many pixels get another class, by distance to the nearest
+with the model loaded and run once on a small image. Seams: how far the logits of the tiles are
+from those of the whole image, and how many pixels get another class, by distance to the nearest
 tile border.
 """
 
@@ -26,7 +26,7 @@ import numpy as np  # noqa: E402
 
 SIZES = {"4K": (2160, 3840), "8K": (4320, 7680)}
 WAYS = {
-    "whole picture": None,
+    "whole image": None,
     "tiles of 512": {},
     "tiles of 256": {"tile": (256, 256)},
     "tiles of 160x192": {"tile": (160, 192)},
@@ -34,7 +34,7 @@ WAYS = {
 
 
 def stored_net():
-    """Give the stored U-Net of 8 filters for pictures of any size."""
+    """Give the stored U-Net of 8 filters for images of any size."""
     from unet_helpers import models
     from unet_helpers.models import pretrained
 
@@ -49,18 +49,18 @@ def peak():
 
 
 def one_memory(name, way):
-    """Predict one picture one way, in this process, and print memory and time."""
+    """Predict one image one way, in this process, and print memory and time."""
     from unet_helpers import inference
 
     net = stored_net()
     options = WAYS[way]
     image = np.random.default_rng(0).integers(0, 256, (*SIZES[name], 3), np.uint8)
-    inference.predict_picture(net, image[:64, :64])
+    inference.predict_image(net, image[:64, :64])
     before, start = peak(), time.perf_counter()
     if options is None:
         mask = inference.predict_masks(net, image[None])[0]
     else:
-        mask = inference.predict_picture(net, image, **options)
+        mask = inference.predict_image(net, image, **options)
     seconds = time.perf_counter() - start
     assert mask.shape == image.shape[:2]
     print(
@@ -73,12 +73,12 @@ def memory():
     for name in SIZES:
         for way in WAYS:
             if name == "8K" and WAYS[way] is None:
-                continue  # more than four times the whole 4K picture
+                continue  # more than four times the whole 4K image
             subprocess.run([sys.executable, __file__, "one", name, way], check=False)
 
 
 def seams():
-    """Compare tiles with the whole picture on a part of a 4K street, by distance to a border."""
+    """Compare tiles with the whole image on a part of a 4K street, by distance to a border."""
     import make_streets
 
     from unet_helpers import inference
@@ -114,7 +114,7 @@ def seams():
 def border_distance(size, options):
     """Give each pixel's distance to the nearest place where one tile's rule ends, in pixels.
 
-    That is the rim of a tile when it is blended, and the cut in the middle of the overlap else.
+    That is the margin of a tile when it is blended, and the cut in the middle of the overlap else.
     """
     from unet_helpers import inference
 

@@ -3,7 +3,7 @@
     python benchmarks/training_step.py [--filters 32] [--batch-size 16] [--rounds 5]
                                        [--torch path/to/another/python]
 
-All variants train on the same random pictures, which lie in memory, so only the step counts. The
+All variants train on the same random images, which lie in memory, so only the step counts. The
 rounds alternate, so that a noisy machine is noisy for all. PyTorch may live in an environment of
 its own: --torch names its Python.
 """
@@ -184,9 +184,7 @@ def main():
         for name, variant in variants.items():
             seconds = variant.train(options.steps)
             rates[name].append(options.steps * options.batch_size / seconds)
-    print(
-        f"{options.filters} filters, {SIDE[0]}x{SIDE[1]}, batch {options.batch_size}; pictures/s:"
-    )
+    print(f"{options.filters} filters, {SIDE[0]}x{SIDE[1]}, batch {options.batch_size}; images/s:")
     base = statistics.median(rates["plain Keras, float32"])
     for name, values in rates.items():
         middle = statistics.median(values)

@@ -91,15 +91,15 @@ def damage_text(text, rng):
     return text
 
 
-# ---------------------------------------------------------------- pictures
+# ---------------------------------------------------------------- images
 
 
 def encode(array, kind, mode=None, **options):
-    picture = Image.fromarray(array)
+    image = Image.fromarray(array)
     if mode:
-        picture = picture.convert(mode)
+        image = image.convert(mode)
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -142,8 +142,8 @@ SIZES = (
 )
 
 
-def any_picture(rng, mask):
-    """Make a picture in one of many formats, or one that only claims to be one."""
+def any_image(rng, mask):
+    """Make an image in one of many formats, or one that only claims to be one."""
     array = rng.integers(0, 3 if mask else 256, (*SIZE, 3)).astype(np.uint8)
     grey = array[..., 0]
     other = [Image.fromarray(array[::-1])]
@@ -195,7 +195,7 @@ def any_picture(rng, mask):
     return damage(data, rng) if rng.random() < 0.5 else data
 
 
-def good_picture(rng, top, kind="PNG", channels=3):
+def good_image(rng, top, kind="PNG", channels=3):
     array = rng.integers(0, top, (*SIZE, channels)).astype(np.uint8)
     return encode(array[..., 0] if channels == 1 else array, kind)
 
@@ -261,7 +261,7 @@ def make_odd(path, rng):
 
 
 def spoil(root, rng, texts=()):
-    """Change one to three things in a folder of pictures: contents, kinds of files, names."""
+    """Change one to three things in a folder of images: contents, kinds of files, names."""
     for _ in range(rng.integers(1, 4)):
         files = sorted(path for path in root.rglob("*") if path.is_file())
         if not files:
@@ -278,7 +278,7 @@ def spoil(root, rng, texts=()):
             else:
                 make_odd(path, rng)
         elif way < 4:
-            path.write_bytes(any_picture(rng, is_mask))
+            path.write_bytes(any_image(rng, is_mask))
         elif way < 6:
             path.write_bytes(damage(path.read_bytes(), rng))
         elif way == 6:  # image and mask exchanged, or two images
@@ -294,7 +294,7 @@ def spoil(root, rng, texts=()):
             plant(
                 path.parent,
                 name + str(rng.choice([".png", ".jpg", ".PNG", ""])),
-                (any_picture(rng, is_mask)),
+                (any_image(rng, is_mask)),
             )
         else:
             name = NAMES[rng.integers(0, len(NAMES))] + path.suffix
@@ -310,8 +310,8 @@ def carla_input(root, rng):
     for recording in ("dataA", "dataD"):
         for i in range(2):
             folder = root / recording / recording
-            plant(folder / "CameraRGB", f"{i}.png", good_picture(rng, 256))
-            plant(folder / "CameraSeg", f"{i}.png", good_picture(rng, 13))
+            plant(folder / "CameraRGB", f"{i}.png", good_image(rng, 256))
+            plant(folder / "CameraSeg", f"{i}.png", good_image(rng, 13))
     spoil(root, rng)
     return lambda: list(carla.load("all", root, (8, 8)))
 
@@ -320,8 +320,8 @@ def camvid_input(root, rng):
     from unet_helpers.datasets import camvid
 
     for i in range(3):
-        plant(root / "train", f"{i}.png", good_picture(rng, 256))
-        plant(root / "trainannot", f"{i}.png", good_picture(rng, 12, channels=1))
+        plant(root / "train", f"{i}.png", good_image(rng, 256))
+        plant(root / "trainannot", f"{i}.png", good_image(rng, 12, channels=1))
     spoil(root, rng)
     return lambda: list(camvid.load("train", root, (8, 8)))
 
@@ -330,7 +330,7 @@ def own_folder(root, rng):
     painted = rng.random() < 0.4
     colours = np.array([(128, 64, 128), (0, 0, 142), (0, 0, 0)], np.uint8)
     for i in range(8):
-        plant(root / "images", f"{i}.jpg", good_picture(rng, 256, "JPEG"))
+        plant(root / "images", f"{i}.jpg", good_image(rng, 256, "JPEG"))
         ids = rng.integers(0, 3, SIZE).astype(np.uint8)
         plant(root / "masks", f"{i}.png", encode(colours[ids] if painted else ids, "PNG"))
     (root / "labels.csv").write_text(
@@ -371,7 +371,7 @@ def archives_input(root, rng):
 
     names = [f"Bengal_{i}" for i in range(8)]
     for name in names:
-        plant(root / "images", f"{name}.jpg", good_picture(rng, 256, "JPEG"))
+        plant(root / "images", f"{name}.jpg", good_image(rng, 256, "JPEG"))
         trimap = 1 + rng.integers(0, 3, SIZE).astype(np.uint8)
         plant(root / "annotations" / "trimaps", f"{name}.png", encode(trimap, "PNG"))
     listing = "".join(f"{name} 6 1 2\n" for name in names)
@@ -397,11 +397,9 @@ def tfds_input(root, rng):
     with tf.io.TFRecordWriter(str(records)) as writer:
         for i in range(8):
             name = rng.choice([f"Bengal_{i}.jpg".encode()] * 20 + [b"\xff\xfe", b"../a", b""])
-            image = (
-                good_picture(rng, 256, "JPEG") if rng.random() < 0.9 else any_picture(rng, False)
-            )
+            image = good_image(rng, 256, "JPEG") if rng.random() < 0.9 else any_image(rng, False)
             trimap = encode(1 + rng.integers(0, 3, SIZE).astype(np.uint8), "PNG")
-            trimap = trimap if rng.random() < 0.9 else any_picture(rng, True)
+            trimap = trimap if rng.random() < 0.9 else any_image(rng, True)
             features = {"file_name": entry(bytes(name)), "image": entry(image)}
             if rng.random() < 0.98:
                 features["segmentation_mask"] = entry(trimap)
@@ -423,18 +421,18 @@ def tfds_input(root, rng):
     return lambda: list(pets.load("train", root, (8, 8)))
 
 
-# ---------------------------------------------------------------- single pictures
+# ---------------------------------------------------------------- single images
 
 
-def picture_input(reader, mask):
+def image_input(reader, mask):
     def make(root, rng):
-        from unet_helpers.datasets import pipeline
+        from unet_helpers import datasets
 
         path = root / "a.png"
-        path.write_bytes(any_picture(rng, mask))
+        path.write_bytes(any_image(rng, mask))
         if rng.random() < 0.05:
             make_odd(path, rng)
-        return lambda: getattr(pipeline, reader)(path)
+        return lambda: getattr(datasets, reader)(path)
 
     return make
 
@@ -654,10 +652,12 @@ def saved_training():
     from unet_helpers.training import callbacks, checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
-        keeper = checkpoint.Keeper(folder)
-        keeper.set_model(small_model())
-        keeper.record = callbacks.Record({"loss": [0.5], "seconds": [1.0], "val_mean_iou": [0.1]})
-        keeper.on_epoch_end(0)
+        checkpointer = checkpoint.Checkpointer(folder)
+        checkpointer.set_model(small_model())
+        checkpointer.record = callbacks.Record(
+            {"loss": [0.5], "seconds": [1.0], "val_mean_iou": [0.1]}
+        )
+        checkpointer.on_epoch_end(0)
         assert keras
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
@@ -696,7 +696,7 @@ def checkpoint_input(root, rng):
         path.write_text(json.dumps(state))
     else:
         path.write_bytes(damage(files[path.name], rng))
-    return lambda: checkpoint.Keeper(root).restore(model)
+    return lambda: checkpoint.Checkpointer(root).restore(model)
 
 
 def cache_input(root, rng):
@@ -719,7 +719,7 @@ def cache_input(root, rng):
         return datasets.load_pairs(pairs, read_both, 6, SIZE, cache=root / "caches")
 
     load()
-    [place] = (root / "caches").glob("pictures-*")
+    [place] = (root / "caches").glob("images-*")
     path = place / str(rng.integers(0, 6))
     way = rng.integers(0, 8)
     if way == 0:
@@ -740,7 +740,7 @@ def cache_input(root, rng):
         try:
             images, masks = datasets.to_arrays(load())
         except tf.errors.InvalidArgumentError as error:  # TensorFlow passes our sentence on
-            if "Delete its folder; the pictures are decoded anew" in error.message:
+            if "Delete its folder; the images are decoded anew" in error.message:
                 raise DataError(error.message) from None
             raise
         if not np.array_equal(images, truth) or masks[:, 0, 0].tolist() != list(range(6)):
@@ -750,16 +750,16 @@ def cache_input(root, rng):
 
 
 def read_both(image, mask):
-    """Read a pair of a picture and a mask of ids."""
+    """Read a pair of an image and a mask of ids."""
     from unet_helpers import datasets
 
     return datasets.read_image(image), datasets.read_mask(mask)
 
 
 READERS = {
-    "read_image": picture_input("read_image", False),
-    "read_mask": picture_input("read_mask", True),
-    "read_red_channel": picture_input("read_red_channel", True),
+    "read_image": image_input("read_image", False),
+    "read_mask": image_input("read_mask", True),
+    "read_red_channel": image_input("read_red_channel", True),
     "carla": carla_input,
     "camvid": camvid_input,
     "pets-archives": archives_input,

@@ -21,8 +21,8 @@ from unet_helpers import datasets, inference, training
 from unet_helpers.training import distributed
 
 
-def pictures(count):
-    """Make pairs in which every second picture is largely void."""
+def images(count):
+    """Make pairs in which every second image is largely void."""
     values = np.random.default_rng(0)
     masks = values.integers(0, 3, (count, 8, 8)).astype(np.uint8)
     images = masks[..., None] * 70 + values.integers(0, 60, (count, 8, 8, 3))
@@ -61,7 +61,7 @@ def train(
 ):
     """Train; returns history, weights and logits. After `stop` epochs it begins anew, to resume."""
     keras.config.set_dtype_policy(policy)
-    data = pictures(count)
+    data = images(count)
     for until in [epochs] if stop is None else [stop, epochs]:
         keras.utils.set_random_seed(1)
         batches = datasets.batches(data, batch_size, shuffle, datasets.augment)

@@ -14,6 +14,7 @@ At the place it prints READY and waits to be killed. A training that reaches its
 history.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -40,6 +41,7 @@ def train(folder, place="end", epochs=EPOCHS):
     import numpy as np
 
     from unet_helpers import datasets, files, training
+    from unet_helpers.training import checkpoint
 
     epochs = int(epochs)
     what, _, number = place.partition("-")
@@ -67,21 +69,16 @@ def train(folder, place="end", epochs=EPOCHS):
             if what == "epoch" and (self.epoch, batch) == (number, 2):
                 ready()
 
-    whole = files.write_whole
+    @contextlib.contextmanager
+    def write_half(path):
+        with files.atomic_write(path) as part:
+            yield part
+            kind = {"best.keras": "best", "history.json": "history"}.get(path.name, "weights")
+            if (what, number) == (kind, stop.epoch):
+                os.truncate(part, os.path.getsize(part) // 2)
+                ready()
 
-    def write_half(path, write):
-        kind = {"best.keras": "best", "history.json": "history"}.get(Path(path).name, "weights")
-        if (what, number) != (kind, stop.epoch):
-            return whole(path, write)
-
-        def half(part):
-            write(part)
-            os.truncate(part, os.path.getsize(part) // 2)
-            ready()
-
-        return whole(path, half)
-
-    stop, files.write_whole = Stop(), write_half
+    stop, checkpoint.atomic_write = Stop(), write_half
     stop.epoch = 0
     history = training.fit(
         model, batches, datasets.batches(data), epochs, folder, [stop], progress=False
@@ -127,7 +124,7 @@ def unpack(archive, folder):
 
 
 def cache(source, folder, place):
-    """Load pictures that are cached on the disk, and say how many of them were decoded."""
+    """Load images that are cached on the disk, and say how many of them were decoded."""
     from unet_helpers import datasets
     from unet_helpers.datasets import cache
     from unet_helpers.datasets import folder as folder_dataset

@@ -1,4 +1,4 @@
-"""The baselines, on pictures of a few pixels."""
+"""The baselines, on images of a few pixels."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def test_each_colour_gets_the_class_it_mostly_has_and_new_ones_the_majority():
     assert lookup[baselines.colour_bins(new)].tolist() == [[[2, 1, 1]]]
 
 
-def test_predictions_have_the_shape_of_the_pictures_to_predict():
+def test_predictions_have_the_shape_of_the_images_to_predict():
     images = np.array([[[RED, GREEN]]], np.uint8)
     masks = np.array([[[1, 0]]], np.uint8)
     new = np.array([[[GREEN, RED]], [[RED, RED]]], np.uint8)

@@ -1,6 +1,5 @@
 """Blocks and networks: structure, numbers of parameters, sizes, and what must not fit."""
 
-import ast
 import os
 import subprocess
 import sys
@@ -130,7 +129,7 @@ def test_crop_leaves_a_side_that_fits():
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [((6, 3, 1), r"Cannot crop 5x5 to the larger 6x3"), ((None, 3, 1), "fixed picture size")],
+    [((6, 3, 1), r"Cannot crop 5x5 to the larger 6x3"), ((None, 3, 1), "fixed image size")],
 )
 def test_crop_refuses_what_it_cannot_cut(target, message):
     with pytest.raises(ValueError, match=message):
@@ -276,7 +275,7 @@ def test_models_end_in_logits_not_in_probabilities(tiny, images):
     assert logits.min() < 0
 
 
-def test_bytes_and_floats_of_the_same_picture_give_the_same_logits(tiny, images):
+def test_bytes_and_floats_of_the_same_image_give_the_same_logits(tiny, images):
     of_bytes = ops.convert_to_numpy(tiny(images))
     of_floats = ops.convert_to_numpy(tiny(images.astype(np.float32)))
     np.testing.assert_array_equal(of_bytes, of_floats)
@@ -359,7 +358,7 @@ def test_bilinear_kernel_by_hand():
 @pytest.mark.parametrize("factor", [2, 8])
 def test_enlarging_a_constant_gives_the_constant_inside(factor):
     scores = np.broadcast_to(np.float32([3, -2]), (1, 4, 5, 2))
-    large = ops.convert_to_numpy(fcn.enlarge(scores, 2, factor))
+    large = ops.convert_to_numpy(fcn.upsample(scores, 2, factor))
     assert large.shape == (1, 4 * factor, 5 * factor, 2)
     rim = factor // 2
     np.testing.assert_allclose(
@@ -370,7 +369,7 @@ def test_enlarging_a_constant_gives_the_constant_inside(factor):
 def test_enlarging_a_ramp_interpolates_between_its_steps():
     ramp = np.zeros((1, 3, 3, 1), np.float32)
     ramp[0, :, :, 0] = [0, 4, 8]
-    large = ops.convert_to_numpy(fcn.enlarge(ramp, 1, 2))[0, 2, :, 0]
+    large = ops.convert_to_numpy(fcn.upsample(ramp, 1, 2))[0, 2, :, 0]
     np.testing.assert_allclose(large[1:5], [1, 3, 5, 7])
 
 
@@ -435,70 +434,7 @@ def run_python(program, folder, **environment):
     return done.stdout
 
 
-# ---------------------------------------------------------------- other backends, and the floors
-
-EXERCISES = ["arithmetic", "running", "encoder", "decoder", "whole", "pictures", "losses", "scores"]
-EXERCISES += ["speed"]
-FLOORS = {
-    **dict.fromkeys(("labels", "blocks", "losses", "metrics", "baselines", "download"), 0),
-    **dict.fromkeys(("cache", "one_pass", "speed"), 0),
-    **dict.fromkeys(("models", "pipeline"), 1),
-    **dict.fromkeys(("anatomy", "carla", "pets", "camvid", "own", "checks", "devices"), 2),
-    **dict.fromkeys(("inference", "folding", "plots"), 2),
-    **dict.fromkeys(
-        ("analysis", "drawing", "export", "training", "trained", "many_machines", "__main__"), 3
-    ),
-    **dict.fromkeys(("exercises", "exercises.__main__", "exercises.exercise"), 3),
-    **dict.fromkeys((f"exercises.{part}" for part in EXERCISES), 3),
-}
-
-
-def imported(path):
-    """List the names of all modules that a file imports, those of the package in full."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} has a relative import"
-            if node.module == "unet_helpers":
-                names |= {f"unet_helpers.{alias.name}" for alias in node.names}
-            else:
-                names.add(node.module)
-    return names
-
-
-def package_imports(repo):
-    package = repo / "unet_helpers"
-    return {
-        ".".join(path.relative_to(package).with_suffix("").parts): {
-            name.split(".", 1)[1] for name in imported(path) if name.startswith("unet_helpers.")
-        }
-        for path in sorted(package.rglob("*.py"))
-        if path.stem != "__init__"
-    }
-
-
-def test_modules_import_only_from_their_own_floor_or_below(repo):
-    found = package_imports(repo)
-    assert set(found) <= set(FLOORS), "a new module needs a floor"
-    upwards = [(a, b) for a, others in found.items() for b in others if FLOORS[b] > FLOORS[a]]
-    assert not upwards
-
-
-def test_modules_do_not_import_in_circles(repo):
-    remaining = package_imports(repo)
-    while remaining:
-        free = [name for name, others in remaining.items() if not others & set(remaining)]
-        assert free, f"these import each other: {remaining}"
-        for name in free:
-            del remaining[name]
-
-
-@pytest.mark.parametrize("name", ["labels", "blocks", "models", "losses", "metrics", "folding"])
-def test_what_makes_a_model_does_not_import_tensorflow(repo, name):
-    roots = {module.split(".")[0] for module in imported(repo / "unet_helpers" / f"{name}.py")}
-    assert "tensorflow" not in roots
+# ---------------------------------------------------------------- other backends
 
 
 def test_unet_and_losses_run_on_jax(repo):

@@ -107,8 +107,8 @@ def test_the_whole_set_is_shuffled_anew_each_epoch(pairs, reader, folder):
     assert len({tuple(epoch) for epoch in [*epochs, list(range(20))]}) == 4
 
 
-def test_shuffling_holds_numbers_and_no_pictures(pairs, reader, folder):
-    """All pictures but some are gone; those that are drawn first can be read all the same."""
+def test_shuffling_holds_numbers_and_no_images(pairs, reader, folder):
+    """All images but some are gone; those that are drawn first can be read all the same."""
     dataset = load(pairs, reader, folder)
     first = tags(datasets.batches(dataset, 1, training=True))[0]
     for file in caches(folder)[0].iterdir():
@@ -143,7 +143,7 @@ def test_a_process_may_end_in_the_middle_of_an_epoch(pairs, reader, folder):
     load(pairs, reader, folder)
     name, mark = caches(folder)[0].name.rsplit("-", 1)
     program = f"""
-        from unet_helpers import cache, pipeline
+        from unet_helpers.datasets import cache, pipeline
         pairs = cache.dataset({str(folder)!r}, {name!r}, {mark!r}, 20, {SIZE}, None).repeat(1000)
         batches = iter(pipeline.batches(pairs, 2))
         print(next(batches)[0].shape)
@@ -174,7 +174,7 @@ def change_time(pairs):
     os.utime(pairs[3][0], ns=(1, 1))
 
 
-def change_picture(pairs):
+def change_image(pairs):
     Image.fromarray(np.full((8, 12, 3), 77, np.uint8)).save(pairs[3][0])
 
 
@@ -186,7 +186,7 @@ def turn_round(pairs):
     pairs.reverse()
 
 
-@pytest.mark.parametrize("change", [change_time, change_picture, drop_pair, turn_round])
+@pytest.mark.parametrize("change", [change_time, change_image, drop_pair, turn_round])
 def test_changed_files_are_decoded_anew_and_the_old_cache_goes(pairs, reader, folder, change):
     load(pairs, reader, folder)
     old = caches(folder)
@@ -225,12 +225,12 @@ def test_other_sizes_splits_and_variants_lie_side_by_side(pairs, reader, folder)
     assert len(caches(folder)) == 4
 
 
-def test_encoded_pictures_are_known_by_their_content(pairs, reader, folder):
+def test_encoded_images_are_known_by_their_content(pairs, reader, folder):
     def encoded(shift):
         contents = [[path.read_bytes() for path in pair] for pair in pairs]
         return [
-            (datasets.EncodedPicture(f"a/b: {i}", contents[i][0]),
-             datasets.EncodedPicture(f"a/b: mask {i}", contents[(i + shift) % 20][1]))
+            (datasets.EncodedImage(f"a/b: {i}", contents[i][0]),
+             datasets.EncodedImage(f"a/b: mask {i}", contents[(i + shift) % 20][1]))
             for i in range(20)
         ]  # fmt: skip
 
@@ -288,14 +288,14 @@ def test_what_a_killed_process_left_is_removed(pairs, reader, folder):
     (folder / "part-x-4x6-0").mkdir(parents=True)
     (folder / "part-x-4x6-0" / "0").write_text("half")
     assert tags(load(pairs, reader, folder).batch(20)) == list(range(20))
-    assert [path.name[:8] for path in caches(folder)] == ["pictures"]
+    assert [path.name[:6] for path in caches(folder)] == ["images"]
 
 
-def test_a_broken_picture_is_named_and_leaves_the_old_cache(pairs, reader, folder):
+def test_a_broken_image_is_named_and_leaves_the_old_cache(pairs, reader, folder):
     load(pairs, reader, folder)
     old = caches(folder)
-    pairs[5][0].write_text("no picture")
-    with pytest.raises(DataError, match=r"i05\.png is no picture"):
+    pairs[5][0].write_text("no image")
+    with pytest.raises(DataError, match=r"i05\.png is no image"):
         load(pairs, reader, folder)
     assert caches(folder) == old
     pairs[5][0].unlink()
@@ -400,8 +400,8 @@ def test_a_changed_labels_csv_is_decoded_anew(tmp_path, rng):
     for name, shape in (("images", (6, 8, 3)), ("masks", (6, 8))):
         (root / name).mkdir(parents=True)
         for i in range(3):
-            picture = rng.integers(0, 2, shape).astype(np.uint8)
-            Image.fromarray(picture).save(root / name / f"{i}.png")
+            image = rng.integers(0, 2, shape).astype(np.uint8)
+            Image.fromarray(image).save(root / name / f"{i}.png")
     (root / "labels.csv").write_text("name,id\nroad,0\ncar,1\n")
     before = datasets.to_arrays(folder_dataset.load("all", root, (6, 8), cache=tmp_path / "c"))[1]
     (root / "labels.csv").write_text("name,id\nroad,1\ncar,0\n")

@@ -118,7 +118,7 @@ def test_all_unreadable_files_are_counted_and_the_first_is_named(tmp_path, scene
     splits["train"].append((tmp_path / "gone.png", splits["train"][0][1]))
     finding = only(checks.check_pairs(splits, range(4)), "unreadable files")
     assert "3 of 25 pairs" in finding.sentence
-    assert "003.png is no picture" in finding.sentence
+    assert "003.png is no image" in finding.sentence
     assert [name.rsplit("/")[-1] for name in finding.files] == ["003.png", "005.png", "gone.png"]
 
 
@@ -171,8 +171,8 @@ def test_classes_that_are_counted_from_one(tmp_path, scenes):
 
 
 def averaged(mask, size, method=Image.Resampling.BILINEAR):
-    picture = Image.fromarray(mask)
-    return np.asarray(picture.resize(size[::-1], method))
+    image = Image.fromarray(mask)
+    return np.asarray(image.resize(size[::-1], method))
 
 
 @pytest.mark.parametrize("size", [(30, 40), (45, 60), (96, 128)])
@@ -303,7 +303,7 @@ def test_absent_classes(tmp_path, scenes):
 def test_exact_copies(tmp_path, scenes):
     scenes[20] = scenes[6]
     finding = only(check(tmp_path, scenes), "copies across splits")
-    assert "1 of 8 pictures of test are also in train, pixel by pixel" in finding.sentence
+    assert "1 of 8 images of test are also in train, pixel by pixel" in finding.sentence
     assert "004.png = " in finding.sentence and finding.sentence.count("006.png") == 1
 
 
@@ -312,24 +312,24 @@ def test_near_copies(tmp_path, scenes):
         darker = np.roll(image, 1, 1) * 0.95
         scenes[16 + i] = darker.astype(np.uint8), np.roll(mask, 1, 1)
     finding = only(check(tmp_path, scenes), "near copies across splits", "warning")
-    assert "3 of 8 pictures of test look almost like one of train" in finding.sentence
+    assert "3 of 8 images of test look almost like one of train" in finding.sentence
 
 
 def test_near_copies_of_the_carla_sample():
-    pictures = {
+    images = {
         name: [datasets.read_image(image) for image, _ in carla.find_pairs(name)] for name in SPLITS
     }
-    frames = pictures["val"]
+    frames = images["val"]
     found = checks.near_copies(frames[::2], frames[1::2])
     assert np.mean(found >= 0) > 0.9
     # the most similar frame is the one before or the one after
     wanted = np.arange(len(found))
     assert np.mean((found == wanted) | (found == wanted - 1)) > 0.85
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
-        assert (checks.near_copies(pictures[other], pictures[one]) == -1).all()
+        assert (checks.near_copies(images[other], images[one]) == -1).all()
 
 
-def test_near_copies_of_flat_pictures_and_of_none():
+def test_near_copies_of_flat_images_and_of_none():
     grey, dark = np.full((8, 8, 3), 120, np.uint8), np.full((8, 8, 3), 20, np.uint8)
     assert checks.near_copies([grey, dark], [dark, grey + 1]).tolist() == [1, 0]
     assert checks.near_copies([grey], []).tolist() == [-1]
@@ -358,12 +358,12 @@ def test_report_lists_everything_worst_first(tmp_path, scenes):
     assert all(len(line) <= 96 or "/" in line for line in text.splitlines())
 
 
-def test_encoded_pictures_are_named(scenes, tmp_path):
+def test_encoded_images_are_named(scenes, tmp_path):
     (image, mask), *_ = write(tmp_path, scenes[:1])
     pairs = [
         (
-            datasets.EncodedPicture("cat_1.jpg in a record", image.read_bytes()[:90]),
-            datasets.EncodedPicture("trimap of cat_1", mask.read_bytes()),
+            datasets.EncodedImage("cat_1.jpg in a record", image.read_bytes()[:90]),
+            datasets.EncodedImage("trimap of cat_1", mask.read_bytes()),
         )
     ]
     report = checks.check_pairs({"train": pairs}, range(4))

@@ -1,4 +1,4 @@
-"""`python -m unet_helpers`: train and write predictions, on twelve tiny pictures."""
+"""`python -m unet_helpers`: train and write predictions, on twelve tiny images."""
 
 import json
 
@@ -28,8 +28,8 @@ def streets(tmp_path, rng):
             folder.mkdir(parents=True)
             for i in range(4):
                 top = 13 if kind == "CameraSeg" else 256
-                picture = rng.integers(0, top, (20, 20, 3)).astype(np.uint8)
-                Image.fromarray(picture).save(folder / f"{i}.png")
+                image = rng.integers(0, top, (20, 20, 3)).astype(np.uint8)
+                Image.fromarray(image).save(folder / f"{i}.png")
     return tmp_path / "streets"
 
 
@@ -64,7 +64,7 @@ def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
         image = rng.integers(0, 256, (20, 24, 3)).astype(np.uint8)
         Image.fromarray(image).save(root / "images" / f"{i}.jpg")
         Image.fromarray(colours[mask]).save(root / "masks" / f"{i}.png")
-    arguments = ["--dataset", "own", "--data", str(root), "--out", str(out), "--filters", "2"]
+    arguments = ["--dataset", "folder", "--data", str(root), "--out", str(out), "--filters", "2"]
     assert main([*arguments, "--size", "16", "16", "--epochs", "1"]) == 0
     said = capsys.readouterr().out
     assert "8 pairs (train 6, val 1, test 1)" in said  # what check_pairs says
@@ -73,7 +73,7 @@ def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
     (root / "labels.csv").write_text("name,colour\nroad,#804080\n")
     assert main(arguments) == 1
     assert "a colour that labels.csv does not have" in capsys.readouterr().err
-    assert main(["--dataset", "own"]) == 1
+    assert main(["--dataset", "folder"]) == 1
     assert "give the path of your folder" in capsys.readouterr().err
 
 

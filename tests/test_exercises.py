@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unet_helpers import exercises
-from unet_helpers.exercises.exercise import Exercise, NotYet, as_number, compare, describe
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, compare, describe
 
 EVERY = [pytest.param(exercise, id=name) for name, exercise in exercises.ALL.items()]
 
@@ -169,7 +169,7 @@ def test_numbers_of_all_kinds_are_numbers():
     for value in (3, 3.0, np.int64(3), np.array(3), np.array([3]), keras.ops.convert_to_tensor(3)):
         assert as_number(value) == 3
     for value in ("3", [1, 2], None, {}, print):
-        with pytest.raises(NotYet, match="expected one number"):
+        with pytest.raises(Incorrect, match="expected one number"):
             as_number(value)
 
 

@@ -174,7 +174,7 @@ def cost(height, width, channels, n_filters, n_layers, side=9, biases=1, first=N
 
 COSTS = [
     (lambda h, w, c, f, n: cost(h, w, c, f, n, biases=0), "biases are missing"),
-    (lambda h, w, c, f, n: cost(h, w, c, f, n, first=f), "picture has fewer"),
+    (lambda h, w, c, f, n: cost(h, w, c, f, n, first=f), "image has fewer"),
     (
         lambda h, w, c, f, n: (n * (9 * c * f + f), n * 9 * c * f * h * w),
         "counted like the first",

@@ -566,7 +566,7 @@ def head(activation):
         (unet(last=head("relu")), "there is a ReLU at the end"),
         (unet(last=lambda x, n: layers.Conv2D(23, 1)(x)), "23 channels instead of n_classes=5"),
         (unet(last=lambda x, n: x), "turns them into logits"),
-        (unet(order=(3, 2, 1)), "16x24 for a picture of 32x48"),
+        (unet(order=(3, 2, 1)), "16x24 for an image of 32x48"),
         (unet(bottleneck=False), "bottleneck is missing"),
         (unet(widths=(1, 2, 4, 8, 8)), "bottleneck is missing or has too few filters"),
         (unet(rescale=lambda x: x), "goes in as it is, 0 to 255"),

@@ -175,8 +175,8 @@ RIGHT = [
     ("median_frequency_weights", weights_vectorised),
     ("threshold_for_recall", threshold_by_trying),
     ("threshold_for_recall", threshold_by_rank),
-    ("mean_per_picture", mean_by_loop),
-    ("mean_per_picture", mean_by_weights),
+    ("mean_per_image", mean_by_loop),
+    ("mean_per_image", mean_by_weights),
     ("calibration_error", calibration_by_loop),
     ("calibration_error", calibration_by_sums),
     ("pixel_loss", pixel_by_math),
@@ -201,7 +201,7 @@ NAMES = (
     "cross_entropy_with_void",
     "median_frequency_weights",
     "threshold_for_recall",
-    "mean_per_picture",
+    "mean_per_image",
     "calibration_error",
     "pixel_loss",
 )
@@ -238,7 +238,7 @@ def test_solutions_give_hand_computed_numbers():
     assert [threshold(probabilities, truth, share) for share in (0.3, 0.5, 1)] == [0.9, 0.7, 0.6]
 
     ious = np.array([[0.5, np.nan], [0.2, 0.4]])
-    means = [reference("mean_per_picture")(ious, absent) for absent in (np.nan, 0, 1)]
+    means = [reference("mean_per_image")(ious, absent) for absent in (np.nan, 0, 1)]
     np.testing.assert_allclose(means, [0.4, 0.275, 0.525])
 
     # two pixels at 0.9, one right, and two at 0.6, both right
@@ -354,7 +354,7 @@ def entropy_clipped(labels, logits):
     return -np.log(right_of(labels, stable_softmax(logits)) + 1e-7).mean()
 
 
-def entropy_of_pictures(labels, logits):
+def entropy_of_images(labels, logits):
     return np.mean([losses_of(l, z).mean() for l, z in zip(labels, logits, strict=True)])  # noqa: E741
 
 
@@ -364,7 +364,7 @@ def entropy_in_place(labels, logits):
 
 
 def sums(masks, n_classes, void=255):
-    """Count pixels of each class, and labelled pixels of the pictures that have it."""
+    """Count pixels of each class, and labelled pixels of the images that have it."""
     pixels, totals = np.zeros(n_classes), np.zeros(n_classes)
     for mask in masks:
         for c in range(n_classes):
@@ -386,7 +386,7 @@ def weights_with(middle=np.median, void=255, absent=0.0, flip=False):
     return answer
 
 
-def weights_all_pictures(masks, n_classes):
+def weights_all_images(masks, n_classes):
     counts = np.array([sum((mask == c).sum() for mask in masks) for c in range(n_classes)])
     return [np.median(counts[counts > 0]) / n if n else 0 for n in counts]
 
@@ -550,7 +550,7 @@ def pixel_stable_softmax(logits, label):
 
 
 IOU, ACCURACY, ENTROPY = "iou_and_dice", "accuracy_without_void", "cross_entropy_with_void"
-WEIGHTS, THRESHOLD, MEAN = "median_frequency_weights", "threshold_for_recall", "mean_per_picture"
+WEIGHTS, THRESHOLD, MEAN = "median_frequency_weights", "threshold_for_recall", "mean_per_image"
 CALIBRATION, PIXEL = "calibration_error", "pixel_loss"
 
 WRONG = [
@@ -587,7 +587,7 @@ WRONG = [
     (
         ACCURACY,
         lambda t, p: (((t == p) & (t < 255)).sum((1, 2)) / (t < 255).sum((1, 2))).mean(),
-        "mean of the pictures' accuracies",
+        "mean of the images' accuracies",
     ),
     (ACCURACY, lambda t, p: (t[p != 255] == p[p != 255]).mean(), "looked up in the prediction"),
     (
@@ -621,13 +621,13 @@ WRONG = [
     (ENTROPY, lambda y, z: -right_of(y, z).mean(), "minus the logit"),
     (ENTROPY, lambda y, z: -np.log(right_of(y, naive_softmax(z, 0))).mean(), "first axis"),
     (ENTROPY, lambda y, z: -log_probabilities(z).max(-1).mean(), "labels are not used"),
-    (ENTROPY, entropy_of_pictures, "mean of the pictures' means"),
+    (ENTROPY, entropy_of_images, "mean of the images' means"),
     (ENTROPY, entropy_naive, "exponential overflows"),
     (ENTROPY, entropy_stable_softmax, "its logarithm infinite"),
     (ENTROPY, entropy_clipped, "costs too little"),
     (ENTROPY, entropy_in_place, "changes the array"),
     (WEIGHTS, weights_with(middle=np.mean), "mean stands where the median"),
-    (WEIGHTS, weights_all_pictures, "those of all pictures"),
+    (WEIGHTS, weights_all_images, "those of all images"),
     (WEIGHTS, weights_with(flip=True), "upside down"),
     (WEIGHTS, weights_with(middle=lambda f: 1), "median is missing"),
     (WEIGHTS, weights_with(void=None), "Void pixels are counted in the totals"),
@@ -639,7 +639,7 @@ WRONG = [
     (WEIGHTS, weights_normalised, "sum 1"),
     (WEIGHTS, lambda masks, n: sums(masks, n)[0], "numbers of pixels"),
     (WEIGHTS, lambda masks, n: np.nan_to_num(np.divide(*sums(masks, n))), "are the frequencies"),
-    (WEIGHTS, weights_of_shares, "averaged over pictures"),
+    (WEIGHTS, weights_of_shares, "averaged over images"),
     (WEIGHTS, lambda masks, n: weights_by_loop(masks[:1], n), "Only the first mask"),
     (THRESHOLD, lambda p, t, recall: p[t == 1].min(), "finds all of it"),
     (THRESHOLD, lambda p, t, recall: 0, "finds everything"),
@@ -664,7 +664,7 @@ WRONG = [
     (MEAN, mean_compared_with_nan, "absent is not used"),
     (MEAN, lambda ious, absent: np.nan_to_num(ious).mean(axis=1).mean(), "always count as 0"),
     (MEAN, lambda ious, absent: np.nan_to_num(ious, nan=1).mean(), "always count as 1"),
-    (MEAN, lambda i, absent: np.nanmean(np.nanmean(fill(i, absent), axis=0)), "pictures first"),
+    (MEAN, lambda i, absent: np.nanmean(np.nanmean(fill(i, absent), axis=0)), "images first"),
     (MEAN, lambda ious, absent: np.nanmean(fill(ious, absent)), "into one mean"),
     (MEAN, lambda ious, absent: fill(ious, absent).mean(axis=1).mean(), "whole mean nan"),
     (MEAN, lambda ious, absent: ious.mean(), "always nan"),

@@ -132,7 +132,7 @@ def test_int8_computes_in_bytes_from_end_to_end(model, images, logits, tmp_path)
     assert interpreter.get_input_details()[0]["dtype"] == np.uint8
     assert interpreter.get_output_details()[0]["dtype"] == np.uint8
     scale, zero = interpreter.get_input_details()[0]["quantization"]
-    # a byte of the picture goes in as it is
+    # a byte of the image goes in as it is
     assert scale == pytest.approx(1, rel=0.02) and zero == 0
     kinds = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
     assert not {"float32", "float16"} & kinds

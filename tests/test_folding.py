@@ -130,8 +130,8 @@ def test_a_network_without_normalisation_keeps_its_numbers(rng):
     model = models.paper_unet((188, 188, 1), 2)
     folded = folding.fold_batch_norm(model, report=False)
     assert "Dropout" in kinds(model) and "Dropout" not in kinds(folded)
-    picture = rng.integers(0, 256, (1, 188, 188, 1)).astype(np.uint8)
-    np.testing.assert_array_equal(logits_of(folded, picture), logits_of(model, picture))
+    image = rng.integers(0, 256, (1, 188, 188, 1)).astype(np.uint8)
+    np.testing.assert_array_equal(logits_of(folded, image), logits_of(model, image))
 
 
 def test_the_stored_net_gives_the_same_masks():

@@ -71,11 +71,11 @@ def test_a_long_thin_mask_is_a_mask(tmp_path):
     assert datasets.read_mask(path).shape == (3, 65_535)
 
 
-def test_a_picture_that_is_a_program_is_not_run(tmp_path):
+def test_a_image_that_is_a_program_is_not_run(tmp_path):
     """Pillow would hand EPS to Ghostscript, whatever the file is called."""
     path = tmp_path / "a.png"
     path.write_bytes(fuzz.EPS)
-    with pytest.raises(DataError, match=r"a\.png is no picture, or of a format"):
+    with pytest.raises(DataError, match=r"a\.png is no image, or of a format"):
         datasets.read_image(path)
 
 

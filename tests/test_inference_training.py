@@ -43,7 +43,7 @@ def model():
 
 @pytest.fixture
 def image(rng):
-    """A picture with odd sides."""
+    """An image with odd sides."""
     return rng.integers(0, 256, (37, 53, 3)).astype(np.uint8)
 
 
@@ -142,7 +142,7 @@ def test_pad_to_multiple_mirrors_the_rim():
 
 @pytest.fixture
 def video(tmp_path):
-    """A GIF of five pictures whose bright part grows."""
+    """A GIF of five images whose bright part grows."""
     frames = np.zeros((5, 20, 30, 3), np.uint8)
     for i, frame in enumerate(frames):
         frame[:, : 5 * (i + 1)] = 220
@@ -158,7 +158,7 @@ def threshold_model():
     return model
 
 
-def test_predict_video_lays_the_mask_over_every_picture(video, tmp_path):
+def test_predict_video_lays_the_mask_over_every_image(video, tmp_path):
     target = tmp_path / "target.gif"
     assert inference.predict_video(threshold_model(), video, target, TWO, opacity=1) == 5
     frames = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
@@ -247,7 +247,7 @@ def test_load_model_takes_every_model_of_the_course(tmp_path):
         lambda: keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 1)]),
     ):
         before = build()
-        before.compile("adam", training.BinaryCrossEntropy())  # a loss of the course's own
+        before.compile("adam", training.MaskedBinaryCrossentropy())  # a loss of the course's own
         before.save(tmp_path / "a.keras")
         after = inference.load_model(tmp_path / "a.keras")
         assert after.count_params() == before.count_params()
@@ -329,8 +329,8 @@ def test_compile_model_uses_cross_entropy_without_void_or_the_loss_it_is_given()
 # ---------------------------------------------------------------- training
 
 
-def bright_pictures(count, seed):
-    """Make pictures of bright and dark pixels; the mask says which, and void here and there."""
+def bright_images(count, seed):
+    """Make images of bright and dark pixels; the mask says which, and void here and there."""
     rng = np.random.default_rng(seed)
     masks = rng.integers(0, 2, (count, 8, 8)).astype(np.uint8)
     images = np.where(masks[..., None] == 1, 200, 40) + rng.integers(-30, 30, (count, 8, 8, 3))
@@ -340,12 +340,12 @@ def bright_pictures(count, seed):
 
 @pytest.fixture(scope="module")
 def train():
-    return datasets.batches(bright_pictures(10, 1), 4, training=True)
+    return datasets.batches(bright_images(10, 1), 4, training=True)
 
 
 @pytest.fixture(scope="module")
 def validation():
-    return datasets.batches(bright_pictures(7, 2), 4)
+    return datasets.batches(bright_images(7, 2), 4)
 
 
 def learner(seed=0, n_classes=2, steps=12, **options):
@@ -429,7 +429,7 @@ def test_fit_scores_validation_from_one_confusion_matrix(trained, validation):
     expected = scores(confusion_matrix(masks, inference.predict_masks(model, images), 2))
     assert history["val_accuracy"][-1] == pytest.approx(expected.pixel_accuracy)
     assert history["val_mean_iou"][-1] == pytest.approx(expected.mean_iou)
-    # the mean over all valid pixels, though the batches have 4 and 3 pictures
+    # the mean over all valid pixels, though the batches have 4 and 3 images
     loss = float(model.loss(masks, inference.predict_logits(model, images)))
     assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-4)
 
@@ -452,13 +452,13 @@ def test_fit_keeps_files_of_the_last_and_of_the_best_epoch(trained, validation):
 
 
 def test_best_model_is_that_of_the_best_epoch_and_not_of_the_last(tmp_path):
-    model, keeper = learner(), checkpoint.Keeper(tmp_path)
-    keeper.set_model(model)
-    keeper.record = callbacks.Record({})
+    model, checkpointer = learner(), checkpoint.Checkpointer(tmp_path)
+    checkpointer.set_model(model)
+    checkpointer.record = callbacks.Record({})
     for epoch, iou in enumerate([0.3, 0.9, 0.5]):
         model.set_weights([0 * w + epoch for w in model.get_weights()])
-        keeper.record.history.setdefault("val_mean_iou", []).append(iou)
-        keeper.on_epoch_end(epoch)
+        checkpointer.record.history.setdefault("val_mean_iou", []).append(iou)
+        checkpointer.on_epoch_end(epoch)
     best = inference.load_model(tmp_path / "best.keras")
     assert {float(w.flat[0]) for w in best.get_weights()} == {1.0}
 
@@ -485,7 +485,7 @@ def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path):
     # the moments of the optimizer are kept as well
     assert len(model.optimizer.variables) == len(first.optimizer.variables)
     again = learner(seed=6, steps=12)
-    checkpoint.Keeper(tmp_path).restore(again)
+    checkpoint.Checkpointer(tmp_path).restore(again)
     for a, b in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(np.array(a), np.array(b))
 
@@ -544,7 +544,7 @@ def test_a_history_that_was_changed_is_not_followed(train, tmp_path, key, value,
     state = json.loads((tmp_path / "history.json").read_text())
     (tmp_path / "history.json").write_text(json.dumps({**state, key: value}))
     with pytest.raises(DataError, match=rf"cannot be read \(.*{message}|{message}"):
-        checkpoint.Keeper(tmp_path).restore(learner())
+        checkpoint.Checkpointer(tmp_path).restore(learner())
 
 
 def test_fit_takes_weights_of_pixels(validation):
@@ -553,7 +553,7 @@ def test_fit_takes_weights_of_pixels(validation):
     def weigh(images, masks):
         return images, masks, tf.cast(masks == 0, tf.float32)
 
-    train = datasets.batches(bright_pictures(10, 1), 4, training=True).map(weigh)
+    train = datasets.batches(bright_images(10, 1), 4, training=True).map(weigh)
     model = without_preference(learner())
     training.fit(model, train, epochs=4, progress=False)
     confusion = evaluation.evaluate(model, validation, 2)
@@ -561,8 +561,8 @@ def test_fit_takes_weights_of_pixels(validation):
 
 
 def test_fit_of_a_binary_mask_with_a_single_logit():
-    train = datasets.batches(bright_pictures(10, 1), 4, training=True)
-    validation = datasets.batches(bright_pictures(7, 2), 4)
+    train = datasets.batches(bright_images(10, 1), 4, training=True)
+    validation = datasets.batches(bright_images(7, 2), 4)
     model = without_preference(learner(n_classes=1))
     history = training.fit(model, train, validation, 4, progress=False)
     assert history["val_accuracy"][-1] > 0.95
@@ -585,23 +585,23 @@ def as_batches(images, masks):
     return datasets.batches(datasets.from_arrays(images, masks), 4)
 
 
-def pictures(count=6, size=(8, 8), label=1):
+def images(count=6, size=(8, 8), label=1):
     return np.zeros((count, *size, 3), np.uint8), np.full((count, *size), label, np.uint8)
 
 
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        (as_batches(*pictures()).take(0), r"training data is empty: there is no batch"),
-        (as_batches(*pictures(size=(8, 16))), r"training pictures are 8x16, the model takes 8x8"),
-        (as_batches(*pictures(label=2)), r"hold the label 2, .* 2 logits.*n_classes=3"),
-        (as_batches(*pictures(label=255)), r"training data has no label at all: .* void"),
+        (as_batches(*images()).take(0), r"training data is empty: there is no batch"),
+        (as_batches(*images(size=(8, 16))), r"training images are 8x16, the model takes 8x8"),
+        (as_batches(*images(label=2)), r"hold the label 2, .* 2 logits.*n_classes=3"),
+        (as_batches(*images(label=255)), r"training data has no label at all: .* void"),
         (
-            as_batches(*pictures()).map(lambda image, mask: (image, mask[..., None])),
+            as_batches(*images()).map(lambda image, mask: (image, mask[..., None])),
             r"masks of shape \(4, 8, 8, 1\); expected .*\(B, H, W\).*without a channel axis",
         ),
         (
-            datasets.from_arrays(*pictures()),
+            datasets.from_arrays(*images()),
             r"images of shape \(8, 8, 3\) .*in batches \(pipeline\.batches\)",
         ),
     ],
@@ -613,21 +613,21 @@ def test_fit_refuses_data_that_does_not_fit(dataset, message):
 
 def test_fit_checks_validation_as_well(train):
     with pytest.raises(DataError, match=r"The validation masks hold the label 4"):
-        training.fit(learner(), train, as_batches(*pictures(label=4)), progress=False)
+        training.fit(learner(), train, as_batches(*images(label=4)), progress=False)
 
 
 def test_a_single_logit_stands_for_two_classes():
     model = learner(n_classes=1)
-    training.check_batches(model, as_batches(*pictures(label=1)), "training")
+    training.check_batches(model, as_batches(*images(label=1)), "training")
     with pytest.raises(DataError, match=r"hold the label 2, but the model has 1 logit"):
-        training.check_batches(model, as_batches(*pictures(label=2)), "training")
+        training.check_batches(model, as_batches(*images(label=2)), "training")
 
 
 # ---------------------------------------------------------------- files
 
 
-def test_prediction_gif_has_a_picture_before_training_and_one_per_epoch(train, tmp_path):
-    image, truth = next(bright_pictures(1, 3).as_numpy_iterator())
+def test_prediction_gif_has_a_image_before_training_and_one_per_epoch(train, tmp_path):
+    image, truth = next(bright_images(1, 3).as_numpy_iterator())
     path = tmp_path / "new folder" / "epochs.gif"
     gif = training.PredictionGif(image, TWO, path, truth=truth, scale=2)
     training.fit(learner(), train, epochs=3, callbacks=[gif], progress=False)
@@ -646,26 +646,27 @@ def full_disk(path):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_write_whole_keeps_the_old_file_when_the_disk_is_full(tmp_path):
+def test_atomic_write_keeps_the_old_file_when_the_disk_is_full(tmp_path):
     path = tmp_path / "history.json"
     path.write_text("old")
     message = r"history\.json could not be written \(No space left on device\)\. Make space"
-    with pytest.raises(DataError, match=message):
-        files.write_whole(path, full_disk)
+    with pytest.raises(DataError, match=message), files.atomic_write(path) as part:
+        full_disk(part)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["history.json"]
 
 
-def test_write_whole_replaces_the_file_at_the_end(tmp_path):
+def test_atomic_write_replaces_the_file_at_the_end(tmp_path):
     path = tmp_path / "a.weights.h5"
     path.write_text("old")
 
     def write(part):
-        assert part.endswith(".weights.h5")  # Keras looks at the ending
+        assert part.name.endswith(".weights.h5")  # Keras looks at the ending
         assert path.read_text() == "old"
         with open(part, "w") as file:
             file.write("new")
 
-    files.write_whole(path, write)
+    with files.atomic_write(path) as part:
+        write(part)
     assert path.read_text() == "new"
     assert [file.name for file in tmp_path.iterdir()] == ["a.weights.h5"]

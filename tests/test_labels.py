@@ -90,7 +90,7 @@ def test_check_values_names_the_file_and_lets_void_pass():
     ("opacity", "expected"),
     [(0.0, [[100, 0, 50], [100, 0, 50]]), (0.5, [[55, 10, 40], [50, 0, 25]])],
 )
-def test_overlay_mixes_picture_and_mask(opacity, expected):
+def test_overlay_mixes_image_and_mask(opacity, expected):
     image = np.full((1, 2, 3), (100, 0, 50), np.uint8)
     mixed = overlay(image, np.array([[0, 255]], np.uint8), TWO, opacity)
     assert mixed.dtype == np.uint8

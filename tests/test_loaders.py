@@ -1,4 +1,4 @@
-"""The three data sets: samples, other editions of their folders, downloads, and real pictures."""
+"""The three data sets: samples, other editions of their folders, downloads, and real images."""
 
 import hashlib
 import io
@@ -27,11 +27,11 @@ def save(path, array, **options):
 
 
 def red(mask, channels=3):
-    """Put class ids into the red channel of a picture that is otherwise opaque noise."""
+    """Put class ids into the red channel of an image that is otherwise opaque noise."""
     mask = np.asarray(mask, np.uint8)
-    picture = np.full((*mask.shape, channels), 255, np.uint8)
-    picture[..., 0], picture[..., 1:3] = mask, mask[..., None] // 2 + 90
-    return picture
+    image = np.full((*mask.shape, channels), 255, np.uint8)
+    image[..., 0], image[..., 1:3] = mask, mask[..., None] // 2 + 90
+    return image
 
 
 # ---------------------------------------------------------------- CARLA
@@ -205,7 +205,7 @@ def test_camvid_void_is_code_11_and_nothing_else():
     assert set(np.unique(codes)) <= set(range(12))
 
 
-def test_camvid_splits_share_no_picture_and_no_street():
+def test_camvid_splits_share_no_image_and_no_street():
     streets = [{image.name[0] for image, _ in camvid.find_pairs(s)} for s in ("train", "val")]
     streets.append({image.name[0] for image, _ in camvid.find_pairs("test")})
     assert streets == [{"A", "B", "C"}, {"D"}, {"E"}]
@@ -280,7 +280,7 @@ def names(pairs):
 
 @pytest.fixture(scope="module")
 def counts(repo):
-    """Number of pictures in the sample, by official split."""
+    """Number of images in the sample, by official split."""
     info = json.loads((repo / "data" / RECORDS / "dataset_info.json").read_text())
     return {s["name"]: sum(map(int, s["shardLengths"])) for s in info["splits"]}
 
@@ -299,11 +299,11 @@ def test_pets_splits_are_disjoint_and_complete(counts):
 def test_pets_labels_are_those_of_the_file_minus_one():
     image, trimap = pets.find_pairs("test")[0]
     codes = np.asarray(Image.open(io.BytesIO(trimap.content)))
-    picture, mask = pets.read_pair(image, trimap)
+    image, mask = pets.read_pair(image, trimap)
     assert set(np.unique(codes)) == {1, 2, 3}
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, codes - 1)
-    assert picture.shape == (*codes.shape, 3)
+    assert image.shape == (*codes.shape, 3)
 
 
 def test_pets_sample(counts):
@@ -338,7 +338,7 @@ def test_pets_are_what_tfds_reads(repo):
 
 @pytest.fixture
 def records(tmp_path, repo):
-    """Path of the test pictures' TFRecord file, in a copy of the sample in tmp_path."""
+    """Path of the test images' TFRecord file, in a copy of the sample in tmp_path."""
     folder = shutil.copytree(repo / "data" / RECORDS, tmp_path / "oxford_iiit_pet" / "4.0.0")
     return next(folder.glob("*-test.tfrecord-*"))
 
@@ -418,7 +418,7 @@ def test_pets_name_a_folder_without_pets(tmp_path):
 
 @pytest.fixture
 def archives(tmp_path):
-    """The official folders with ten training and two test pictures, two under a false name."""
+    """The official folders with ten training and two test images, two under a false name."""
     folder = tmp_path / "official"
     listing = {"trainval": [f"Bengal_{i}" for i in range(10)], "test": ["pug_1", "pug_2"]}
     for split, cats in listing.items():
@@ -459,7 +459,7 @@ def test_pets_archives_name_a_missing_file(archives, missing):
 
 def test_pets_archives_name_a_missing_or_empty_listing(archives):
     (archives / "annotations" / "test.txt").write_text("\n")
-    with pytest.raises(DataError, match=r"test\.txt names no picture: the test split is empty"):
+    with pytest.raises(DataError, match=r"test\.txt names no image: the test split is empty"):
         pets.load("test", archives)
     (archives / "annotations" / "test.txt").unlink()
     with pytest.raises(DataError, match=r"test\.txt is missing; unpack annotations\.tar\.gz"):
@@ -527,7 +527,7 @@ def test_pets_prepared_knows_a_half_written_folder(tmp_path, repo):
     assert not pets.prepared(tmp_path)
 
 
-# ---------------------------------------------------------------- real pictures
+# ---------------------------------------------------------------- real images
 
 
 def part_of(real_data, name):

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from unet_helpers.training import (
-    BinaryCrossEntropy,
     CrossEntropyAndDice,
+    MaskedBinaryCrossentropy,
     median_frequency_weights,
     pixel_weights,
     soft_dice_loss,
@@ -48,7 +48,7 @@ def test_cross_entropy_does_not_look_at_void_pixels(logits):
     )
 
 
-def test_losses_of_an_all_void_picture_are_zero(logits):
+def test_losses_of_an_all_void_image_are_zero(logits):
     void = np.full_like(TRUTH, 255)
     assert float(cross_entropy()(void, logits)) == 0
     assert float(CrossEntropyAndDice(dice_weight=0)(void, logits)) == 0
@@ -149,14 +149,16 @@ def binary_case():
 def test_binary_cross_entropy_by_hand_leaves_void_out():
     truth, logits = binary_case()
     expected = -np.mean(np.log([1 - 0.2, 0.6, 0.9]))
-    assert float(BinaryCrossEntropy()(truth, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(MaskedBinaryCrossentropy()(truth, logits)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_binary_cross_entropy_equals_keras_where_nothing_is_void():
     truth, logits = binary_case()
     truth = truth.clip(0, 1)
     of_keras = keras.losses.BinaryCrossentropy(from_logits=True)(truth[..., None], logits)
-    assert float(BinaryCrossEntropy()(truth, logits)) == pytest.approx(float(of_keras), rel=1e-5)
+    assert float(MaskedBinaryCrossentropy()(truth, logits)) == pytest.approx(
+        float(of_keras), rel=1e-5
+    )
 
 
 def test_binary_dice_counts_the_foreground_only():
@@ -170,7 +172,7 @@ def test_binary_dice_counts_the_foreground_only():
 
 def test_binary_loss_survives_saving_and_loading():
     back = keras.saving.deserialize_keras_object(
-        keras.saving.serialize_keras_object(BinaryCrossEntropy(void=7, name="mine"))
+        keras.saving.serialize_keras_object(MaskedBinaryCrossentropy(void=7, name="mine"))
     )
     assert (back.void, back.name) == (7, "mine")
 
@@ -180,7 +182,7 @@ def test_binary_loss_survives_saving_and_loading():
 
 def test_median_frequency_weights_by_hand():
     masks = [np.array([[0, 0], [0, 1]], np.uint8), np.array([[1, 1], [255, 1]], np.uint8)]
-    # class 0: 3 of the 4 pixels of the first picture; class 1: 4 of the 7 labelled pixels of both
+    # class 0: 3 of the 4 pixels of the first image; class 1: 4 of the 7 labelled pixels of both
     frequency = np.array([3 / 4, 4 / 7])
     weights = median_frequency_weights(masks, 3)
     assert weights.dtype == np.float32

@@ -74,13 +74,13 @@ def test_scores_agree_with_scikit_learn(rng):
     assert ours.pixel_accuracy == pytest.approx(sklearn_metrics.accuracy_score(*flat))
 
 
-def test_confusion_matrices_of_pictures_add_up_to_that_of_the_set(rng):
+def test_confusion_matrices_of_images_add_up_to_that_of_the_set(rng):
     truth, guess = random_masks(rng)
     parts = [confusion_matrix(t, g, 4) for t, g in zip(truth, guess, strict=True)]
     np.testing.assert_array_equal(sum(parts), confusion_matrix(truth, guess, 4))
 
 
-def test_an_all_void_picture_counts_nothing():
+def test_an_all_void_image_counts_nothing():
     assert confusion_matrix(np.full((2, 2), 255), np.zeros((2, 2), int), 2).sum() == 0
 
 
@@ -186,7 +186,7 @@ def test_border_by_hand():
         bool,
     )
     expected = [
-        [0, 1, 0, 0, 0],  # the rim of the picture is no border
+        [0, 1, 0, 0, 0],  # the rim of the image is no border
         [1, 1, 0, 0, 0],
         [0, 0, 0, 0, 0],
         [0, 0, 1, 1, 1],
@@ -246,7 +246,7 @@ def test_boundary_f1_by_hand(tolerance, expected):
     np.testing.assert_allclose(boundary_f1(truth, guess, 2, tolerance=tolerance), expected)
 
 
-def test_boundary_f1_counts_over_all_pictures_together():
+def test_boundary_f1_counts_over_all_images_together():
     truth, guess = np.stack([half(4), half(3)]), np.stack([half(4), half(6)])
     np.testing.assert_allclose(boundary_f1(truth, guess, 2, tolerance=1), [0.5, 0.5])
 

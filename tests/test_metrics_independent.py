@@ -122,12 +122,10 @@ def test_means_over_the_classes_agree_with_scikit_learn(case):
     assert ours.frequency_weighted_iou == pytest.approx(jaccard(*flat, average="weighted"))
 
 
-def test_picture_ious_agree_with_scikit_learn():
+def test_image_ious_agree_with_scikit_learn():
     sklearn_metrics = pytest.importorskip("sklearn.metrics", reason=SKLEARN)
     truth, guess = random_case(7, 4, 4, 0.3, (5, 3, 4))
-    for ious, true, pred in zip(
-        evaluation.picture_ious(truth, guess, 4), truth, guess, strict=True
-    ):
+    for ious, true, pred in zip(evaluation.image_ious(truth, guess, 4), truth, guess, strict=True):
         valid = true != 255
         expected = sklearn_metrics.jaccard_score(
             true[valid], pred[valid], labels=range(4), average=None, zero_division=0

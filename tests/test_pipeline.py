@@ -1,4 +1,4 @@
-"""Decoding, pairing, resizing, splitting, batching and augmenting, on pictures made here."""
+"""Decoding, pairing, resizing, splitting, batching and augmenting, on images made here."""
 
 import struct
 import zlib
@@ -47,9 +47,9 @@ def test_read_image_drops_transparency(tmp_path):
 )
 @pytest.mark.filterwarnings("error")
 def test_read_image_looks_up_a_palette(tmp_path, options):
-    picture = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), "P")
-    picture.putpalette(COLOURS.ravel().tolist())
-    picture.save(tmp_path / "a.png", **options)
+    image = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), "P")
+    image.putpalette(COLOURS.ravel().tolist())
+    image.save(tmp_path / "a.png", **options)
     np.testing.assert_array_equal(datasets.read_image(tmp_path / "a.png"), COLOURS)
 
 
@@ -133,7 +133,7 @@ TURNS = {
 
 @pytest.mark.parametrize("mark", [0, *TURNS, 9])
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
-def test_read_image_turns_a_picture_upright(tmp_path, rng, mark, name):
+def test_read_image_turns_a_image_upright(tmp_path, rng, mark, name):
     image = noise(rng, 4, 6, 3)
     exif = Image.Exif()
     exif[0x0112] = mark
@@ -143,7 +143,7 @@ def test_read_image_turns_a_picture_upright(tmp_path, rng, mark, name):
     np.testing.assert_array_equal(datasets.read_image(tmp_path / name), expected)
 
 
-def test_read_image_turns_16_bit_pictures_as_well(tmp_path):
+def test_read_image_turns_16_bit_images_as_well(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     values = np.array([[0, 65535, 0]], np.uint16)
@@ -152,13 +152,13 @@ def test_read_image_turns_16_bit_pictures_as_well(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_a_damaged_exif_mark_does_not_spoil_the_picture(tmp_path):
+def test_a_damaged_exif_mark_does_not_spoil_the_image(tmp_path):
     exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12\0\x03\0\0"
     Image.fromarray(np.full((8, 8, 3), 90, np.uint8)).save(tmp_path / "a.jpg", exif=exif)
     assert datasets.read_image(tmp_path / "a.jpg").shape == (8, 8, 3)
 
 
-def test_read_image_takes_the_first_picture_of_a_gif_called_jpg(tmp_path):
+def test_read_image_takes_the_first_image_of_a_gif_called_jpg(tmp_path):
     first, second = (Image.fromarray(np.full((4, 4, 3), v, np.uint8)) for v in (50, 200))
     first.save(tmp_path / "a.jpg", format="GIF", save_all=True, append_images=[second])
     image = datasets.read_image(tmp_path / "a.jpg")
@@ -166,12 +166,12 @@ def test_read_image_takes_the_first_picture_of_a_gif_called_jpg(tmp_path):
     assert abs(image.astype(int) - 50).max() <= 2
 
 
-def test_read_image_of_an_encoded_picture(tmp_path):
+def test_read_image_of_an_encoded_image(tmp_path):
     content = save(tmp_path / "a.png", COLOURS).read_bytes()
-    picture = datasets.EncodedPicture("cat_1.jpg in a record", content)
-    np.testing.assert_array_equal(datasets.read_image(picture), COLOURS)
+    image = datasets.EncodedImage("cat_1.jpg in a record", content)
+    np.testing.assert_array_equal(datasets.read_image(image), COLOURS)
     with pytest.raises(DataError, match=r"^cat_1\.jpg in a record"):
-        datasets.read_image(datasets.EncodedPicture("cat_1.jpg in a record", content[:30]))
+        datasets.read_image(datasets.EncodedImage("cat_1.jpg in a record", content[:30]))
 
 
 READERS = [datasets.read_image, datasets.read_mask, datasets.read_red_channel]
@@ -179,7 +179,7 @@ READERS = [datasets.read_image, datasets.read_mask, datasets.read_red_channel]
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("ending", ["png", "jpg"])
-def test_a_picture_that_is_cut_off_is_named(tmp_path, rng, read, ending):
+def test_a_image_that_is_cut_off_is_named(tmp_path, rng, read, ending):
     whole = save(tmp_path / f"a.{ending}", noise(rng, 64, 64, 3)).read_bytes()
     path = tmp_path / f"cut.{ending}"
     path.write_bytes(whole[: len(whole) // 2])
@@ -189,9 +189,9 @@ def test_a_picture_that_is_cut_off_is_named(tmp_path, rng, read, ending):
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("content", [b"<html>404</html>", b""])
-def test_a_file_that_is_no_picture_is_named(tmp_path, read, content):
+def test_a_file_that_is_no_image_is_named(tmp_path, read, content):
     (tmp_path / "page.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"page\.png is no picture.*Delete the file"):
+    with pytest.raises(DataError, match=r"page\.png is no image.*Delete the file"):
         read(tmp_path / "page.png")
 
 
@@ -213,9 +213,9 @@ def test_read_mask_of_grey(tmp_path):
 
 
 def test_read_mask_of_a_palette_gives_ids_not_colours(tmp_path):
-    picture = Image.fromarray(MASK, "P")
-    picture.putpalette(list(range(255, -1, -1)) * 3)
-    picture.save(tmp_path / "m.png")
+    image = Image.fromarray(MASK, "P")
+    image.putpalette(list(range(255, -1, -1)) * 3)
+    image.save(tmp_path / "m.png")
     np.testing.assert_array_equal(datasets.read_mask(tmp_path / "m.png"), MASK)
 
 
@@ -231,21 +231,21 @@ def test_read_mask_of_one_bit_and_of_sixteen(tmp_path):
 
 def test_read_mask_refuses_a_painted_mask(tmp_path):
     save(tmp_path / "m.png", COLOURS)
-    with pytest.raises(DataError, match=r"m\.png is a RGB picture with 3 .*colour_to_mask"):
+    with pytest.raises(DataError, match=r"m\.png is a RGB image with 3 .*colour_to_mask"):
         datasets.read_mask(tmp_path / "m.png")
 
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_read_red_channel(tmp_path, channels):
-    picture = np.zeros((2, 3, channels), np.uint8)
-    picture[..., 0], picture[..., 1], picture[..., -1] = MASK, 77, 255
-    mask = datasets.read_red_channel(save(tmp_path / "m.png", picture))
+    image = np.zeros((2, 3, channels), np.uint8)
+    image[..., 0], image[..., 1], image[..., -1] = MASK, 77, 255
+    mask = datasets.read_red_channel(save(tmp_path / "m.png", image))
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, MASK)
 
 
 def test_read_red_channel_refuses_grey(tmp_path):
-    with pytest.raises(DataError, match=r"m\.png is a L picture; CARLA .* red channel"):
+    with pytest.raises(DataError, match=r"m\.png is a L image; CARLA .* red channel"):
         datasets.read_red_channel(save(tmp_path / "m.png", MASK))
 
 
@@ -254,7 +254,7 @@ def test_read_red_channel_refuses_grey(tmp_path):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Two folders with the pictures b and a; endings of images and masks differ."""
+    """Two folders with the images b and a; endings of images and masks differ."""
     for name in "ba":
         save(tmp_path / "images" / f"{name}.jpg", COLOURS)
         save(tmp_path / "masks" / f"{name}.png", MASK)
@@ -263,7 +263,7 @@ def folders(tmp_path):
 
 def test_pair_up_sorts_by_name_and_ignores_other_files(folders):
     images, masks = folders
-    (images / "notes.txt").write_text("no picture")
+    (images / "notes.txt").write_text("no image")
     save(images / ".hidden.png", COLOURS)
     (images / ".DS_Store").write_bytes(b"")
     assert datasets.pair_up(images, masks) == [
@@ -292,7 +292,7 @@ def test_pair_up_names_a_mask_without_image(folders):
 def test_pair_up_of_empty_and_of_missing_folders(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    with pytest.raises(DataError, match=r"No pictures in .*images and .*masks.*\.png, \.jpg"):
+    with pytest.raises(DataError, match=r"No images in .*images and .*masks.*\.png, \.jpg"):
         datasets.pair_up(tmp_path / "images", tmp_path / "masks")
     with pytest.raises(DataError, match=r"There is no folder .*elsewhere"):
         datasets.pair_up(tmp_path / "images", tmp_path / "elsewhere")
@@ -357,7 +357,7 @@ def test_image_and_mask_stay_aligned(size):
 
 # ---------------------------------------------------------------- splits
 
-NAMES = [f"picture {i}" for i in range(40)]
+NAMES = [f"image {i}" for i in range(40)]
 
 
 def test_split_at_random_is_complete_and_disjoint():
@@ -385,8 +385,8 @@ def test_split_at_random_may_leave_a_split_out():
         (NAMES, (0.7, 0.2, 0.2), r"\(0\.7, 0\.2, 0\.2\); they must sum to 1"),
         (NAMES, (1.2, -0.1, -0.1), "must sum to 1"),
         (["a", "b", "c", "a"], (0.5, 0.25, 0.25), "occur twice"),
-        (["a", "b"], (0.7, 0.15, 0.15), r"2 pictures are too few for a test split of 15%"),
-        ([], (0.7, 0.15, 0.15), "0 pictures are too few for a train split"),
+        (["a", "b"], (0.7, 0.15, 0.15), r"2 images are too few for a test split of 15%"),
+        ([], (0.7, 0.15, 0.15), "0 images are too few for a train split"),
     ],
 )
 def test_split_at_random_refuses(names, shares, message):
@@ -424,7 +424,7 @@ def test_load_pairs_keeps_the_order_and_resizes(pairs):
     assert images[:, 3, 1, 2].tolist() == list(range(110, -1, -10))
 
 
-def test_load_pairs_without_a_size_keeps_each_picture_s_own(pairs, tmp_path):
+def test_load_pairs_without_a_size_keeps_each_image_s_own(pairs, tmp_path):
     other = save(tmp_path / "i.png", np.zeros((3, 9, 3))), save(tmp_path / "m.png", np.ones((3, 9)))
     dataset = datasets.load_pairs([pairs[0], other], read_pair, 12, None)
     assert [mask.shape for _, mask in dataset] == [(8, 6), (3, 9)]
@@ -435,8 +435,8 @@ def test_load_pairs_without_a_size_keeps_each_picture_s_own(pairs, tmp_path):
 
 
 def test_load_pairs_of_an_empty_split():
-    with pytest.raises(DataError, match=r"no CARLA val pictures to load: the split is empty"):
-        datasets.load_pairs([], read_pair, 12, (4, 4), "CARLA val pictures")
+    with pytest.raises(DataError, match=r"no CARLA val images to load: the split is empty"):
+        datasets.load_pairs([], read_pair, 12, (4, 4), "CARLA val images")
 
 
 def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
@@ -445,8 +445,8 @@ def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
     save(pairs[5][1], np.zeros((6, 8)))
     with pytest.raises(DataError, match=r"images.05\.png is 8x6, .*masks.05\.png is 6x8"):
         datasets.load_pairs(pairs, read_pair, 12, (4, 4))
-    pairs[2][0].write_text("no picture")
-    with pytest.raises(DataError, match=r"images.02\.png is no picture"):
+    pairs[2][0].write_text("no image")
+    with pytest.raises(DataError, match=r"images.02\.png is no image"):
         datasets.load_pairs(pairs, read_pair, 12, (4, 4))
 
 
@@ -454,7 +454,7 @@ def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
 
 
 def tagged(count=10, size=(4, 4)):
-    """Make a data set whose picture i is full of 10 i and whose mask is full of i."""
+    """Make a data set whose image i is full of 10 i and whose mask is full of i."""
     masks = [np.full(size, i, np.uint8) for i in range(count)]
     return datasets.from_arrays([np.repeat(10 * m[..., None], 3, axis=-1) for m in masks], masks)
 
@@ -533,7 +533,7 @@ def test_class_weights_become_the_weight_of_every_pixel_and_void_gets_none():
 
 @pytest.fixture(scope="module")
 def augmented():
-    """Sixty changes of a picture whose colour tells its mask: 200 where 1, 50 where 0."""
+    """Sixty changes of an image whose colour tells its mask: 200 where 1, 50 where 0."""
     mask = np.zeros((48, 64), np.uint8)
     mask[10:30, 5:40] = 1
     image = np.where(mask, 200, 50).astype(np.uint8)[..., None].repeat(3, axis=-1)

@@ -31,7 +31,7 @@ def legend(figure):
     return [text.get_text() for box in figure.legends for text in box.get_texts()]
 
 
-def pictures(figure):
+def images(figure):
     """Give what the axes show, row by row; None where an axis is empty."""
     return [axis.images[0].get_array() if axis.images else None for axis in figure.axes]
 
@@ -48,13 +48,13 @@ def labels_of(axis):
     return {(t.xy if hasattr(t, "xy") else t.get_position()): t.get_text() for t in axis.texts}
 
 
-# ---------------------------------------------------------------- pictures
+# ---------------------------------------------------------------- images
 
 
-def test_show_pairs_puts_masks_below_their_pictures():
+def test_show_pairs_puts_masks_below_their_images():
     figure = drawn(plots.show_pairs(IMAGES, MASKS, THREE, titles=["a", "b", "c"], columns=2))
-    shown = pictures(figure)
-    assert len(shown) == 8  # 2 columns, and pictures and masks in turn
+    shown = images(figure)
+    assert len(shown) == 8  # 2 columns, and images and masks in turn
     np.testing.assert_array_equal(shown[0], IMAGES[0])
     np.testing.assert_array_equal(shown[2], mask_to_colour(MASKS[0], THREE))
     np.testing.assert_array_equal(shown[4], IMAGES[2])
@@ -66,7 +66,7 @@ def test_show_pairs_puts_masks_below_their_pictures():
 
 def test_show_pairs_may_blend():
     figure = drawn(plots.show_pairs(IMAGES[:2], MASKS[:2], THREE, blend=True))
-    shown = pictures(figure)
+    shown = images(figure)
     assert len(shown) == 2
     np.testing.assert_array_equal(
         shown[0], (IMAGES[0] * 0.5 + mask_to_colour(MASKS[0], THREE) * 0.5).astype(np.uint8)
@@ -93,7 +93,7 @@ def test_present_classes_of_several_masks():
 def test_show_predictions_lists_classes_of_truth_and_prediction(count):
     guesses = np.array([[[0, 0], [2, 2]]] * count, np.uint8)
     figure = drawn(plots.show_predictions(IMAGES[:count], MASKS[:count], guesses, THREE))
-    shown = pictures(figure)
+    shown = images(figure)
     assert len(shown) == 4 * count
     np.testing.assert_array_equal(shown[0], IMAGES[0])
     np.testing.assert_array_equal(shown[count], mask_to_colour(MASKS[0], THREE))
@@ -115,8 +115,8 @@ def test_error_map_by_hand():
     assert painted.tolist() == [[[155] * 3, [244] * 3], [orange, [0, 0, 0]]]
 
 
-def test_picture_grid_without_labels_has_no_legend():
-    figure = drawn(plots.picture_grid([(["one", "two"], list(IMAGES[:2]))], side_titles=["row"]))
+def test_image_grid_without_labels_has_no_legend():
+    figure = drawn(plots.image_grid([(["one", "two"], list(IMAGES[:2]))], side_titles=["row"]))
     assert not figure.legends
     assert figure.axes[0].get_ylabel() == "row"
     assert [axis.get_title() for axis in figure.axes] == ["one", "two"]

@@ -29,7 +29,7 @@ def script(repo, name):
 
 
 def difference(a, b):
-    """Give the mean absolute difference of two pictures."""
+    """Give the mean absolute difference of two images."""
     return float(np.abs(a.astype(int) - b.astype(int)).mean())
 
 
@@ -59,7 +59,7 @@ def test_a_large_frame_does_not_depend_on_its_bands(streets):
     assert difference(image, other) < 0.1
 
 
-def test_camvid_pictures_are_what_the_script_draws(streets):
+def test_camvid_images_are_what_the_script_draws(streets):
     image, mask = streets.render("dataD", 6, "camvid")
     (pair,) = [p for p in camvid.find_pairs("val") if p[0].name == "D_00180.png"]
     kept_image, kept_mask = camvid.read_pair(*pair)
@@ -149,8 +149,8 @@ def test_neighbouring_frames_are_near_copies_and_recordings_are_not(carla_sample
     agree = (masks[1:] == masks[:-1]).mean(axis=(1, 2))
     inside = np.arange(1, 144) % 48 != 0
     assert agree[inside].min() > 0.75
-    strangers = [(masks[i] == masks[i + 48]).mean() for i in range(96)]
-    assert np.mean(strangers) < np.mean(agree[inside]) - 0.2
+    mismatched_pairs = [(masks[i] == masks[i + 48]).mean() for i in range(96)]
+    assert np.mean(mismatched_pairs) < np.mean(agree[inside]) - 0.2
     near = np.mean([difference(images[i], images[i + 1]) for i in range(0, 40, 5)])
     far = np.mean([difference(images[i], images[i + 48]) for i in range(0, 40, 5)])
     assert near < far / 1.5

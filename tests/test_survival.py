@@ -182,8 +182,8 @@ def test_a_killed_unpacking_starts_again(tmp_path, name):
 
 
 @pytest.fixture
-def pictures(tmp_path, rng):
-    """A set of one's own with twelve pairs, and the sums of its pictures and masks."""
+def images(tmp_path, rng):
+    """A set of one's own with twelve pairs, and the sums of its images and masks."""
     root, sums = tmp_path / "mine", [0, 0]
     for i, (name, shape, most) in enumerate((("images", (8, 8, 3), 256), ("masks", (8, 8), 2))):
         (root / name).mkdir(parents=True)
@@ -196,8 +196,8 @@ def pictures(tmp_path, rng):
 
 
 @pytest.mark.parametrize("place", ["pair", "last"])
-def test_a_killed_writer_leaves_no_cache_that_is_taken_for_whole(pictures, tmp_path, place):
-    root, sums = pictures
+def test_a_killed_writer_leaves_no_cache_that_is_taken_for_whole(images, tmp_path, place):
+    root, sums = images
     folder = tmp_path / "caches"
     kill_when_ready("cache", root, folder, place)
     [left] = [path for path in folder.iterdir() if path.name != "lock"]
@@ -211,9 +211,9 @@ def test_a_killed_writer_leaves_no_cache_that_is_taken_for_whole(pictures, tmp_p
     assert again == {"decoded": 0, "sums": sums}
 
 
-def test_a_writer_waits_for_another_one(pictures, tmp_path):
+def test_a_writer_waits_for_another_one(images, tmp_path):
     """A process stands still while it writes; a second one waits, and decodes when it is gone."""
-    root, sums = pictures
+    root, sums = images
     first = start("cache", root, tmp_path / "caches", "pair")
     assert first.stdout.readline() == "READY\n"
     second = start("cache", root, tmp_path / "caches", "end")
@@ -223,9 +223,9 @@ def test_a_writer_waits_for_another_one(pictures, tmp_path):
     assert json.loads(finish(second).splitlines()[-1]) == {"decoded": 12, "sums": sums}
 
 
-def test_a_full_disk_stops_the_cache_with_a_sentence(pictures, tmp_path):
+def test_a_full_disk_stops_the_cache_with_a_sentence(images, tmp_path):
     """No file may grow beyond 200 bytes, and a pair has 264."""
-    root, _ = pictures
+    root, _ = images
     out = finish(start("cache", root, tmp_path / "caches", "full"), status=1)
     assert "could not be written (File too large). Make space" in out
     assert names(tmp_path / "caches") == ["lock"]

@@ -1,9 +1,9 @@
-"""Train a U-Net, score it on unseen pictures and write predictions, from the command line.
+"""Train a U-Net, score it on unseen images and write predictions, from the command line.
 
 python -m unet_helpers                      CARLA sample, results in runs/carla
 python -m unet_helpers --dataset pets
 python -m unet_helpers --data full --filters 32 --epochs 20
-python -m unet_helpers --dataset own --data my_pictures      your own, see unet_helpers/own.py
+python -m unet_helpers --dataset folder --data my_data      your own images, see datasets/folder.py
 """
 
 import argparse
@@ -18,15 +18,15 @@ from unet_helpers.datasets import folder as folder_dataset
 from unet_helpers.datasets.augmentation import augment
 from unet_helpers.datasets.checks import check_pairs
 from unet_helpers.evaluation import baselines, metrics
-from unet_helpers.files import write_whole
+from unet_helpers.files import atomic_write
 from unet_helpers.inference import predict
 from unet_helpers.inference.images import save_mask
 from unet_helpers.labels import DataError
 from unet_helpers.models import unet
 from unet_helpers.training import callbacks, distributed, precision, recipe
 
-LOADERS = {"carla": carla, "pets": pets, "camvid": camvid, "own": folder_dataset}
-SIZES = {"carla": (96, 128), "pets": (128, 128), "camvid": (96, 128), "own": (96, 128)}
+LOADERS = {"carla": carla, "pets": pets, "camvid": camvid, "folder": folder_dataset}
+SIZES = {"carla": (96, 128), "pets": (128, 128), "camvid": (96, 128), "folder": (96, 128)}
 
 
 def main(arguments=None):
@@ -57,7 +57,7 @@ def run(options):
     precision.print_machine(precision.use_best_precision())
     root = loader.find(options.data)
     labels = loader.read_labels(root)
-    if loader is folder_dataset:  # nobody has looked through these pictures yet
+    if loader is folder_dataset:  # nobody has looked through these images yet
         splits = {split: folder_dataset.find_pairs(split, root) for split in folder_dataset.SPLITS}
         print(check_pairs(splits, **folder_dataset.files(root)))
     train, validation, test = (loader.load(split, root, size) for split in ("train", "val", "test"))
@@ -78,9 +78,10 @@ def run(options):
     recipe.fit(
         model, batches, pipeline.batches(validation), options.epochs, folder, callbacks=[film]
     )
-    write_whole(folder / "model.keras", model.save)
+    with atomic_write(folder / "model.keras") as part:
+        model.save(part)
 
-    print("On the test pictures, which training has not seen:")
+    print("On the test images, which training has not seen:")
     n_classes, (test_images, test_masks) = labels.n_classes, pipeline.to_arrays(test)
     guesses = baselines.predictions(*pipeline.to_arrays(train), test_images, n_classes)
     for name, guess in guesses.items():
@@ -93,7 +94,7 @@ def run(options):
 
 
 def write_predictions(model, test, labels, folder, overview=8):
-    """Write the mask of every test picture as PNG, and an overview.
+    """Write the mask of every test image as PNG, and an overview.
 
     The PNG files have a palette: their pixels are class ids, and a viewer shows the colours.
     """

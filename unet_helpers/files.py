@@ -52,10 +52,11 @@ def full_folder(name):
 
 
 @contextlib.contextmanager
-def whole_file(path):
-    """Give a path to write to; what is written there becomes `path` when all went well.
+def atomic_write(path):
+    """Give a path to write to; it becomes `path` when the block ends without an error.
 
     After an error nothing half-written remains, and what stood at path before is still there.
+    Raises DataError when the file cannot be written.
     """
     path = Path(path)
     part = path.with_name(f"part-{path.name}")
@@ -63,21 +64,14 @@ def whole_file(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        # HDF5 raises RuntimeError when a full disk stops it
+        if isinstance(error, OSError | RuntimeError):
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(
+                f"{path} could not be written ({reason}). Make space or choose "
+                "another folder; what was there before is kept."
+            ) from error
         raise
-
-
-def write_whole(path, write):
-    """Call write(temporary path) and move the file into place, so that path is never half-written.
-
-    Raises DataError when there is no space; what stood at path before is then still there.
-    """
-    try:
-        with whole_file(path) as part:
-            write(str(part))
-    except (OSError, RuntimeError) as error:  # HDF5 says RuntimeError when a full disk stops it
-        raise DataError(
-            f"{path} could not be written ({getattr(error, 'strerror', None) or error}). Make "
-            "space or choose another folder; what was there before is kept."
-        ) from error

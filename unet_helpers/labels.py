@@ -169,7 +169,7 @@ def colour_to_mask(colour, labels):
 
 
 def overlay(image, mask, labels, opacity=0.5):
-    """Lay a mask's colours over its picture.
+    """Lay a mask's colours over its image.
 
     Shapes: uint8 (H, W, 3), uint8 (H, W) -> uint8 (H, W, 3). opacity is the share of the mask.
     """
@@ -189,7 +189,7 @@ def check_values(mask, n_classes, where):
         raise DataError(
             f"{where} holds labels outside the classes: {wrong[:8].tolist()} in {count} pixels; "
             f"expected 0 .. {n_classes - 1}, or {VOID} for void. Is it the mask of another data "
-            "set, a coloured picture, or a mask resized with interpolation?"
+            "set, a coloured image, or a mask resized with interpolation?"
         )
 
 

@@ -1,4 +1,4 @@
-"""Figures: pictures with masks and legend, curves, confusion matrices, scores per class."""
+"""Figures: images with masks and legend, curves, confusion matrices, scores per class."""
 
 import base64
 import html
@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from unet_helpers.labels import VOID, VOID_COLOUR, mask_to_colour, overlay
 
-PICTURE_WIDTH = 2.6  # inches of one picture in a grid
+IMAGE_WIDTH = 2.6  # inches of one image in a grid
 DPI = 80  # keeps stored notebooks small
 BLUE, ORANGE, GREY = "#2f5fa8", "#d9722e", "#9aa3ab"
 GREEN, PURPLE, YELLOW = "#3d8b57", "#7a5ea8", "#dcb03f"
@@ -20,15 +20,15 @@ SERIES = (GREY, YELLOW, ORANGE, GREEN, PURPLE, BLUE)  # the last one is the one 
 
 
 def show_pairs(images, masks, labels, titles=None, columns=4, blend=False):
-    """Show pictures with their masks below them (or laid over them) and the legend.
+    """Show images with their masks below them (or laid over them) and the legend.
 
     Args:
         images: sequence of uint8 (H, W, 3).
         masks: sequence of uint8 (H, W).
         labels: Labels of the data set.
-        titles: a text per picture.
-        columns: pictures per row.
-        blend: one row of pictures under half-transparent masks instead of two rows.
+        titles: a text per image.
+        columns: images per row.
+        blend: one row of images under half-transparent masks instead of two rows.
 
     Returns:
         matplotlib Figure.
@@ -42,17 +42,17 @@ def show_pairs(images, masks, labels, titles=None, columns=4, blend=False):
         else:
             rows.append((names, [images[i] for i in part]))
             rows.append(([""] * len(names), [mask_to_colour(masks[i], labels) for i in part]))
-    return picture_grid(rows, labels, present_classes(masks))
+    return image_grid(rows, labels, present_classes(masks))
 
 
 def show_predictions(images, truths, predictions, labels, titles=None):
-    """Show pictures, their true masks, the predicted ones and the wrong pixels, a column each
-    (a single picture: one row).
+    """Show images, their true masks, the predicted ones and the wrong pixels, a column each
+    (a single image: one row).
 
     Args:
         images, truths, predictions: sequences of uint8 (H, W, 3), (H, W) and (H, W).
         labels: Labels of the data set.
-        titles: a text per picture.
+        titles: a text per image.
 
     Returns:
         matplotlib Figure. In the last row wrong pixels are orange, void is black.
@@ -67,14 +67,14 @@ def show_predictions(images, truths, predictions, labels, titles=None):
     ]
     sides = ["image", "truth", "prediction", "wrong pixels"]
     if len(images) == 1:
-        # a single picture lies down rather than stands
-        rows, sides = [(sides, [pictures[0] for _, pictures in rows])], None
+        # a single image lies down rather than stands
+        rows, sides = [(sides, [images[0] for _, images in rows])], None
     shown = present_classes([*truths, *predictions])
-    return picture_grid(rows, labels, shown, sides, [Patch(color=ORANGE, label="wrong pixel")])
+    return image_grid(rows, labels, shown, sides, [Patch(color=ORANGE, label="wrong pixel")])
 
 
 def error_map(image, truth, prediction):
-    """Paint the wrong pixels orange on a pale grey picture, void black; uint8 (H, W, 3)."""
+    """Paint the wrong pixels orange on a pale grey image, void black; uint8 (H, W, 3)."""
     grey = 155 + image.mean(axis=-1, keepdims=True) * 0.35
     painted = np.repeat(grey, 3, axis=-1).astype(np.uint8)
     painted[truth != prediction] = [int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)]
@@ -92,11 +92,11 @@ def heat_map(values, low=0.0, high=None):
     return plt.get_cmap("magma")(share, bytes=True)[..., :3]
 
 
-def picture_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
-    """Lay pictures out in rows, with titles above, names at the left and a legend below.
+def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
+    """Lay images out in rows, with titles above, names at the left and a legend below.
 
     Args:
-        rows: list of (titles, pictures).
+        rows: list of (titles, images).
         labels: Labels for the legend, or None for no legend.
         shown: class ids that the legend lists.
         side_titles: a name per row.
@@ -105,18 +105,18 @@ def picture_grid(rows, labels=None, shown=(), side_titles=None, more_patches=())
     Returns:
         matplotlib Figure.
     """
-    columns = max(len(pictures) for _, pictures in rows)
-    heights = [max(p.shape[0] / p.shape[1] for p in pictures) for _, pictures in rows]
+    columns = max(len(images) for _, images in rows)
+    heights = [max(p.shape[0] / p.shape[1] for p in images) for _, images in rows]
     patches = [*legend_patches(labels, shown), *more_patches] if labels else list(more_patches)
-    per_line = max(1, min(len(patches), int(columns * PICTURE_WIDTH / 1.25)))
+    per_line = max(1, min(len(patches), int(columns * IMAGE_WIDTH / 1.25)))
     lines = -(-len(patches) // per_line) if patches else 0
     titled = sum(any(titles) for titles, _ in rows)
     figure, axes = plt.subplots(
         len(rows),
         columns,
         figsize=(
-            columns * PICTURE_WIDTH + 0.3,
-            sum(heights) * PICTURE_WIDTH + 0.25 * titled + 0.2 * lines + 0.15,
+            columns * IMAGE_WIDTH + 0.3,
+            sum(heights) * IMAGE_WIDTH + 0.25 * titled + 0.2 * lines + 0.15,
         ),
         height_ratios=heights,
         squeeze=False,
@@ -124,13 +124,13 @@ def picture_grid(rows, labels=None, shown=(), side_titles=None, more_patches=())
         dpi=DPI,
     )
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, wspace=0, hspace=0)
-    for r, (titles, pictures) in enumerate(rows):
+    for r, (titles, images) in enumerate(rows):
         for c, axis in enumerate(axes[r]):
             axis.set_xticks([])
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
-            if c < len(pictures):
-                axis.imshow(pictures[c], interpolation="nearest")
+            if c < len(images):
+                axis.imshow(images[c], interpolation="nearest")
                 if titles[c]:
                     axis.set_title(titles[c], fontsize=9)
         if side_titles:
@@ -298,5 +298,5 @@ def show_gif(path, alt):
     """Show an animation in a notebook, with a text for readers who cannot see it."""
     content = base64.b64encode(Path(path).read_bytes()).decode()
     # As HTML, because GitHub and nbconvert show no output of type image/gif.
-    picture = f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">'
-    display({"text/html": picture, "text/plain": alt}, raw=True)
+    image = f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">'
+    display({"text/html": image, "text/plain": alt}, raw=True)

@@ -5,7 +5,7 @@ from unet_helpers.lazy import hand_on
 __getattr__, __dir__ = hand_on(
     __name__,
     {
-        "EncodedPicture": "images",
+        "EncodedImage": "images",
         "augment": "augmentation",
         "batches": "pipeline",
         "from_arrays": "pipeline",

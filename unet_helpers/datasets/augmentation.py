@@ -13,12 +13,12 @@ def augment(image, mask, seed, zoom=0.0):
         mask: uint8 tensor (H, W), classes or void.
         seed: integer tensor (2,); the same seed gives the same change.
         zoom: how much to zoom and shift. 0 only mirrors, which suits short trainings: a zoomed
-            picture is blurred, and thin things take longer to learn. Long trainings on few
-            pictures gain from 0.5 to 1.
+            image is blurred, and thin things take longer to learn. Long trainings on few
+            images gain from 0.5 to 1.
 
     Returns:
         (image, mask) of the same shapes and dtypes. Where a zoom brings in pixels from outside
-        the picture, the mask is void, so no loss or score counts them.
+        the image, the mask is void, so no loss or score counts them.
     """
     random = tf.random.stateless_uniform((9,), seed)
     h, w = (tf.cast(side, tf.float32) for side in tf.unstack(tf.shape(mask)))
@@ -41,12 +41,12 @@ def augment(image, mask, seed, zoom=0.0):
     return tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8), mask
 
 
-def warp(picture, transform, interpolation, fill):
-    """Resample a uint8 picture (H, W, C) by a transform from output to input pixels."""
+def warp(image, transform, interpolation, fill):
+    """Resample a uint8 image (H, W, C) by a transform from output to input pixels."""
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=picture[None],
+        images=image[None],
         transforms=transform[None],
-        output_shape=tf.shape(picture)[:2],
+        output_shape=tf.shape(image)[:2],
         interpolation=interpolation,
         fill_mode="CONSTANT",
         fill_value=fill,

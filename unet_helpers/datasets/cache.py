@@ -5,7 +5,7 @@ A cache is a folder with one small file for every pair, 0, 1, 2 ... in their ord
     image, uint8 (H, W, 3) | mask, uint8 (H, W) | checksum of both, 8 bytes
 
 The folder's name ends in the fingerprint of what was decoded. It changes with the list of
-pictures, with a file's size or time, with the size of the pictures and with the loader, so pairs
+images, with a file's size or time, with the size of the images and with the loader, so pairs
 that have become old are not found; the folder of new ones takes their place. The folder has its
 name only when it is whole.
 
@@ -33,7 +33,7 @@ except ImportError:  # Windows
     fcntl = None
 
 
-# A number to raise when pictures are decoded or kept in another way than before.
+# A number to raise when images are decoded or kept in another way than before.
 VERSION = 1
 CHECKSUM_BYTES = 8
 
@@ -64,7 +64,7 @@ def choose(cache, n_bytes, folder):
         return Path(folder) if large else None
     if n_bytes is None:
         raise DataError(
-            "A cache on the disk holds pictures of one size: give the loader an image_size, such "
+            "A cache on the disk holds images of one size: give the loader an image_size, such "
             "as (96, 128), or cache='memory'."
         )
     return Path(folder) if cache == "disk" else Path(cache).expanduser()
@@ -90,7 +90,7 @@ def fingerprint(pairs, read_pair, settings):
     """Compute 16 letters that change when decoding would give something else.
 
     Args:
-        pairs: list of (image, mask), each the path of a file or an encoded picture.
+        pairs: list of (image, mask), each the path of a file or an encoded image.
         read_pair: the function that decodes a pair; its source counts and, of a `partial`, the
             arguments.
         settings: anything else that matters, with a repr that is the same in every process.
@@ -106,7 +106,7 @@ def fingerprint(pairs, read_pair, settings):
 
 
 def state(source):
-    """Give bytes that change with a picture: of a file its size and time, else its content."""
+    """Give bytes that change with an image: of a file its size and time, else its content."""
     if not isinstance(source, str | os.PathLike):
         return hashlib.sha256(source.content).digest()
     try:
@@ -117,7 +117,7 @@ def state(source):
 
 
 def folder_name(description, variant, pairs, image_size):
-    """Name a cache by the split, the size and the pictures' folder, without its fingerprint."""
+    """Name a cache by the split, the size and the images' folder, without its fingerprint."""
     words = re.sub(r"\W+", "-", description)[:80]
     place = os.path.dirname(os.path.abspath(str(pairs[0][0])))
     what = hashlib.sha256(os.fsencode(f"{place} {variant!r}")).hexdigest()[:8]
@@ -175,7 +175,7 @@ def shuffle(pairs, seed):
     """Shuffle a whole data set of pairs, anew in every iteration.
 
     The pairs of a cache on the disk are shuffled by their numbers, before they are read, so the
-    memory does not fill with pictures. The order is the one that they would get in memory.
+    memory does not fill with images. The order is the one that they would get in memory.
     """
     size = int(pairs.cardinality())
     size = size if size > 0 else 1000
@@ -250,7 +250,7 @@ def read_pair(place, number, image_size):
     values = tf.io.decode_raw(tf.io.read_file(file), tf.uint8)
     pair, kept = values[:-CHECKSUM_BYTES], values[-CHECKSUM_BYTES:]
     same = tf.reduce_all(tf.equal(kept, checksum(pair)))
-    cure = "This file of a cache is damaged. Delete its folder; the pictures are decoded anew:"
+    cure = "This file of a cache is damaged. Delete its folder; the images are decoded anew:"
     with tf.control_dependencies([tf.debugging.Assert(same, [cure, file])]):
         image, mask = tf.split(pair, [3 * h * w, h * w])
     return tf.reshape(image, (h, w, 3)), tf.reshape(mask, (h, w))

@@ -28,7 +28,7 @@ def load(split, root=None, image_size=(96, 128), cache="auto"):
         root: None or "sample" for the course's sample, "full" for the whole set, or a folder.
         image_size: (height, width) to resize to; None keeps the files' size.
         cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
-            as for `pipeline.load_pairs`.
+            as for `datasets.load_pairs`.
 
     Returns:
         tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 10, void 255),
@@ -42,7 +42,7 @@ def load(split, root=None, image_size=(96, 128), cache="auto"):
         read_pair,
         LABELS.n_classes,
         image_size,
-        f"CamVid {split} pictures",
+        f"CamVid {split} images",
         cache,
     )
 
@@ -61,7 +61,7 @@ def find_pairs(split, root=None):
 
 
 def read_pair(image_path, mask_path):
-    """Read one picture and its mask, code 11 turned into void.
+    """Read one image and its mask, code 11 turned into void.
 
     Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a file that cannot be read or
     a mask that is painted in colours.
@@ -71,7 +71,7 @@ def read_pair(image_path, mask_path):
 
 
 def read_labels(root=None):
-    """Give the Labels, the same for every folder; `own.read_labels` is the one that reads."""
+    """Give the Labels, the same for every folder; `folder.read_labels` is the one that reads."""
     return LABELS
 
 

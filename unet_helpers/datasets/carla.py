@@ -30,7 +30,7 @@ def load(split, root=None, image_size=(96, 128), split_by="recording", seed=0, c
             comparison only.
         seed: of the random split.
         cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
-            as for `pipeline.load_pairs`.
+            as for `datasets.load_pairs`.
 
     Returns:
         tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 12), unbatched.
@@ -44,7 +44,7 @@ def load(split, root=None, image_size=(96, 128), split_by="recording", seed=0, c
         read_pair,
         LABELS.n_classes,
         image_size,
-        f"CARLA {split} pictures",
+        f"CARLA {split} images",
         cache,
         variant=(split_by, seed),
     )
@@ -113,7 +113,7 @@ def read_pair(image_path, mask_path):
 
 
 def read_labels(root=None):
-    """Give the Labels, the same for every folder; `own.read_labels` is the one that reads."""
+    """Give the Labels, the same for every folder; `folder.read_labels` is the one that reads."""
     return LABELS
 
 

@@ -1,8 +1,8 @@
 """Find what can be found wrong with a data set before training, and say it in sentences.
 
 The loaders stop at the first file they cannot use. These checks read everything, the files' raw
-codes, and list all they find. Big pictures are looked at in small versions, and of each picture
-only a few numbers are kept, so thousands of pictures fit.
+codes, and list all they find. Big images are looked at in small versions, and of each image
+only a few numbers are kept, so thousands of images fit.
 """
 
 import hashlib
@@ -130,7 +130,7 @@ def check_pairs(splits, codes, class_names=None, void=(VOID,), read_code=read_ma
     classes; masks that were resized with averaging (not where neighbouring classes have
     neighbouring codes: there is nothing in between); masks that are shifted or flipped against
     their images, or belong to the next image; classes that a split lacks; the same or almost the
-    same picture in two splits.
+    same image in two splits.
 
     Args:
         splits: dict from a split's name to its list of (image, mask) as `find_pairs` gives them.
@@ -294,9 +294,9 @@ def measure_alignment(image, mask):
     )
 
 
-def differences(picture):
+def differences(image):
     """Take the differences to the right and to the lower neighbour: (h, w) -> (2, h-1, w-1)."""
-    return np.stack([np.diff(picture, axis=1)[:-1], np.diff(picture, axis=0)[:, :-1]])
+    return np.stack([np.diff(image, axis=1)[:-1], np.diff(image, axis=0)[:, :-1]])
 
 
 def standardise(channels):
@@ -323,9 +323,9 @@ def blur(channels, radius):
     """Average over squares of 2 radius + 1 pixels, twice: float (C, h, w) -> the same shape."""
     width = 2 * radius + 1
     for axis in (1, 2, 1, 2):
-        rim = [(0, 0)] * 3
-        rim[axis] = (radius + 1, radius)
-        sums = np.pad(channels, rim).cumsum(axis=axis)
+        margin = [(0, 0)] * 3
+        margin[axis] = (radius + 1, radius)
+        sums = np.pad(channels, margin).cumsum(axis=axis)
         size = sums.shape[axis]
         ahead = np.take(sums, range(width, size), axis)
         channels = (ahead - np.take(sums, range(size - width), axis)) / width
@@ -333,7 +333,7 @@ def blur(channels, radius):
 
 
 def explained(image, mask):
-    """Compute the share of a picture's colour variance that lies between the mask's areas.
+    """Compute the share of an image's colour variance that lies between the mask's areas.
 
     Shapes: uint8 (h, w, 3), uint8 (h, w) -> float, 0 (areas say nothing) to 1.
     """
@@ -353,11 +353,11 @@ def thumbnail(image):
 
 
 def near_copies(images, others):
-    """Find for every picture the most similar one of others, if it is nearly the same picture.
+    """Find for every image the most similar one of others, if it is nearly the same image.
 
-    Two pictures are near copies when their grey thumbnails correlate by 0.88 or more and differ
+    Two images are near copies when their grey thumbnails correlate by 0.88 or more and differ
     by at most 12 grey levels on average. Neighbouring frames of a recording do (more than nine
-    in ten of the CARLA sample); frames of different streets do not. Pictures that all have one
+    in ten of the CARLA sample); frames of different streets do not. Images that all have one
     composition, such as X-rays, may be found without being copies.
 
     Args:
@@ -369,15 +369,15 @@ def near_copies(images, others):
     if not len(images) or not len(others):
         return np.full(len(images), -1)
     mine, theirs = (
-        np.stack([p if p.ndim == 2 else thumbnail(p) for p in pictures]).astype(np.float32)
-        for pictures in (images, others)
+        np.stack([p if p.ndim == 2 else thumbnail(p) for p in images]).astype(np.float32)
+        for images in (images, others)
     )
     mine, theirs = mine.reshape(len(mine), -1), theirs.reshape(len(theirs), -1)
     theirs_even = evened(theirs)
     found = np.full(len(mine), -1)
     for i, (one, one_even) in enumerate(zip(mine, evened(mine), strict=True)):
         alike = np.flatnonzero(theirs_even @ one_even >= ALIKE)
-        # flat pictures have no pattern to correlate, only their grey
+        # flat images have no pattern to correlate, only their grey
         if not one_even.any():
             alike = np.flatnonzero(~theirs_even.any(axis=1))
         if alike.size:
@@ -475,7 +475,7 @@ def misaligned(seen):
     measured = [s for s in seen if s.aligned]
     if len(measured) < 3:
         return
-    found = [*off_by_one(seen)] or [*strangers(seen)] or [*flipped_masks(measured)]
+    found = [*off_by_one(seen)] or [*mismatched_pairs(seen)] or [*flipped_masks(measured)]
     # where masks lie wrongly altogether, a best shift means nothing
     yield from found or shifted_masks(measured)
 
@@ -498,13 +498,13 @@ def off_by_one(seen):
                 "error",
                 "pairs off by one",
                 f"{better:.0%} of the images fit the mask of the {where} pair better than their "
-                "own. Were the two folders sorted differently, or is one picture missing? Pair by "
+                "own. Were the two folders sorted differently, or is one image missing? Pair by "
                 "file name, not by position in a list.",
             )
             return
 
 
-def strangers(seen):
+def mismatched_pairs(seen):
     """Report masks that fit their images no better than those of other images do."""
     own, other = [], []
     for split in {s.split: None for s in seen}:
@@ -526,7 +526,7 @@ def strangers(seen):
 def flipped_masks(measured):
     """Report masks that are flipped against their images."""
     for name in [*FLIPS][1:]:
-        # Two witnesses, edges and areas: a symmetric picture deceives one of them, rarely both.
+        # Two witnesses, edges and areas: a symmetric image deceives one of them, rarely both.
         bad = [
             s
             for s in measured
@@ -619,7 +619,7 @@ def absent(report):
 
 
 def copies(seen, splits):
-    """Report pictures that are in two splits, exactly or nearly."""
+    """Report images that are in two splits, exactly or nearly."""
     for i, second in enumerate(splits):
         theirs = [s for s in seen if s.split == second and s.thumbnail is not None]
         for first in splits[:i]:
@@ -628,14 +628,14 @@ def copies(seen, splits):
 
 
 def copies_between(first, mine, second, theirs):
-    """Report the pictures of the second split that the first one has as well."""
+    """Report the images of the second split that the first one has as well."""
     known = {s.fingerprint: s for s in mine}
     same = [s for s in theirs if s.fingerprint in known]
     if same:
         yield Finding(
             "error",
             "copies across splits",
-            f"{len(same)} of {len(theirs)} pictures of {second} are also in {first}, pixel by "
+            f"{len(same)} of {len(theirs)} images of {second} are also in {first}, pixel by "
             f"pixel, such as {same[0].image} = {known[same[0].fingerprint].image}. A score on them "
             "tests memory; remove them from one split.",
             tuple(s.image for s in same),
@@ -647,7 +647,7 @@ def copies_between(first, mine, second, theirs):
         yield Finding(
             "warning",
             "near copies across splits",
-            f"{len(near)} of {len(theirs)} pictures of {second} look almost like one of {first}, "
+            f"{len(near)} of {len(theirs)} images of {second} look almost like one of {first}, "
             f"such as {near[0][0].image} and {near[0][1].image}. Frames of one recording, or one "
             "photograph twice? Keep recordings, patients or series together in one split.",
             tuple(s.image for s, _ in near),

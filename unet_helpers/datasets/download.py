@@ -212,6 +212,6 @@ class Counter:
             raise DataError(
                 f"{self.archive} cannot be unpacked: from {self.archive.stat().st_size:,} bytes it "
                 f"wants to make more than {self.most:,}, or more than {MOST_ENTRIES:,} files. "
-                "Delete it; it is not a data set of pictures, or it is damaged."
+                "Delete it; it is not a data set of images, or it is damaged."
             )
         check_space(self.archive.parent, size)

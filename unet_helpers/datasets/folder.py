@@ -1,6 +1,6 @@
-"""Your own pictures: a folder of images, a folder of masks, and one small file of class names.
+"""Your own images: a folder of images, a folder of masks, and one small file of class names.
 
-    my_pictures/
+    my_data/
         images/      one.jpg  two.jpg ...
         masks/       one.png  two.png ...      the same names
         labels.csv   name,id,colour            a line for every class
@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_helpers.datasets import pipeline
-from unet_helpers.datasets.images import open_picture, read_image, read_mask
+from unet_helpers.datasets.images import open_image, read_image, read_mask
 from unet_helpers.datasets.pairs import choose, pair_up, plain_name, split_at_random
 from unet_helpers.labels import VOID, DataError, Labels, distinct_colours
 
@@ -64,7 +64,7 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
             must be.
         seed: of the draw.
         cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
-            as for `pipeline.load_pairs`.
+            as for `datasets.load_pairs`.
 
     Returns:
         tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), void 255), unbatched.
@@ -78,7 +78,7 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
         partial(read_pair, label_map=label_map),
         label_map.labels.n_classes,
         image_size,
-        f"{split} pictures",
+        f"{split} images",
         cache,
         variant=(split_by, seed),
     )
@@ -110,8 +110,8 @@ def find_pairs(split, root, split_by="random", seed=0):
 def find(root=None):
     """Give the folder as a Path; raises DataError unless images, masks and labels.csv are there."""
     if root in (None, "sample", "full"):
-        raise DataError("Your own pictures have no sample: give the path of your folder as data.")
-    folder = choose(root, "own", None)
+        raise DataError("Your own images have no sample: give the path of your folder as data.")
+    folder = choose(root, "folder", None)
     for name in ("images", "masks", "labels.csv"):
         if not (folder / name).exists():
             raise DataError(
@@ -128,7 +128,7 @@ def read_labels(root):
 
 
 def files(root):
-    """Say how a folder's masks are read, for `check_pairs(splits, **own.files(root))`."""
+    """Say how a folder's masks are read, for `check_pairs(splits, **folder.files(root))`."""
     label_map = read_label_map(root)
     return {
         "codes": range(label_map.labels.n_classes),
@@ -139,7 +139,7 @@ def files(root):
 
 
 def read_pair(image_path, mask_path, label_map=None):
-    """Read one picture and its mask as classes; without a label_map, by the folder's labels.csv.
+    """Read one image and its mask as classes; without a label_map, by the folder's labels.csv.
 
     Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a file that cannot be read or a
     mask with ids or colours that `labels.csv` does not have.
@@ -161,11 +161,11 @@ def read_classes(path, label_map):
         uint8 (H, W), classes and void.
 
     Raises:
-        DataError: no picture, or an id or a colour that `labels.csv` does not have.
+        DataError: no image, or an id or a colour that `labels.csv` does not have.
     """
-    with open_picture(path) as picture:
-        painted = len(picture.getbands()) > 1 or not label_map.ids
-        with_palette = picture.mode == "P"
+    with open_image(path) as image:
+        painted = len(image.getbands()) > 1 or not label_map.ids
+        with_palette = image.mode == "P"
     if not painted:
         mask = ids_to_classes(read_mask(path), label_map, path)
         if with_palette:
@@ -179,12 +179,12 @@ def read_classes(path, label_map):
     return colours_to_classes(read_image(path), label_map, path)
 
 
-def compare_palette(mask, picture, label_map, path):
+def compare_palette(mask, image, label_map, path):
     """Raise DataError where a palette shows the colour of another class than the id means.
 
     Shapes: uint8 (H, W), uint8 (H, W, 3). Some programs number a palette anew when they save.
     """
-    codes = pack(picture)
+    codes = pack(image)
     for colour, value in label_map.colours.items():
         wrong = (codes == pack(np.array(colour))) & (mask != value)
         if wrong.any():
@@ -216,15 +216,15 @@ def ids_to_classes(values, label_map, path):
     return mask.astype(np.uint8)
 
 
-def colours_to_classes(picture, label_map, path):
+def colours_to_classes(image, label_map, path):
     """Turn colours into classes: uint8 (H, W, 3) -> uint8 (H, W); errors name the file."""
-    codes = pack(picture)
+    codes = pack(image)
     colours = sorted(label_map.colours)
     known = pack(np.array(colours))
     place = np.searchsorted(known, codes).clip(max=len(known) - 1)
     unknown = known[place] != codes
     if unknown.any():
-        raise DataError(about_colours(picture, unknown, label_map, path))
+        raise DataError(about_colours(image, unknown, label_map, path))
     return np.array([label_map.colours[colour] for colour in colours], np.uint8)[place]
 
 
@@ -234,15 +234,15 @@ def pack(colours):
     return red << 16 | green << 8 | blue
 
 
-def about_colours(picture, unknown, label_map, path):
+def about_colours(image, unknown, label_map, path):
     """Say which colours of a mask are unknown, where, which known one is next, and why so."""
     row, column = np.argwhere(unknown)[0]
-    first = tuple(picture[row, column].tolist())
+    first = tuple(image[row, column].tolist())
     nearest, name = min(
         ((colour, class_name(value, label_map)) for colour, value in label_map.colours.items()),
         key=lambda known: np.abs(np.subtract(known[0], first)).max(),
     )
-    different = len(np.unique(pack(picture[unknown])))
+    different = len(np.unique(pack(image[unknown])))
     kinds = "a colour" if different == 1 else f"{different:,} colours"
     if Path(path).suffix.lower() in (".jpg", ".jpeg"):
         cure = "JPEG changes colours, so no mask survives it. Export the masks again as PNG."
@@ -392,7 +392,7 @@ def read_lists(folder, pairs):
     """Read train.txt, val.txt and test.txt: dict from split to names, sorted.
 
     A line is a name, with or without ending. Raises DataError for a list that is missing or empty,
-    a name without a picture, and a name that stands in two lists.
+    a name without an image, and a name that stands in two lists.
     """
     splits, seen = {}, {}
     for split in SPLITS:
@@ -400,10 +400,10 @@ def read_lists(folder, pairs):
         if not file.exists():
             raise DataError(
                 f"{folder} has no {file.name}, but another list. Write all of train.txt, val.txt "
-                "and test.txt, or none: then the pictures are split at random."
+                "and test.txt, or none: then the images are split at random."
             )
         splits[split] = []
-        for number, line in enumerate(read_lines(file, "the name of a picture in every line"), 1):
+        for number, line in enumerate(read_lines(file, "the name of an image in every line"), 1):
             if not line.strip():
                 continue
             name = unicodedata.normalize("NFC", line.strip())
@@ -411,17 +411,17 @@ def read_lists(folder, pairs):
             if name not in pairs:
                 raise DataError(
                     f"Line {number} of {file} names {line.strip()!r}, but {folder / 'images'} has "
-                    "no such picture. Mend the line or add the picture and its mask."
+                    "no such image. Mend the line or add the image and its mask."
                 )
             if name in seen:
                 raise DataError(
                     f"Line {number} of {file} names {name!r}, which stands in {seen[name]} "
-                    "already. A picture belongs to one split, once."
+                    "already. An image belongs to one split, once."
                 )
             seen[name] = file.name
             splits[split].append(name)
         if not splits[split]:
-            raise DataError(f"{file} names no picture: the {split} split would be empty.")
+            raise DataError(f"{file} names no image: the {split} split would be empty.")
     return {split: sorted(names) for split, names in splits.items()}
 
 

@@ -20,10 +20,10 @@ MAX_PIXELS = 2**26
 
 
 def image_files(folder):
-    """List the picture files of a folder, sorted by name; raises DataError without the folder."""
+    """List the image files of a folder, sorted by name; raises DataError without the folder."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}; picture files are expected in it.")
+        raise DataError(f"There is no folder {folder}; image files are expected in it.")
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
@@ -37,8 +37,8 @@ def image_files(folder):
     ]
 
 
-class EncodedPicture:
-    """A picture that is still encoded as PNG or JPEG, with the name to call it by."""
+class EncodedImage:
+    """An image that is still encoded as PNG or JPEG, with the name to call it by."""
 
     def __init__(self, name, content):
         self.name, self.content = name, content
@@ -52,28 +52,28 @@ class EncodedPicture:
 
 
 def read_image(path):
-    """Read a picture as RGB, as a viewer shows it.
+    """Read an image as RGB, as a viewer shows it.
 
     Returns uint8 (H, W, 3). Transparency is dropped, a palette looked up, grey repeated, and of
-    an animation the first picture taken. 16 bits become 8 by the whole range, 0 to 65535, so all
-    pictures of a set change alike. A picture that a phone has marked as turned (EXIF) is turned
-    upright. Raises DataError for a file that is no picture, or holds numbers without a range.
+    an animation the first image taken. 16 bits become 8 by the whole range, 0 to 65535, so all
+    images of a set change alike. An image that a phone has marked as turned (EXIF) is turned
+    upright. Raises DataError for a file that is no image, or holds numbers without a range.
     """
-    with open_picture(path) as picture, decoding(path):
-        picture = turn_upright(picture)
-        if picture.mode.startswith(("I", "F")):
-            return grey_to_rgb(np.asarray(picture), path)
-        if picture.mode == "P" and "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-        return np.asarray(picture.convert("RGB"))
+    with open_image(path) as image, decoding(path):
+        image = turn_upright(image)
+        if image.mode.startswith(("I", "F")):
+            return grey_to_rgb(np.asarray(image), path)
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")
+        return np.asarray(image.convert("RGB"))
 
 
-def turn_upright(picture):
-    """Turn a Pillow picture as its EXIF mark says; without a readable mark it stays as it is."""
+def turn_upright(image):
+    """Turn a Pillow image as its EXIF mark says; without a readable mark it stays as it is."""
     try:
-        return ImageOps.exif_transpose(picture)
+        return ImageOps.exif_transpose(image)
     except Exception:  # damaged marks raise errors of many kinds; the pixels are whole
-        return picture
+        return image
 
 
 def grey_to_rgb(values, path):
@@ -94,23 +94,23 @@ def grey_to_rgb(values, path):
 def read_mask(path):
     """Read a mask whose pixels are class ids: one grey or palette channel.
 
-    Returns uint8 (H, W), values as in the file. Raises DataError for a file that is no picture
+    Returns uint8 (H, W), values as in the file. Raises DataError for a file that is no image
     or has several channels.
     """
-    with open_picture(path) as picture:
-        if picture.mode not in ("L", "P", "1", "I", "I;16", "I;16B", "I;16L"):
+    with open_image(path) as image:
+        if image.mode not in ("L", "P", "1", "I", "I;16", "I;16B", "I;16L"):
             raise DataError(
-                f"{path} is a {picture.mode} picture with {len(picture.getbands())} channels; a "
+                f"{path} is a {image.mode} image with {len(image.getbands())} channels; a "
                 "mask has one channel of class ids. If the classes are painted as colours, turn "
                 "it into ids with unet_helpers.labels.colour_to_mask and save that as PNG, or "
                 "read the folder with unet_helpers.own."
             )
-        values = np.asarray(picture)
+        values = np.asarray(image)
     wrong = values[(values > 255) | (values < 0)]
     if wrong.size:
         raise DataError(
             f"{path} holds the label {wrong.max()}; labels go from 0 to 255 (void). "
-            "Is it a picture of depths, or does it number the objects instead of the classes?"
+            "Is it an image of depths, or does it number the objects instead of the classes?"
         )
     return values.astype(np.uint8)
 
@@ -118,21 +118,21 @@ def read_mask(path):
 def read_red_channel(path):
     """Read a mask that keeps its class ids in the red channel, as CARLA's do.
 
-    Returns uint8 (H, W). Raises DataError for a file that is no picture or has no red channel.
+    Returns uint8 (H, W). Raises DataError for a file that is no image or has no red channel.
     """
-    with open_picture(path) as picture:
-        if picture.mode not in ("RGB", "RGBA"):
+    with open_image(path) as image:
+        if image.mode not in ("RGB", "RGBA"):
             raise DataError(
-                f"{path} is a {picture.mode} picture; CARLA keeps the class id in the red channel "
-                "of an RGB or RGBA picture. Was the mask converted, or is it of another data set?"
+                f"{path} is a {image.mode} image; CARLA keeps the class id in the red channel "
+                "of an RGB or RGBA image. Was the mask converted, or is it of another data set?"
             )
-        return np.asarray(picture)[..., 0].copy()
+        return np.asarray(image)[..., 0].copy()
 
 
-def open_picture(path):
-    """Decode a picture with Pillow; path is a file or an `EncodedPicture` with its name.
+def open_image(path):
+    """Decode an image with Pillow; path is a file or an `EncodedImage` with its name.
 
-    Raises DataError with a sentence when that fails, or when the picture has more than MAX_PIXELS.
+    Raises DataError with a sentence when that fails, or when the image has more than MAX_PIXELS.
     """
     with decoding(path):
         if isinstance(path, str | os.PathLike):
@@ -141,16 +141,16 @@ def open_picture(path):
             source = path
         else:
             source = path.file()
-        picture = Image.open(source, formats=FORMATS)
-        if picture.width * picture.height > MAX_PIXELS:
+        image = Image.open(source, formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        picture.load()
-    return picture
+        image.load()
+    return image
 
 
 @contextmanager
 def decoding(path):
-    """Turn whatever goes wrong while a picture is decoded into a DataError that names it."""
+    """Turn whatever goes wrong while an image is decoded into a DataError that names it."""
     try:
         yield
     except DataError:
@@ -161,7 +161,7 @@ def decoding(path):
         raise DataError(f"{path} may not be read. Change its permissions.") from None
     except UnidentifiedImageError:
         raise DataError(
-            f"{path} is no picture, or of a format that cannot be read. Is a download incomplete? "
+            f"{path} is no image, or of a format that cannot be read. Is a download incomplete? "
             "Delete the file and get it again, or convert it to PNG."
         ) from None
     except (Image.DecompressionBombError, MemoryError):
@@ -183,8 +183,8 @@ def resize_image(image, size):
     """
     if image.shape[:2] == tuple(size):
         return image
-    picture = Image.fromarray(image)
-    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    image = Image.fromarray(image)
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def resize_mask(mask, size):
@@ -195,8 +195,8 @@ def resize_mask(mask, size):
     """
     if mask.shape == tuple(size):
         return mask
-    picture = Image.fromarray(mask)
-    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.NEAREST))
+    image = Image.fromarray(mask)
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
 def check_pair(image, mask, n_classes, image_name="image", mask_name="mask"):

@@ -51,13 +51,13 @@ def pair_up(image_folder, mask_folder):
         list of (image Path, mask Path), sorted by name.
 
     Raises:
-        DataError: no picture at all, an image without its mask or a mask without its image, or
+        DataError: no image at all, an image without its mask or a mask without its image, or
             two files of one name.
     """
     images, masks = by_name(image_files(image_folder)), by_name(image_files(mask_folder))
     if not images and not masks:
         raise DataError(
-            f"No pictures in {image_folder} and {mask_folder}. Expected one file per picture in "
+            f"No images in {image_folder} and {mask_folder}. Expected one file per image in "
             f"each, with equal names. Endings that are read: {', '.join(IMAGE_ENDINGS)}."
         )
     for have, lack, kind in ((images, masks, "mask"), (masks, images, "image")):
@@ -67,7 +67,7 @@ def pair_up(image_folder, mask_folder):
             raise DataError(
                 f"{have[alone[0]]} has no {kind} in {folder}"
                 + (f", and {len(alone) - 1} more like it" if len(alone) > 1 else "")
-                + ". Is a download incomplete? Delete the picture or add its partner."
+                + ". Is a download incomplete? Delete the image or add its partner."
             )
     return [(images[name], masks[name]) for name in sorted(images)]
 
@@ -112,7 +112,7 @@ def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
     if abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
         raise DataError(f"The shares of train, val and test are {shares}; they must sum to 1.")
     if len(set(names)) < len(names):
-        raise DataError("Some names occur twice; a picture could end up in two splits.")
+        raise DataError("Some names occur twice; an image could end up in two splits.")
     order = np.random.default_rng(seed).permutation(len(names))
     ends = np.round(np.cumsum(shares) * len(names)).astype(int)
     parts = np.split(order, ends[:2])
@@ -123,7 +123,7 @@ def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
     for (split, part), share in zip(splits.items(), shares, strict=True):
         if share > 0 and not part:
             raise DataError(
-                f"{len(names)} pictures are too few for a {split} split of {share:.0%}: it would "
+                f"{len(names)} images are too few for a {split} split of {share:.0%}: it would "
                 "be empty."
             )
     return splits

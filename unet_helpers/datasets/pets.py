@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from unet_helpers.datasets import pipeline
 from unet_helpers.datasets.download import fetch, unpack
-from unet_helpers.datasets.images import EncodedPicture, read_image, read_mask
+from unet_helpers.datasets.images import EncodedImage, read_image, read_mask
 from unet_helpers.datasets.pairs import choose, split_at_random
 from unet_helpers.files import full_folder
 from unet_helpers.labels import PETS as LABELS
@@ -41,20 +41,20 @@ def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
     """Load one split of the pets as a data set of pairs, sorted by file name.
 
     Args:
-        split: "train" or "val" (85 % and 15 % of the official training pictures), or "test".
+        split: "train" or "val" (85 % and 15 % of the official training images), or "test".
         root: None or "sample" for the course's sample, "full" for the whole set, or a folder
             that holds TFDS's `oxford_iiit_pet/4.x.x`, or the archives' `images` and
             `annotations`.
-        image_size: (height, width) to resize to; None keeps the pictures' own sizes.
-        seed: of the choice of the validation pictures.
+        image_size: (height, width) to resize to; None keeps the images' own sizes.
+        seed: of the choice of the validation images.
         cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
-            as for `pipeline.load_pairs`.
+            as for `datasets.load_pairs`.
 
     Returns:
         tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 2), unbatched.
 
     Raises:
-        DataError: no such folder, no pairs, a picture that cannot be used (the message names it).
+        DataError: no such folder, no pairs, an image that cannot be used (the message names it).
     """
     pairs = find_pairs(split, root, seed)
     return pipeline.load_pairs(
@@ -62,7 +62,7 @@ def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
         read_pair,
         LABELS.n_classes,
         image_size,
-        f"pets {split} pictures",
+        f"pets {split} images",
         cache,
         variant=(seed,),
     )
@@ -71,7 +71,7 @@ def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
 def find_pairs(split, root=None, seed=0):
     """List the (image, mask) pairs of a split, sorted by name; arguments as in `load`.
 
-    Each is the path of a file, or an encoded picture from TFDS's files.
+    Each is the path of a file, or an encoded image from TFDS's files.
     """
     if split not in ("train", "val", "test"):
         raise DataError(f"There is no split {split!r}; the pets have train, val and test.")
@@ -89,9 +89,9 @@ def find_pairs(split, root=None, seed=0):
 
 
 def read_pair(image_source, trimap_source):
-    """Read one picture and its trimap, labels minus one.
+    """Read one image and its trimap, labels minus one.
 
-    Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a picture that cannot be read
+    Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for an image that cannot be read
     or a trimap with other values than 1, 2, 3.
     """
     trimap = read_mask(trimap_source)
@@ -129,8 +129,8 @@ def pairs_of_tfds(folder, split):
     try:
         return {
             name: (
-                EncodedPicture(f"{place}: {name}", image),
-                EncodedPicture(f"{place}: trimap of {name}", trimap),
+                EncodedImage(f"{place}: {name}", image),
+                EncodedImage(f"{place}: trimap of {name}", trimap),
             )
             for name, image, trimap in examples(place, split)
         }
@@ -204,7 +204,7 @@ def pairs_of_archives(folder, split):
                 raise DataError(f"{file} is missing, but {listing} names it. Unpack again.")
         pairs[image.name] = image, trimap
     if not pairs:
-        raise DataError(f"{listing} names no picture: the {split} split is empty.")
+        raise DataError(f"{listing} names no image: the {split} split is empty.")
     return pairs
 
 
@@ -219,7 +219,7 @@ def tfds_or_none():
 
 
 def read_labels(root=None):
-    """Give the Labels, the same for every folder; `own.read_labels` is the one that reads."""
+    """Give the Labels, the same for every folder; `folder.read_labels` is the one that reads."""
     return LABELS
 
 

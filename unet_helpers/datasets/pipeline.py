@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from unet_helpers.datasets import cache
+from unet_helpers.datasets import cache as caching
 from unet_helpers.datasets.images import check_pair, resize_image, resize_mask
 from unet_helpers.files import full_folder
 from unet_helpers.labels import DataError
 
 
 def load_pairs(
-    pairs, read_pair, n_classes, image_size, description="pictures", cache="auto", variant=()
+    pairs, read_pair, n_classes, image_size, description="images", cache="auto", variant=()
 ):
     """Decode, check and resize pairs of files, several at a time, into a data set.
 
@@ -53,11 +53,11 @@ def load_pairs(
         return tqdm(in_threads(load, pairs), description, len(pairs), disable=len(pairs) < 1000)
 
     n_bytes = None if image_size is None else 4 * image_size[0] * image_size[1] * len(pairs)
-    folder = cache.choose(cache, n_bytes, full_folder("cache"))
+    folder = caching.choose(cache, n_bytes, full_folder("cache"))
     if folder is not None:
-        name = cache.folder_name(description, variant, pairs, image_size)
-        mark = cache.fingerprint(pairs, read_pair, (description, n_classes, tuple(image_size)))
-        return cache.dataset(folder, name, mark, len(pairs), image_size, decoded)
+        name = caching.folder_name(description, variant, pairs, image_size)
+        mark = caching.fingerprint(pairs, read_pair, (description, n_classes, tuple(image_size)))
+        return caching.dataset(folder, name, mark, len(pairs), image_size, decoded)
     if image_size is None:
         return from_arrays(*zip(*decoded(), strict=True))
     images = np.empty((len(pairs), *image_size, 3), np.uint8)
@@ -122,7 +122,7 @@ def batches(dataset, batch_size=8, training=False, augmentation=None, seed=0):
         tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)).
     """
     if training:
-        dataset = cache.shuffle(dataset, seed)
+        dataset = caching.shuffle(dataset, seed)
         if augmentation is not None:
             # After decoding and caching: otherwise every epoch would see the same "random" crop.
             seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)

@@ -35,7 +35,7 @@ def class_of_colours(images, masks, n_classes):
 
 
 def predictions(train_images, train_masks, images, n_classes):
-    """Predict masks by both baselines, learned from training pictures.
+    """Predict masks by both baselines, learned from training images.
 
     Args:
         train_images, train_masks: uint8 (N, H, W, 3) and (N, H, W).

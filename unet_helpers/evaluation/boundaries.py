@@ -19,13 +19,13 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
 
     Returns:
         float array (n_classes,): harmonic mean of border precision and recall, counted over all
-        pictures together; nan for a class with no border in either.
+        images together; nan for a class with no border in either.
 
     Raises:
         ValueError: the shapes differ.
 
-    Source: Csurka et al. 2013, section 3 (there per picture; here over the whole set, so that a
-    small picture counts less than a large one).
+    Source: Csurka et al. 2013, section 3 (there per image; here over the whole set, so that a
+    small image counts less than a large one).
     """
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
     if y_true.shape != y_pred.shape:
@@ -50,7 +50,7 @@ def border(region, valid=True):
     """Mark the pixels of a region that touch a labelled pixel outside it (4 neighbours).
 
     Shapes: bool (N, H, W), and valid likewise, False where void -> bool (N, H, W). Neither the
-    rim of the picture nor void makes a border: nobody knows what lies behind them.
+    margin of the image nor void makes a border: nobody knows what lies behind them.
     """
     outside = np.pad(~region & valid, ((0, 0), (1, 1), (1, 1)))
     above, below = outside[:, :-2, 1:-1], outside[:, 2:, 1:-1]
@@ -87,7 +87,7 @@ def boundary_distance(masks, maximum=20, void=VOID):
     Returns:
         int64 array (N, H, W), 0 .. maximum. A pixel with a neighbour of another class above,
         below, left or right has distance 0; the others count the steps to such a pixel, where a
-        diagonal step is one step, as in `metrics.boundary_f1`.
+        diagonal step is one step, as in `evaluation.boundary_f1`.
 
     Raises:
         ValueError: the masks are not (N, H, W).

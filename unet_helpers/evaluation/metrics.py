@@ -21,7 +21,7 @@ def confusion_matrix(y_true, y_pred, n_classes, void=VOID):
         void: value in y_true that marks pixels without a label; they are not counted.
 
     Returns:
-        int64 array (n_classes, n_classes). Matrices of several pictures may be added.
+        int64 array (n_classes, n_classes). Matrices of several images may be added.
 
     Raises:
         ValueError: shapes differ, logits instead of classes, or a value outside the classes.
@@ -143,8 +143,8 @@ def evaluate(model, dataset, n_classes):
     return confusion
 
 
-def picture_ious(y_true, y_pred, n_classes, void=VOID):
-    """Compute the IoU of every class in every picture by itself, to find the worst pictures.
+def image_ious(y_true, y_pred, n_classes, void=VOID):
+    """Compute the IoU of every class in every image by itself, to find the worst images.
 
     Args:
         y_true, y_pred: integer arrays (N, H, W), classes (or void in y_true).
@@ -153,10 +153,10 @@ def picture_ious(y_true, y_pred, n_classes, void=VOID):
 
     Returns:
         float array (N, n_classes), nan where a class is neither in the truth nor predicted; a
-        picture without a label is all nan.
+        image without a label is all nan.
 
     Raises:
-        ValueError: as `metrics.confusion_matrix`.
+        ValueError: as `evaluation.confusion_matrix`.
     """
     result = np.full((len(y_true), n_classes), np.nan)
     for row, true, pred in zip(result, y_true, y_pred, strict=True):

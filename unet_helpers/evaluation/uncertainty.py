@@ -80,23 +80,23 @@ def entropy(probabilities):
 
 
 @dataclass(frozen=True)
-class Votes:
-    """Several predictions of the same pictures, summed up."""
+class Ensemble:
+    """Several predictions of the same images, summed up."""
 
     probabilities: np.ndarray  # (N, H, W, C), their mean
-    disagreement: np.ndarray  # (N, H, W), entropy of the mean minus mean entropy
+    mutual_information: np.ndarray  # (N, H, W), entropy of the mean minus mean entropy
 
 
-def flipped_votes(model, images, batch_size=8):
-    """Predict pictures as they are and mirrored left to right, and mirror the answers back.
+def flip_tta(model, images, batch_size=8):
+    """Predict images as they are and mirrored left to right, and mirror the answers back.
 
     Args:
         model: gives logits (B, H, W, C).
         images: uint8 (N, H, W, 3).
-        batch_size: pictures per step.
+        batch_size: images per step.
 
     Returns:
-        Votes: probabilities (N, H, W, C), the mean of both; disagreement (N, H, W).
+        Ensemble: probabilities (N, H, W, C), the mean of both; mutual information (N, H, W).
 
     Raises:
         DataError: as `inference.predict_logits`.
@@ -107,33 +107,35 @@ def flipped_votes(model, images, batch_size=8):
         yield predict.predict_logits(model, images, batch_size)
         yield predict.predict_logits(model, images[:, :, ::-1], batch_size)[:, :, ::-1]
 
-    return count_votes(predictions())
+    return average_predictions(predictions())
 
 
-def dropout_votes(model, images, times=10, seed=0, batch_size=8):
-    """Predict pictures several times with dropout left on: Monte Carlo dropout.
+def mc_dropout(model, images, times=10, seed=0, batch_size=8):
+    """Predict images several times with dropout left on: Monte Carlo dropout.
 
     Args:
         model: gives logits (B, H, W, C) and has dropout layers; it is not changed.
         images: uint8 (N, H, W, 3).
         times: number of predictions.
         seed: of the dropped activations.
-        batch_size: pictures per step.
+        batch_size: images per step.
 
     Returns:
-        Votes: probabilities (N, H, W, C), the mean of all; disagreement (N, H, W).
+        Ensemble: probabilities (N, H, W, C), the mean of all; mutual information (N, H, W).
 
     Raises:
         ValueError: the model has no dropout, or times is less than 1.
         DataError: as `inference.predict_logits`.
 
-    Source: Gal and Ghahramani 2016, section 4; the disagreement is the mutual information of
+    Source: Gal and Ghahramani 2016, section 4; the mutual information is the mutual information of
     Gal et al. 2017, section 3.
     """
     if times < 1:
         raise ValueError(f"times is {times}; at least one prediction is needed.")
     random = with_dropout_on(model, seed)
-    return count_votes(predict.predict_logits(random, images, batch_size) for _ in range(times))
+    return average_predictions(
+        predict.predict_logits(random, images, batch_size) for _ in range(times)
+    )
 
 
 class DropoutLeftOn(keras.layers.Dropout):
@@ -175,10 +177,10 @@ def with_dropout_on(model, seed=0):
     return random
 
 
-def count_votes(predictions):
-    """Sum up several logits of the same pictures as Votes.
+def average_predictions(predictions):
+    """Sum up several logits of the same images as Ensemble.
 
-    Shapes: iterable of float (N, H, W, C) -> Votes. One at a time is in memory, so a generator
+    Shapes: iterable of float (N, H, W, C) -> Ensemble. One at a time is in memory, so a generator
     may give as many as it likes.
     """
     total, doubt, count = 0.0, 0.0, 0
@@ -189,10 +191,10 @@ def count_votes(predictions):
         count += 1
     mean = total / count
     # never below zero in exact arithmetic (Jensen), so neither here
-    return Votes(mean, np.maximum(entropy(mean) - doubt / count, 0))
+    return Ensemble(mean, np.maximum(entropy(mean) - doubt / count, 0))
 
 
-def error_of_the_rest(y_true, y_pred, uncertainty, shares, void=VOID):
+def risk_coverage(y_true, y_pred, uncertainty, shares, void=VOID):
     """Compute the error rate that is left when the most uncertain pixels are set aside.
 
     Args:

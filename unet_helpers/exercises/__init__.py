@@ -8,15 +8,15 @@ from unet_helpers.exercises import (
     arithmetic,
     decoder,
     encoder,
+    images,
     losses,
-    pictures,
     scores,
     speed,
     whole,
 )
 
 # notebook 00
-class_share = pictures.class_share_exercise
+class_share = images.class_share_exercise
 # notebook 01
 stack_cost = arithmetic.stack_cost_exercise
 dense_as_convolution = arithmetic.dense_as_convolution_exercise
@@ -34,9 +34,9 @@ centre_crop = decoder.centre_crop_exercise
 unet_model = whole.unet_model_exercise
 pixel_loss = losses.pixel_loss_exercise
 # notebook 05
-resize_mask = pictures.resize_mask_exercise
+resize_mask = images.resize_mask_exercise
 # notebook 06
-trimap_to_classes = pictures.trimap_to_classes_exercise
+trimap_to_classes = images.trimap_to_classes_exercise
 # notebook 07
 cross_entropy_with_void = losses.cross_entropy_with_void_exercise
 accuracy_without_void = scores.accuracy_without_void_exercise
@@ -45,13 +45,13 @@ median_frequency_weights = losses.median_frequency_weights_exercise
 threshold_for_recall = scores.threshold_for_recall_exercise
 # notebook 09
 iou_and_dice = scores.iou_and_dice_exercise
-mean_per_picture = scores.mean_per_picture_exercise
+mean_per_image = scores.mean_per_image_exercise
 calibration_error = scores.calibration_error_exercise
 # notebook 10
-split_by_recording = pictures.split_by_recording_exercise
-augmentation = pictures.augmentation_exercise
+split_by_recording = images.split_by_recording_exercise
+augmentation = images.augmentation_exercise
 # notebook 11
-tile_starts = pictures.tile_starts_exercise
+tile_starts = images.tile_starts_exercise
 # notebook 12
 fold = speed.fold_exercise
 roofline = speed.roofline_exercise
@@ -79,7 +79,7 @@ ALL = {
         median_frequency_weights,
         threshold_for_recall,
         iou_and_dice,
-        mean_per_picture,
+        mean_per_image,
         calibration_error,
         split_by_recording,
         augmentation,

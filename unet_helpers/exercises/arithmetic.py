@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from unet_helpers.exercises.exercise import Exercise, NotYet, as_array, as_number, as_pair, compare
+from unet_helpers.exercises.exercise import (
+    Exercise,
+    Incorrect,
+    as_array,
+    as_number,
+    as_pair,
+    compare,
+)
 
 # ---------------------------------------------------------------- sizes
 
@@ -56,7 +63,7 @@ def judge_output_size(attempt):
         (
             lambda n, k, s, p: -(-n // s) if p == "same" else -(-(n - k) // s) + 1,
             'With padding "valid" the size is rounded up: a last window that sticks out of the '
-            "picture gives no output.",
+            "image gives no output.",
         ),
     ]
     compare(
@@ -259,7 +266,7 @@ receptive_field_exercise = Exercise(
     minutes=10,
     hints=(
         "Two 3x3 convolutions see 5 pixels. Put a pooling (2, 2) between them: how far apart, in "
-        "pixels of the picture, are the three values that the second one looks at?",
+        "pixels of the image, are the three values that the second one looks at?",
         "Carry two numbers along: the field so far, and the step, which is how many input pixels "
         "lie between neighbouring values.",
         "Start with field = step = 1. For each layer field += (kernel - 1) * step, and then "
@@ -313,7 +320,7 @@ def judge_stack_cost(attempt):
         ),
         (
             lambda h, w, c, f, n: cost_with(9, 1, n, h, w, f, f),
-            "The first layer is counted as if its input had n_filters channels; the picture has "
+            "The first layer is counted as if its input had n_filters channels; the image has "
             "fewer.",
         ),
         (
@@ -328,7 +335,7 @@ def judge_stack_cost(attempt):
         (
             lambda h, w, c, f, n: (stack_cost(h, w, c, f, n)[0], cost_with(9, 0, n, 1, 1, c, f)[1]),
             "The multiply-adds are those of one pixel. Each weight is used at every pixel of the "
-            "picture.",
+            "image.",
         ),
         (
             lambda h, w, c, f, n: stack_cost(h, w, c, f, n)[::-1],
@@ -359,7 +366,7 @@ def judge_stack_cost(attempt):
         cases,
         stack_cost,
         mistakes,
-        lambda h, w, c, f, n: f"a {h}x{w} picture of {c} channels, {f} filters, {n} layers",
+        lambda h, w, c, f, n: f"a {h}x{w} image of {c} channels, {f} filters, {n} layers",
         convert=convert,
     )
 
@@ -368,7 +375,7 @@ stack_cost_exercise = Exercise(
     judge_stack_cost,
     stack_cost,
     task="Count the parameters and the multiply-adds of n_layers 3x3 convolutions with biases and "
-    'padding "same", n_filters each, on a picture of the given height, width and channels. '
+    'padding "same", n_filters each, on an image of the given height, width and channels. '
     "Return (parameters, multiply_adds).",
     call="my_stack_cost(height, width, channels, n_filters, n_layers)",
     minutes=10,
@@ -566,7 +573,7 @@ def judge_transposed_convolution(attempt):
         ),
     ]
     if makes_swapped_channels(attempt):
-        raise NotYet(
+        raise Incorrect(
             "The last two axes of the kernel are swapped. For a transposed convolution Keras has "
             "(side, side, channels out, channels in)."
         )

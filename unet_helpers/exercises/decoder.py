@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from unet_helpers.exercises.exercise import Exercise, NotYet, as_array, compare
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, compare
 from unet_helpers.exercises.running import (
     chain,
     close,
@@ -42,22 +42,22 @@ def judge_upsampling_block(attempt):
     skip = random.normal(size=(2, 2 * height, 2 * width, skip_channels)).astype("float32")
     given = numbers(model([below, skip])[0])
     if close(given, numbers(model([below, skip + 1])[0])):
-        raise NotYet(
+        raise Incorrect(
             "The skip connection has no influence on the result. It is concatenated with the "
             "enlarged features before the convolutions."
         )
     if close(given, numbers(model([below + 1, skip])[0])):
-        raise NotYet("The features from below have no influence on the result.")
+        raise Incorrect("The features from below have no influence on the result.")
 
     kernels, biases = weights_of(model)
     explain_decoder_kernels(kernels, channels, skip_channels, n_filters)
     if len(biases) != 3:
-        raise NotYet(
+        raise Incorrect(
             f"There are {len(biases)} vectors of parameters; expected three biases, of the "
             "transposed convolution and the two convolutions."
         )
     if not close(given, numbers(model([below, skip], training=True)[0])):
-        raise NotYet("In training it gives other numbers; nothing here depends on training.")
+        raise Incorrect("In training it gives other numbers; nothing here depends on training.")
     note = compare_decoder(given, below, skip, kernels, biases)
     for sizes in (((3, 5, 2), (6, 10, 7), 3), ((1, 1, 8), (2, 2, 1), 6)):
         other = upsampling_model(attempt, *sizes)
@@ -66,10 +66,10 @@ def judge_upsampling_block(attempt):
 
 
 def explain_decoder_size(output, height, width, n_filters):
-    """Raise NotYet when a decoder block's output has the wrong shape."""
+    """Raise Incorrect when a decoder block's output has the wrong shape."""
     expected = f"{2 * height}x{2 * width}"
     if tuple(output.shape[1:3]) == (height, width):
-        raise NotYet(
+        raise Incorrect(
             f"The result is {size(output)}, as large as the features from below, instead of "
             f"{expected}: is strides=2 missing in the transposed convolution?"
         )
@@ -78,58 +78,58 @@ def explain_decoder_size(output, height, width, n_filters):
         (2 * height - 3, 2 * width - 3),
         (2 * height - 2, 2 * width - 2),
     ):
-        raise NotYet(
+        raise Incorrect(
             f'The result is {size(output)} instead of {expected}: is padding="same" missing?'
         )
     if tuple(output.shape[1:3]) != (2 * height, 2 * width):
-        raise NotYet(
+        raise Incorrect(
             f"The result is {size(output)} instead of {expected}. The features from below are "
             "doubled once, and joined along the channels (the last axis)."
         )
     if output.shape[-1] != n_filters:
-        raise NotYet(
+        raise Incorrect(
             f"The result has {output.shape[-1]} channels instead of n_filters={n_filters}: do the "
             "convolutions come after the join, with n_filters filters each?"
         )
 
 
 def explain_decoder_kernels(kernels, channels, skip_channels, n_filters):
-    """Raise NotYet unless a decoder block has one enlarging and two more kernels that fit."""
+    """Raise Incorrect unless a decoder block has one enlarging and two more kernels that fit."""
     if len(kernels) < 3:
-        raise NotYet(
+        raise Incorrect(
             f"There are {len(kernels)} layers with kernels; the block has three: a transposed "
             "convolution, and two convolutions after the join."
         )
     if len(kernels) > 3:
-        raise NotYet(
+        raise Incorrect(
             f"There are {len(kernels)} layers with kernels; the block has three: a transposed "
             "convolution, and two convolutions after the join."
         )
     joined = kernels[1].shape[2]
     if joined == n_filters and channels != n_filters:
-        raise NotYet(
+        raise Incorrect(
             "The enlarged features and the skip connection are added. U-Net concatenates them, so "
             "that the next convolution can weigh each by itself."
         )
     if channels in kernels[0].shape[2:] and n_filters not in kernels[0].shape[2:]:
-        raise NotYet(
+        raise Incorrect(
             f"The transposed convolution turns {channels} channels into another number than "
             f"n_filters={n_filters}; all three layers have n_filters filters."
         )
     if joined != n_filters + skip_channels:
-        raise NotYet(
+        raise Incorrect(
             f"The first convolution takes {joined} channels; expected {n_filters} from below and "
             f"{skip_channels} from the skip connection."
         )
     for kernel in kernels[1:]:
         if tuple(kernel.shape[:2]) != (3, 3):
-            raise NotYet(
+            raise Incorrect(
                 f"A kernel is {kernel.shape[0]}x{kernel.shape[1]}; U-Net's convolutions are 3x3."
             )
 
 
 def compare_decoder(given, below, skip, kernels, biases):
-    """Compare with all decoder blocks that are right; gives a note, or raises NotYet."""
+    """Compare with all decoder blocks that are right; gives a note, or raises Incorrect."""
     weights = list(zip(kernels[1:], biases[1:], strict=True))
     enlarged = ways_to_enlarge(below, kernels[0], biases[0])
     for name, up in enlarged:
@@ -148,7 +148,7 @@ def compare_decoder(given, below, skip, kernels, biases):
     for _, up in enlarged:
         for join in (ops.concatenate([up, skip], -1), ops.concatenate([skip, up], -1)):
             explain_activations(join, weights, given)
-    raise NotYet(
+    raise Incorrect(
         "With the same weights as the course's block it gives other numbers. Expected: transposed "
         "convolution, concatenate, convolution, ReLU, convolution, ReLU."
     )
@@ -185,7 +185,7 @@ upsampling_block_exercise = Exercise(
         "up = Conv2DTranspose(...)(expansive_input); x = Concatenate()([up, contractive_input]); "
         'then twice Conv2D(n_filters, 3, padding="same", activation="relu").',
     ),
-    shown=(blocks.upsampling_block, blocks.join, blocks.convolution),
+    shown=(blocks.upsampling_block, blocks.concat_skip, blocks.convolution),
 )
 
 
@@ -243,11 +243,11 @@ def judge_centre_crop(attempt):
         ),
         (
             lambda x, t: numbers(ops.image.resize(x, t.shape[1:3])),
-            "The picture is resized. A crop keeps the pixels of the centre as they are.",
+            "The image is resized. A crop keeps the pixels of the centre as they are.",
         ),
         (
             lambda x, t: numbers(ops.image.resize(x, t.shape[1:3], interpolation="nearest")),
-            "The picture is resized. A crop keeps the pixels of the centre as they are.",
+            "The image is resized. A crop keeps the pixels of the centre as they are.",
         ),
         (
             cut_with_minus_zero,

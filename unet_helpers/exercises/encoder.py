@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from unet_helpers.exercises.exercise import Exercise, NotYet
+from unet_helpers.exercises.exercise import Exercise, Incorrect
 from unet_helpers.exercises.running import (
     chain,
     close,
@@ -20,49 +20,49 @@ from unet_helpers.models import blocks
 # ---------------------------------------------------------------- conv_block
 
 
-def conv_block_model(attempt, picture, n_filters, *options):
-    """Make a model of a learner's encoder block: picture -> [next_layer, skip_connection]."""
-    inputs = keras.Input(picture)
+def conv_block_model(attempt, image, n_filters, *options):
+    """Make a model of a learner's encoder block: image -> [next_layer, skip_connection]."""
+    inputs = keras.Input(image)
     outputs = list(two_tensors(attempt(inputs, n_filters, *options)))
     try:
         return keras.Model(inputs, outputs)
     except (ValueError, KeyError):
-        raise NotYet(
+        raise Incorrect(
             "What it returns is not computed from the tensor it was given. Does it make a "
             "keras.Input of its own?"
         ) from None
 
 
 def explain_sizes(model, n_filters):
-    """Raise NotYet when the shapes of [next_layer, skip_connection] are not those of the block."""
+    """Raise Incorrect when [next_layer, skip_connection] have other shapes than the block's."""
     next_layer, skip = model.outputs
     height, width = model.inputs[0].shape[1:3]
     full, half = (height, width), (height // 2, width // 2)
     sizes = tuple(next_layer.shape[1:3]), tuple(skip.shape[1:3])
     if sizes == (full, half):
-        raise NotYet(
+        raise Incorrect(
             f"The two are swapped: next_layer is {size(next_layer)} and skip_connection "
             f"{size(skip)}. Return (next_layer, skip_connection), the pooled one first."
         )
     if sizes[1] == half:
-        raise NotYet(
+        raise Incorrect(
             f"The skip connection is {size(skip)} instead of {height}x{width}: it is taken after "
             "the pooling. Take it before; pooling is what throws positions away."
         )
     if sizes[1] in ((height - 4, width - 4), (height - 2, width - 2)):
-        raise NotYet(
+        raise Incorrect(
             f"The skip connection is {size(skip)} instead of {height}x{width}: is "
             'padding="same" missing? Without it each 3x3 convolution costs 2 pixels.'
         )
     if sizes[1] != full:
-        raise NotYet(f"The skip connection is {size(skip)} instead of {height}x{width}.")
+        raise Incorrect(f"The skip connection is {size(skip)} instead of {height}x{width}.")
     if sizes[0] == full:
-        raise NotYet(
+        raise Incorrect(
             f"next_layer is {size(next_layer)}, as large as the input. With max_pooling=True it "
             "is halved."
         )
     if sizes[0] != half:
-        raise NotYet(
+        raise Incorrect(
             f"next_layer is {size(next_layer)} instead of {half[0]}x{half[1]}. The pooling takes "
             "2x2 pixels and steps 2."
         )
@@ -71,35 +71,35 @@ def explain_sizes(model, n_filters):
 
 
 def explain_channels(tensor, n_filters, what):
-    """Raise NotYet when a tensor has not n_filters channels."""
+    """Raise Incorrect when a tensor has not n_filters channels."""
     channels = tensor.shape[-1]
     if channels == 2 * n_filters:
-        raise NotYet(
+        raise Incorrect(
             f"{what} has {channels} channels instead of {n_filters}. Both convolutions have "
             "n_filters filters; doubling them from level to level is the caller's business."
         )
     if channels != n_filters:
-        raise NotYet(
+        raise Incorrect(
             f"{what} has {channels} channels instead of n_filters={n_filters}. Is the argument "
             "used in both convolutions?"
         )
 
 
 def explain_kernels(kernels, channels, n_filters):
-    """Raise NotYet unless there are two 3x3 kernels of the right number of channels."""
+    """Raise Incorrect unless there are two 3x3 kernels of the right number of channels."""
     if not kernels:
-        raise NotYet("There is no convolution in the block.")
+        raise Incorrect("There is no convolution in the block.")
     if len(kernels) == 1:
-        raise NotYet("There is one convolution; the block has two, one after the other.")
+        raise Incorrect("There is one convolution; the block has two, one after the other.")
     if len(kernels) > 2:
-        raise NotYet(f"There are {len(kernels)} convolutions; the block has two.")
+        raise Incorrect(f"There are {len(kernels)} convolutions; the block has two.")
     for kernel, inputs in zip(kernels, (channels, n_filters), strict=True):
         if tuple(kernel.shape[:2]) != (3, 3):
-            raise NotYet(
+            raise Incorrect(
                 f"A kernel is {kernel.shape[0]}x{kernel.shape[1]}; U-Net's convolutions are 3x3."
             )
         if tuple(kernel.shape[2:]) != (inputs, n_filters):
-            raise NotYet(
+            raise Incorrect(
                 f"A kernel takes {kernel.shape[2]} channels and gives {kernel.shape[3]}; expected "
                 f"{inputs} and {n_filters}. Does the second convolution take what the first one "
                 "gives?"
@@ -113,12 +113,12 @@ def judge_conv_block(attempt):
     kernels, biases = weights_of(model)
     explain_kernels(kernels, channels, n_filters)
     if len(biases) < 2:
-        raise NotYet(
+        raise Incorrect(
             "A convolution has no bias. It may be left out where batch normalisation follows, "
             "which subtracts it; here nothing would replace it."
         )
     if len(biases) > 2:
-        raise NotYet(
+        raise Incorrect(
             "There are more parameters than two kernels and two biases. Batch normalisation is "
             "the next exercise; this block is the paper's."
         )
@@ -127,56 +127,58 @@ def judge_conv_block(attempt):
     fill(model)
     reference = conv_block_model(blocks.conv_block, (16, 24, channels), n_filters, 0.0, True)
     reference.set_weights([part for pair in zip(kernels, biases, strict=True) for part in pair])
-    picture = np.random.default_rng(1).normal(size=(2, 16, 24, channels)).astype("float32")
-    compare_block(model, reference, picture, list(zip(kernels, biases, strict=True)))
-    if not close(numbers(model(picture, training=True))[1], numbers(model(picture))[1]):
-        raise NotYet(
+    image = np.random.default_rng(1).normal(size=(2, 16, 24, channels)).astype("float32")
+    compare_block(model, reference, image, list(zip(kernels, biases, strict=True)))
+    if not close(numbers(model(image, training=True))[1], numbers(model(image))[1]):
+        raise Incorrect(
             "With dropout_prob=0.0 the block still gives other numbers in training. Nothing should "
             "be dropped then."
         )
 
     bottleneck = conv_block_model(attempt, (16, 24, channels), n_filters, 0.0, False)
     if bottleneck.outputs[0].shape[1:3] != (16, 24):
-        raise NotYet(
+        raise Incorrect(
             f"With max_pooling=False next_layer is {size(bottleneck.outputs[0])} instead of 16x24: "
             "it is still pooled. The bottleneck has nothing below it."
         )
-    for picture_size, filters in (((8, 8, 1), 5), ((12, 4, 6), 3)):
-        explain_sizes(conv_block_model(attempt, picture_size, filters, 0.0, True), filters)
+    for image_size, filters in (((8, 8, 1), 5), ((12, 4, 6), 3)):
+        explain_sizes(conv_block_model(attempt, image_size, filters, 0.0, True), filters)
     odd = conv_block_model(attempt, (9, 7, 3), 2, 0.0, True).outputs[0]
     if tuple(odd.shape[1:3]) not in ((4, 3), (5, 4)):
-        raise NotYet(f"A 9x7 picture is pooled to {size(odd)}; expected 4x3.")
+        raise Incorrect(f"A 9x7 image is pooled to {size(odd)}; expected 4x3.")
     return note_on_dropout(attempt) or note
 
 
-def compare_block(model, reference, picture, weights):
-    """Raise NotYet where a block with the reference's weights gives other numbers."""
-    given_next, given_skip = numbers(model(picture))
-    right_next, right_skip = numbers(reference(picture))
+def compare_block(model, reference, image, weights):
+    """Raise Incorrect where a block with the reference's weights gives other numbers."""
+    given_next, given_skip = numbers(model(image))
+    right_next, right_skip = numbers(reference(image))
     if not close(given_skip, right_skip):
-        explain_activations(picture, weights, given_skip)
-        first = numbers(chain(picture, weights[:1], ("ReLU",)))
+        explain_activations(image, weights, given_skip)
+        first = numbers(chain(image, weights[:1], ("ReLU",)))
         if close(given_skip, first):
-            raise NotYet(
+            raise Incorrect(
                 "The skip connection is what comes after the first convolution. It is taken after "
                 "the second, right before the pooling."
             )
-        raise NotYet(
+        raise Incorrect(
             "With the same weights as the course's block it gives other numbers before pooling. "
             "Expected: convolution, ReLU, convolution, ReLU, and nothing else."
         )
     if not close(given_next, right_next):
         average = numbers(ops.average_pool(right_skip, 2))
         if close(given_next, average):
-            raise NotYet("The pooling takes the mean of each 2x2 block; U-Net takes the largest.")
+            raise Incorrect(
+                "The pooling takes the mean of each 2x2 block; U-Net takes the largest."
+            )
         if close(given_next, right_skip[:, ::2, ::2]):
-            raise NotYet(
+            raise Incorrect(
                 "next_layer is every second pixel. Max pooling takes the largest of each 2x2 block."
             )
-        once = numbers(ops.max_pool(chain(picture, weights[:1], ("ReLU",)), 2))
+        once = numbers(ops.max_pool(chain(image, weights[:1], ("ReLU",)), 2))
         if close(given_next, once):
-            raise NotYet("What is pooled is the first convolution's output, not the second's.")
-        raise NotYet("The skip connection is right, but next_layer is not its 2x2 max pooling.")
+            raise Incorrect("What is pooled is the first convolution's output, not the second's.")
+        raise Incorrect("The skip connection is right, but next_layer is not its 2x2 max pooling.")
 
 
 def note_on_start(kernel):
@@ -202,12 +204,12 @@ def note_on_dropout(attempt, rate=0.4):
     plain_next, plain_skip = numbers(model(ones))
     next_layer, skip = numbers(model(ones, training=True))
     if (plain_skip == 0).any() or (plain_next == 0).any():
-        raise NotYet(
+        raise Incorrect(
             "Values are dropped at prediction, too. Dropout acts in training only: let Keras pass "
             "`training` on, and do not set it."
         )
     if close(skip, plain_skip) and close(next_layer, plain_next):
-        raise NotYet(
+        raise Incorrect(
             f"dropout_prob={rate} changes nothing: in training no value is dropped. "
             "layers.Dropout(dropout_prob)(x) belongs after the second convolution."
         )
@@ -219,12 +221,12 @@ def note_on_dropout(attempt, rate=0.4):
             "course drops at the end of the block."
         )
     if abs(share - (1 - rate)) < 0.05:
-        raise NotYet(
+        raise Incorrect(
             f"With dropout_prob={rate} the share {share:.1f} is dropped. Keras's Dropout takes the "
             "share to drop, not the share to keep."
         )
     if abs(share - rate) > 0.05:
-        raise NotYet(
+        raise Incorrect(
             f"With dropout_prob={rate} the share {share:.1f} is dropped. Is the rate fixed, or "
             "applied twice?"
         )
@@ -246,7 +248,7 @@ conv_block_exercise = Exercise(
     minutes=15,
     hints=(
         "Begin with `x = layers.Conv2D(n_filters, 3, ...)(inputs)`. What must stand in the dots so "
-        "that the picture keeps its size, and that negative values are cut off?",
+        "that the image keeps its size, and that negative values are cut off?",
         'padding="same", activation="relu", kernel_initializer="he_normal", twice. The decoder '
         "wants the features before pooling, the next level those after it.",
         "After both convolutions: dropout if dropout_prob > 0; skip_connection = x; next_layer = "
@@ -279,14 +281,14 @@ def judge_normalised_block(attempt):
     random = np.random.default_rng(0)
     for kernel in kernels:
         kernel.assign(random.normal(0, 0.3, kernel.shape))
-    picture = random.normal(2.0, 3.0, size=(4, 16, 24, channels)).astype("float32")
+    image = random.normal(2.0, 3.0, size=(4, 16, 24, channels)).astype("float32")
 
     # A fresh normalisation leaves things as they are at prediction: mean 0, variance 1.
-    predicted = numbers(model(picture))[1]
-    trained = numbers(model(picture, training=True))[1]
+    predicted = numbers(model(image))[1]
+    trained = numbers(model(image, training=True))[1]
 
     def block(first, second):
-        x = first(ops.conv(picture, kernels[0], padding="same"))
+        x = first(ops.conv(image, kernels[0], padding="same"))
         return numbers(second(ops.conv(x, kernels[1], padding="same")))
 
     def bn_relu(x):
@@ -298,20 +300,20 @@ def judge_normalised_block(attempt):
     right = block(bn_relu, bn_relu)
     plain = block(ops.relu, ops.relu)
     if alike(predicted, right) or alike(predicted, block(relu_bn, relu_bn)):
-        raise NotYet(
-            "At prediction it still normalises with the batch's own mean, so a picture's mask "
+        raise Incorrect(
+            "At prediction it still normalises with the batch's own mean, so an image's mask "
             "would depend on its neighbours in the batch. Do not set training=True; Keras passes "
             "it on."
         )
     if alike(trained, plain) and len(vectors) > 2:
-        raise NotYet(
+        raise Incorrect(
             "In training it does not use the batch's mean and variance. Is training=False set? "
             "Leave it to Keras to pass it on."
         )
     if alike(trained, plain):
-        raise NotYet("Nothing is normalised: layers.BatchNormalization()(x) is missing.")
+        raise Incorrect("Nothing is normalised: layers.BatchNormalization()(x) is missing.")
     if alike(trained, right):
-        judge_pooling(model, picture)
+        judge_pooling(model, image)
         if any("bias" in vector.path.split("/")[-1] for vector in vectors):
             return (
                 "The biases of your convolutions do nothing: the normalisation subtracts them "
@@ -319,7 +321,7 @@ def judge_normalised_block(attempt):
             )
         return None
     if alike(trained, block(relu_bn, relu_bn)):
-        judge_pooling(model, picture)
+        judge_pooling(model, image)
         return (
             "You normalise after the ReLU. The paper of batch normalisation, and this course, do "
             "it before; both are in use."
@@ -344,24 +346,24 @@ def judge_normalised_block(attempt):
     ]
     for numbers_of_mistake, sentence in wrong:
         if alike(trained, numbers_of_mistake):
-            raise NotYet(sentence)
-    alone = numbers(model(picture[:1], training=True))[1]
+            raise Incorrect(sentence)
+    alone = numbers(model(image[:1], training=True))[1]
     if close(alone, trained[:1]):
-        raise NotYet(
-            "Each picture is normalised by itself, as layer or instance normalisation does. Batch "
+        raise Incorrect(
+            "Each image is normalised by itself, as layer or instance normalisation does. Batch "
             "normalisation takes mean and variance over the whole batch, per channel."
         )
-    raise NotYet(
+    raise Incorrect(
         "In training it gives other numbers than convolution, batch normalisation over each "
         "channel (axis=-1), ReLU, twice."
     )
 
 
-def judge_pooling(model, picture):
-    """Raise NotYet unless next_layer is the 2x2 max pooling of the skip connection."""
-    next_layer, skip = numbers(model(picture, training=True))
+def judge_pooling(model, image):
+    """Raise Incorrect unless next_layer is the 2x2 max pooling of the skip connection."""
+    next_layer, skip = numbers(model(image, training=True))
     if not close(next_layer, numbers(ops.max_pool(skip, 2))):
-        raise NotYet(
+        raise Incorrect(
             "next_layer is not the 2x2 max pooling of the skip connection. Is something applied to "
             "one of the two only?"
         )

@@ -14,11 +14,11 @@ import numpy as np
 WIDTH = 100  # characters a line: fits a notebook's output and a terminal
 
 
-class NotYet(Exception):
+class Incorrect(Exception):
     """What an answer still lacks, as a sentence for the learner."""
 
 
-class Untouched(Exception):
+class NotAttempted(Exception):
     """The stub is still as it was."""
 
 
@@ -27,7 +27,7 @@ class Exercise:
 
     Args:
         judge: function (attempt) that calls `attempt(...)` as often as it likes, which runs the
-            learner's function, and raises NotYet with what is wrong. It may return a note about
+            learner's function, and raises Incorrect with what is wrong. It may return a note about
             a choice that is not the course's but no error either.
         reference: a function that passes its own check.
         task: what to write, in a sentence or two.
@@ -67,12 +67,12 @@ class Exercise:
         try:
             with float32():
                 note = self.judge(lambda *args, **options: attempt(self, answer, args, options))
-        except Untouched:
+        except NotAttempted:
             return False, (
                 f"not attempted yet (about {self.minutes} minutes). exercises.{self.name}.hint() "
                 "gives a nudge."
             )
-        except NotYet as error:
+        except Incorrect as error:
             return False, f"not yet. {error}"
         except Exception as error:
             # The judge met an answer that nobody thought of: still no stack for the learner.
@@ -102,25 +102,25 @@ class Exercise:
 
 
 def attempt(exercise, answer, args, options):
-    """Run the learner's function on copies of the arguments; raise NotYet when that fails.
+    """Run the learner's function on copies of the arguments; raise Incorrect when that fails.
 
-    Raises Untouched when the function is still the empty stub.
+    Raises NotAttempted when the function is still the empty stub.
     """
     given = [copied(argument) for argument in args]
     name = function_name(answer)
     try:
         result = answer(*given, **{key: copied(value) for key, value in options.items()})
-    except NotYet:
+    except Incorrect:
         raise
     except Exception as error:
-        raise NotYet(what_raised(exercise, answer, error)) from None
+        raise Incorrect(what_raised(exercise, answer, error)) from None
     if result is None:
         if is_stub(answer):
-            raise Untouched
-        raise NotYet(f"{name} returned None. Is its `return` missing?")
+            raise NotAttempted
+        raise Incorrect(f"{name} returned None. Is its `return` missing?")
     for before, after in zip(args, given, strict=True):
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
-            raise NotYet(
+            raise Incorrect(
                 f"{name} changes the array it was given. Work on a copy (x.copy()), or whoever "
                 "calls it loses the original."
             )
@@ -221,11 +221,11 @@ def compare(attempt, cases, reference, mistakes, call, tolerance=1e-5, convert=N
             case raises, and does not count.
         call: function (arguments) -> how to write this case down for the learner.
         tolerance: largest difference that is rounding.
-        convert: turns a result into an array or a tuple of arrays, and raises NotYet when it is
+        convert: turns a result into an array or a tuple of arrays, and raises Incorrect when it is
             of another kind; by default `as_number`.
 
     Raises:
-        NotYet: with the mistake's sentence, or with the first case that differs.
+        Incorrect: with the mistake's sentence, or with the first case that differs.
     """
     convert = convert or as_number
     answers = [convert(attempt(*case)) for case in cases]
@@ -235,9 +235,9 @@ def compare(attempt, cases, reference, mistakes, call, tolerance=1e-5, convert=N
         return
     for mistake, sentence in mistakes:
         if makes(mistake, cases, answers, convert, tolerance):
-            raise NotYet(sentence)
+            raise Incorrect(sentence)
     first = wrong.index(True)
-    raise NotYet(
+    raise Incorrect(
         f"For {call(*cases[first])} it gives {shown(answers[first])}; expected "
         f"{shown(right[first])}."
     )
@@ -265,25 +265,25 @@ def same(a, b, tolerance):
 
 
 def as_number(value):
-    """Take a number, as a 0-dimensional array; raises NotYet for anything else."""
+    """Take a number, as a 0-dimensional array; raises Incorrect for anything else."""
     array = to_numpy(value)
     if array is None or array.shape not in ((), (1,)):
-        raise NotYet(f"It returns {describe(value)}; expected one number.")
+        raise Incorrect(f"It returns {describe(value)}; expected one number.")
     return array.reshape(()).astype(np.float64)
 
 
 def as_array(value):
-    """Take an array or tensor; raises NotYet for anything else."""
+    """Take an array or tensor; raises Incorrect for anything else."""
     array = to_numpy(value)
     if array is None or array.dtype == object:
-        raise NotYet(f"It returns {describe(value)}; expected an array.")
+        raise Incorrect(f"It returns {describe(value)}; expected an array.")
     return array
 
 
 def as_pair(value, first="first", second="second"):
-    """Take two arrays; raises NotYet unless there are two, with what they should be."""
+    """Take two arrays; raises Incorrect unless there are two, with what they should be."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise NotYet(f"It returns {describe(value)}; expected two things, {first} and {second}.")
+        raise Incorrect(f"It returns {describe(value)}; expected two things, {first} and {second}.")
     return tuple(as_array(part) for part in value)
 
 

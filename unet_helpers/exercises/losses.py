@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unet_helpers.exercises.exercise import Exercise, NotYet, as_array, as_number, compare, same
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, compare, same
 from unet_helpers.labels import VOID
 from unet_helpers.training import losses
 
@@ -31,7 +31,7 @@ CLIPPED = (
 
 
 def check_large_logits(attempt, mild, surely_wrong, reference, call):
-    """Raise NotYet unless large logits give what they should.
+    """Raise Incorrect unless large logits give what they should.
 
     Args:
         mild: cases with large logits in which no right class has a tiny probability.
@@ -42,16 +42,16 @@ def check_large_logits(attempt, mild, surely_wrong, reference, call):
             try:
                 with np.errstate(all="ignore"):
                     given = as_number(attempt(*case))
-            except NotYet as error:
+            except Incorrect as error:
                 more = f" {OVERFLOW}" if "OverflowError" in str(error) else ""
-                raise NotYet(f"{error}{more}") from None
+                raise Incorrect(f"{error}{more}") from None
             right = as_number(reference(*case))
             if not np.isfinite(given):
-                raise NotYet(cause)
+                raise Incorrect(cause)
             if cases is surely_wrong and given < 0.9 * right:
-                raise NotYet(CLIPPED)
+                raise Incorrect(CLIPPED)
             if not same(given, right, 1e-4):
-                raise NotYet(f"For {call(*case)} it gives {given:.4g}; expected {right:.4g}.")
+                raise Incorrect(f"For {call(*case)} it gives {given:.4g}; expected {right:.4g}.")
 
 
 def cross_entropy_with_void(labels, logits):
@@ -95,7 +95,7 @@ def judge_cross_entropy_with_void(attempt):
     mistakes = [
         (
             lambda labels, logits: each(labels, logits).sum() / labels.size,
-            "The sum is divided by all pixels, void ones included, so that a picture with much "
+            "The sum is divided by all pixels, void ones included, so that an image with much "
             "void seems easy. Divide by the labelled ones.",
         ),
         (
@@ -110,7 +110,7 @@ def judge_cross_entropy_with_void(attempt):
         (
             lambda labels, logits: each(labels, logits).sum(),
             "That is the sum over the pixels; expected the mean, which does not grow with the "
-            "picture.",
+            "image.",
         ),
         (
             lambda labels, logits: each(labels, softmax(logits)).mean(),
@@ -158,7 +158,7 @@ def judge_cross_entropy_with_void(attempt):
         ),
         (
             from_scores(lambda logits: -np.log(softmax(logits, axis=0))),
-            "Softmax runs over the first axis, so it compares pictures. It runs over the classes, "
+            "Softmax runs over the first axis, so it compares images. It runs over the classes, "
             "axis=-1.",
         ),
         (
@@ -169,7 +169,7 @@ def judge_cross_entropy_with_void(attempt):
             lambda labels, logits: np.mean(
                 [each(one, of_one).mean() for one, of_one in zip(labels, logits, strict=True)]
             ),
-            "That is the mean of the pictures' means, where a picture with few labelled pixels "
+            "That is the mean of the images' means, where an image with few labelled pixels "
             "counts as much as a full one. Average over all labelled pixels at once.",
         ),
     ]
@@ -330,7 +330,7 @@ def judge_median_frequency_weights(attempt):
         return [rng.choice(labels, shape, p=chances).astype(np.uint8) for shape in shapes]
 
     first = masks(0, [(4, 5), (3, 3), (6, 4)], [0.4, 0.3, 0.05, 0.15, 0.1])
-    first[0][first[0] == 2] = 0  # class 2 is in some of the pictures only
+    first[0][first[0] == 2] = 0  # class 2 is in some of the images only
     first[0][0, :4] = VOID
     first[1][0] = (2, 2, 0)
     second = masks(1, [(5, 5), (2, 7)], [0.5, 0.2, 0.2, 0.1])
@@ -340,14 +340,14 @@ def judge_median_frequency_weights(attempt):
     cases = [(first, 4), (second, 5), (masks(2, [(3, 5)] * 4, [0.6, 0.05, 0.25, 0.1]), 3)]
 
     def counts_of(masks, n, totals=lambda mask: (mask != VOID).sum()):
-        """Give pixels of each class, of all pictures, and of the pictures in which it occurs."""
+        """Give pixels of each class, of all images, and of the images in which it occurs."""
         pixels = np.array([[(mask == c).sum() for c in range(n)] for mask in masks], float)
         totals = np.array([totals(mask) for mask in masks], float)
         return pixels.sum(axis=0), totals.sum(), ((pixels > 0) * totals[:, None]).sum(axis=0)
 
     def frequencies(masks, n):
-        pixels, _, of_pictures = counts_of(masks, n)
-        return pixels / of_pictures  # nan where a class never occurs
+        pixels, _, of_images = counts_of(masks, n)
+        return pixels / of_images  # nan where a class never occurs
 
     def weights(frequency, middle=np.nanmedian):
         return np.nan_to_num(middle(frequency) / frequency, nan=0, posinf=0)
@@ -357,10 +357,10 @@ def judge_median_frequency_weights(attempt):
         return np.where(pixels > 0, pixels, np.nan) / total
 
     def with_void(masks, n):
-        pixels, _, of_pictures = counts_of(masks, n, np.size)
-        return pixels / of_pictures
+        pixels, _, of_images = counts_of(masks, n, np.size)
+        return pixels / of_images
 
-    def mean_of_pictures(masks, n):
+    def mean_of_images(masks, n):
         shares = np.array([[(m == c).sum() / (m != VOID).sum() for c in range(n)] for m in masks])
         return np.nanmean(np.where(shares > 0, shares, np.nan), axis=0)
 
@@ -385,8 +385,8 @@ def judge_median_frequency_weights(attempt):
         ),
         (
             lambda masks, n: weights(overall(masks, n)),
-            "A class's pixels are divided by those of all pictures. Its frequency counts only the "
-            "pictures in which the class occurs.",
+            "A class's pixels are divided by those of all images. Its frequency counts only the "
+            "images in which the class occurs.",
         ),
         (
             lambda masks, n: np.nan_to_num(
@@ -402,7 +402,7 @@ def judge_median_frequency_weights(attempt):
         ),
         (
             lambda masks, n: weights(with_void(masks, n)),
-            "Void pixels are counted in the totals of the pictures. Divide by the labelled pixels.",
+            "Void pixels are counted in the totals of the images. Divide by the labelled pixels.",
         ),
         (
             absent_as(np.inf),
@@ -442,9 +442,9 @@ def judge_median_frequency_weights(attempt):
             "These are the frequencies. A weight is the median frequency over that of the class.",
         ),
         (
-            lambda masks, n: weights(mean_of_pictures(masks, n)),
-            "The frequency is averaged over pictures. Add up pixels first, then divide: large "
-            "pictures count more than small ones.",
+            lambda masks, n: weights(mean_of_images(masks, n)),
+            "The frequency is averaged over images. Add up pixels first, then divide: large "
+            "images count more than small ones.",
         ),
         (
             lambda masks, n: weights(frequencies(masks[:1], n)),
@@ -467,11 +467,11 @@ median_frequency_weights_exercise = Exercise(
     losses.median_frequency_weights,
     task="Give a weight per class for a list of masks: the median of all class frequencies over "
     "the frequency of this class, 0 for a class that never occurs. A class's frequency is its "
-    "pixels over all labelled (not 255) pixels of the pictures in which it occurs.",
+    "pixels over all labelled (not 255) pixels of the images in which it occurs.",
     call="my_median_frequency_weights(masks, n_classes)",
     minutes=20,
     hints=(
-        "Two sums per class are needed: its own pixels, and the labelled pixels of the pictures "
+        "Two sums per class are needed: its own pixels, and the labelled pixels of the images "
         "that have it.",
         "Go through the masks; add to both sums only where the class occurs. What is then 0 / 0, "
         "and how do you leave it out?",

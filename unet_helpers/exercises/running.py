@@ -4,30 +4,30 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from unet_helpers.exercises.exercise import NotYet, describe
+from unet_helpers.exercises.exercise import Incorrect, describe
 
 
 def one_tensor(value, what):
-    """Take a Keras tensor; raises NotYet for anything else, above all an uncalled layer."""
+    """Take a Keras tensor; raises Incorrect for anything else, above all an uncalled layer."""
     if isinstance(value, layers.Layer):
-        raise NotYet(
+        raise Incorrect(
             f"{what} is {describe(value)} itself. Call it on a tensor: "
             f"layers.{type(value).__name__}(...)(x)."
         )
     if not isinstance(value, keras.KerasTensor):
-        raise NotYet(f"{what} is {describe(value)}; expected a tensor that comes out of layers.")
+        raise Incorrect(f"{what} is {describe(value)}; expected a tensor that comes out of layers.")
     return value
 
 
 def two_tensors(value):
-    """Take (next_layer, skip_connection); raises NotYet unless there are two tensors."""
+    """Take (next_layer, skip_connection); raises Incorrect unless there are two tensors."""
     if isinstance(value, keras.KerasTensor):
-        raise NotYet(
+        raise Incorrect(
             "It returns one tensor; the block gives two: next_layer, for the level below, and "
             "skip_connection, for the decoder."
         )
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise NotYet(
+        raise Incorrect(
             f"It returns {describe(value)}; expected two tensors, (next_layer, skip_connection)."
         )
     return one_tensor(value[0], "next_layer"), one_tensor(value[1], "skip_connection")
@@ -94,14 +94,14 @@ def chain(x, weights, activations):
 def explain_activations(x, weights, given):
     """Find which activations two convolutions must have had to give an array; say what is wrong.
 
-    Raises NotYet when some are found that are not ReLU twice; returns None when none fit.
+    Raises Incorrect when some are found that are not ReLU twice; returns None when none fit.
     """
     for first in ACTIVATIONS:
         for second in ACTIVATIONS:
             if not close(numbers(chain(x, weights, (first, second))), given):
                 continue
             if first == second == "no activation":
-                raise NotYet(
+                raise Incorrect(
                     "No convolution has an activation. Without a ReLU between them two "
                     "convolutions are no more than one."
                 )
@@ -109,4 +109,6 @@ def explain_activations(x, weights, given):
                 (first == "ReLU", second == "ReLU"), "Each"
             )
             name = first if first != "ReLU" else second
-            raise NotYet(f"{which} convolution is followed by {name}; U-Net has a ReLU after each.")
+            raise Incorrect(
+                f"{which} convolution is followed by {name}; U-Net has a ReLU after each."
+            )

@@ -5,7 +5,7 @@ import numpy as np
 from unet_helpers.evaluation import metrics
 from unet_helpers.exercises.exercise import (
     Exercise,
-    NotYet,
+    Incorrect,
     as_array,
     as_number,
     as_pair,
@@ -170,12 +170,12 @@ def judge_accuracy_without_void(attempt):
         truth = rng.integers(0, 3, shape).astype(np.uint8)
         prediction = np.where(rng.random(shape) < 0.6, truth, rng.integers(0, 3, shape))
         truth[:, :1] = VOID
-        truth[0, :, :2] = VOID  # the pictures have unequally many labelled pixels
+        truth[0, :, :2] = VOID  # the images have unequally many labelled pixels
         cases.append((truth, prediction.astype(np.uint8)))
     cases[0][1][0, 0, 0] = VOID  # a void pixel that is predicted as void is no hit, and
     cases[0][1][1, 2, 1] = VOID  # a labelled one is wrong
 
-    def of_pictures(truth, prediction):
+    def of_images(truth, prediction):
         pairs = zip(truth, prediction, strict=True)
         return np.mean([accuracy_without_void(t, p) for t, p in pairs])
 
@@ -206,9 +206,9 @@ def judge_accuracy_without_void(attempt):
             "Void pixels are counted as right. Leave them out, above and below the line.",
         ),
         (
-            of_pictures,
-            "That is the mean of the pictures' accuracies, where a picture with few labelled "
-            "pixels counts as much as a full one. Count the pixels of all pictures together.",
+            of_images,
+            "That is the mean of the images' accuracies, where an image with few labelled "
+            "pixels counts as much as a full one. Count the pixels of all images together.",
         ),
         (
             lambda t, p: over(t, p, p != VOID),
@@ -381,18 +381,18 @@ def judge_threshold_for_recall(attempt):
     ]
     for mistake, sentence in mistakes:
         if makes(mistake, cases, answers, as_number, 1e-5):
-            raise NotYet(sentence)
+            raise Incorrect(sentence)
     first = notes.index(None)
     given, (probabilities, truth, recall) = float(answers[first]), cases[first]
     if max(float(answer) for answer in answers) > 1:
-        raise NotYet(
+        raise Incorrect(
             f"It gives {given:.4g}, which is no probability. Is it a number of pixels, or a "
             "position in the sorted array?"
         )
     object_probabilities = probabilities[truth == 1]
     found, size = (object_probabilities >= given).sum(), object_probabilities.size
     needed = (object_probabilities >= threshold_for_recall(probabilities, truth, recall)).sum()
-    raise NotYet(
+    raise Incorrect(
         f"For recall {recall} it gives {given:.3f}, which finds {found} of the object's {size} "
         f"pixels; {needed} are needed, and "
         + ("that is too few." if found < needed else "a higher threshold finds those, too.")
@@ -436,13 +436,13 @@ threshold_for_recall_exercise = Exercise(
 # ---------------------------------------------------------------- means
 
 
-def mean_per_picture(ious, absent):
-    """Give the mean over each picture's classes, then over the pictures."""
+def mean_per_image(ious, absent):
+    """Give the mean over each image's classes, then over the images."""
     filled = np.where(np.isnan(ious), absent, ious)
     return np.nanmean(np.nanmean(filled, axis=1))  # with absent nan, left out of the means
 
 
-def judge_mean_per_picture(attempt):
+def judge_mean_per_image(attempt):
     nan = np.nan
     tables = [
         [[0.9, 0.5, nan], [0.7, nan, nan], [0.8, 0.0, 0.4], [0.6, 0.3, 0.35]],
@@ -455,31 +455,31 @@ def judge_mean_per_picture(attempt):
         return np.where(np.isnan(ious), absent, ious)
 
     def without_zeros(ious, absent):
-        return mean_per_picture(np.where(ious == 0, nan, ious), absent)
+        return mean_per_image(np.where(ious == 0, nan, ious), absent)
 
     mistakes = [
         (
-            lambda ious, absent: mean_per_picture(ious, nan),
+            lambda ious, absent: mean_per_image(ious, nan),
             "absent is not used: absent classes are left out even where they should count as 0 "
             "or 1. (nan == nan is False in NumPy; np.isnan finds them.)",
         ),
         (
-            lambda ious, absent: mean_per_picture(ious, 0),
+            lambda ious, absent: mean_per_image(ious, 0),
             "Absent classes always count as 0, whatever absent says.",
         ),
         (
-            lambda ious, absent: mean_per_picture(ious, 1),
+            lambda ious, absent: mean_per_image(ious, 1),
             "Absent classes always count as 1, whatever absent says.",
         ),
         (
             lambda ious, absent: np.nanmean(np.nanmean(filled(ious, absent), axis=0)),
-            "The mean goes over the pictures first (axis=0). Take that over each picture's classes "
+            "The mean goes over the images first (axis=0). Take that over each image's classes "
             "first, axis=1: with absent classes left out, the two differ.",
         ),
         (
             lambda ious, absent: np.nanmean(filled(ious, absent)),
-            "All entries go into one mean, so a picture with more classes counts more. Take the "
-            "mean of each picture first.",
+            "All entries go into one mean, so an image with more classes counts more. Take the "
+            "mean of each image first.",
         ),
         (
             lambda ious, absent: filled(ious, absent).mean(),
@@ -493,8 +493,8 @@ def judge_mean_per_picture(attempt):
         ),
         (
             lambda ious, absent: np.nanmean(filled(ious, absent).mean(axis=1)),
-            "Pictures with an absent class are left out altogether. Leave out the class, not the "
-            "picture: np.nanmean over the classes, too.",
+            "Images with an absent class are left out altogether. Leave out the class, not the "
+            "image: np.nanmean over the classes, too.",
         ),
         (
             without_zeros,
@@ -507,14 +507,14 @@ def judge_mean_per_picture(attempt):
         ),
         (
             lambda ious, absent: np.nansum(np.nanmean(filled(ious, absent), axis=1)),
-            "The pictures' means are added up; take their mean.",
+            "The images' means are added up; take their mean.",
         ),
         (
             lambda ious, absent: np.nanmean(np.nansum(filled(ious, absent), axis=1)),
-            "The classes are added up within a picture; take their mean.",
+            "The classes are added up within an image; take their mean.",
         ),
         (
-            lambda ious, absent: 100 * mean_per_picture(ious, absent),
+            lambda ious, absent: 100 * mean_per_image(ious, absent),
             "That is per cent; expected 0 to 1.",
         ),
     ]
@@ -522,8 +522,8 @@ def judge_mean_per_picture(attempt):
     def convert(value):
         array = as_array(value) if not isinstance(value, float | int) else np.asarray(value)
         if array.ndim == 1 and array.size > 1:
-            raise NotYet(
-                f"It returns {describe(value)}, one mean per picture or class; the mean over "
+            raise Incorrect(
+                f"It returns {describe(value)}, one mean per image or class; the mean over "
                 "those is still missing."
             )
         return as_number(value)
@@ -531,20 +531,20 @@ def judge_mean_per_picture(attempt):
     compare(
         attempt,
         cases,
-        mean_per_picture,
+        mean_per_image,
         mistakes,
         lambda ious, absent: f"ious {ious.tolist()} and absent {absent}",
         convert=convert,
     )
 
 
-mean_per_picture_exercise = Exercise(
-    judge_mean_per_picture,
-    mean_per_picture,
-    task="ious (pictures, classes) has nan where a class is absent. Give the mean over each "
-    "picture's classes, then over the pictures. absent says what an absent class counts: nan (left "
+mean_per_image_exercise = Exercise(
+    judge_mean_per_image,
+    mean_per_image,
+    task="ious (images, classes) has nan where a class is absent. Give the mean over each "
+    "image's classes, then over the images. absent says what an absent class counts: nan (left "
     "out), 0 or 1.",
-    call="my_mean_per_picture(ious, absent)",
+    call="my_mean_per_image(ious, absent)",
     minutes=10,
     hints=(
         "Begin with what absent asks for: which entries change, and to what?",
@@ -702,7 +702,7 @@ def judge_calibration_error(attempt):
     confidence, right = np.array([1.0, 1.0, 1.0, 0.75]), np.array([True, True, False, True])
     given = as_number(attempt(confidence, right))
     if not abs(given - 0.3125) < 1e-5:
-        raise NotYet(
+        raise Incorrect(
             f"For the confidence {confidence.tolist()} and right {right.tolist()} it gives "
             f"{given:.4g}; expected 0.3125. A confidence of exactly 1 belongs to the last bin."
         )

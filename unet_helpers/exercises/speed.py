@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from unet_helpers.exercises.exercise import Exercise, NotYet, as_number, as_pair, compare, describe
+from unet_helpers.exercises.exercise import (
+    Exercise,
+    Incorrect,
+    as_number,
+    as_pair,
+    compare,
+    describe,
+)
 from unet_helpers.models import folding, profiling
 
 # ---------------------------------------------------------------- folding
@@ -172,15 +179,15 @@ LIMITS = ("compute", "memory")
 
 
 def as_limit(value):
-    """Take (seconds, "compute" or "memory"); raises NotYet for anything else."""
+    """Take (seconds, "compute" or "memory"); raises Incorrect for anything else."""
     wanted = 'expected two things, the seconds and "compute" or "memory"'
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise NotYet(f"It returns {describe(value)}; {wanted}.")
+        raise Incorrect(f"It returns {describe(value)}; {wanted}.")
     seconds, limit = value
     if isinstance(seconds, str) and not isinstance(limit, str):
-        raise NotYet("The two results are swapped: first the seconds, then what limits.")
+        raise Incorrect("The two results are swapped: first the seconds, then what limits.")
     if not isinstance(limit, str) or limit not in LIMITS:
-        raise NotYet(f"Its second result is {describe(limit)}; {wanted}.")
+        raise Incorrect(f"Its second result is {describe(limit)}; {wanted}.")
     return as_number(seconds), limit
 
 
@@ -292,9 +299,9 @@ def judge_roofline(attempt):
         ),
     ]:
         if labels == ["compute" if wrong(*case) else "memory" for case in cases]:
-            raise NotYet(sentence)
+            raise Incorrect(sentence)
     first = [given == wanted for given, wanted in zip(labels, right, strict=True)].index(False)
-    raise NotYet(
+    raise Incorrect(
         f'For {told_case(*cases[first])} the seconds are right, but it says "{labels[first]}"; '
         f'expected "{right[first]}".'
     )

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers.files import whole_file
+from unet_helpers.files import atomic_write
 from unet_helpers.labels import DataError
 
 # Nothing of the course is imported here: what loads a .keras file needs Keras only.
@@ -37,7 +37,7 @@ def to_keras(model, path):
 
     Returns Path. Raises DataError when it cannot be written.
     """
-    with exporting(path, ".keras"), whole_file(path) as part:
+    with exporting(path, ".keras"), atomic_write(path) as part:
         model.save(part)
     return Path(path)
 
@@ -68,8 +68,8 @@ def to_tflite(model, path, samples=None):
     Args:
         model: of a fixed size.
         path: of the file.
-        samples: uint8 (N, H, W, 3), some dozens of training pictures: all numbers become 8 bits,
-            with the ranges that these pictures bring about. Input and output are bytes then.
+        samples: uint8 (N, H, W, 3), some dozens of training images: all numbers become 8 bits,
+            with the ranges that these images bring about. Input and output are bytes then.
             None keeps float32.
 
     Returns:
@@ -81,7 +81,7 @@ def to_tflite(model, path, samples=None):
     """
     if None in model.input_shape[1:]:
         raise DataError(
-            f"{model.name} takes pictures of any size, TFLite wants one: build the model again "
+            f"{model.name} takes images of any size, TFLite wants one: build the model again "
             "with numbers as input_size, then new.set_weights(model.get_weights())."
         )
     if samples is not None and np.shape(samples)[1:] != model.input_shape[1:]:
@@ -101,7 +101,7 @@ def to_tflite(model, path, samples=None):
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.uint8
         content = converter.convert()
-        with whole_file(path) as part:
+        with atomic_write(path) as part:
             part.write_bytes(content)
     return Path(path)
 
@@ -114,7 +114,7 @@ def to_onnx(model, path):
     """
     for package in ("tf2onnx", "onnx"):
         import_or_say(package, "to write ONNX")
-    with exporting(path, ".onnx"), whole_file(path) as part:
+    with exporting(path, ".onnx"), atomic_write(path) as part:
         floats = in_float32(model)
         # Keras exports to ONNX only what has been called once, as a loaded model has not
         floats(np.zeros((1, *(side or 32 for side in model.input_shape[1:])), np.float32))
@@ -290,7 +290,7 @@ def open_onnx(path, threads):
 
 
 def one_by_one(run, images):
-    """Run a function over pictures, each as a batch of one; float32 (N, H, W, C)."""
+    """Run a function over images, each as a batch of one; float32 (N, H, W, C)."""
     return np.concatenate([np.asarray(run(image[None]), np.float32) for image in images])
 
 

@@ -9,64 +9,64 @@ from tqdm.auto import tqdm
 
 from unet_helpers.datasets.images import (
     IMAGE_ENDINGS,
-    EncodedPicture,
+    EncodedImage,
     image_files,
     read_image,
     resize_image,
     resize_mask,
 )
-from unet_helpers.files import whole_file
+from unet_helpers.files import atomic_write
 from unet_helpers.inference.predict import to_mask
-from unet_helpers.inference.tiles import TILE, choose_tile, grid_of, tile_logits
+from unet_helpers.inference.tiles import TILE, choose_tile, tile_logits, total_stride
 from unet_helpers.labels import VOID, VOID_COLOUR, DataError
 
-TOGETHER = 16  # small pictures in a step; more of them are no faster
+TOGETHER = 16  # small images in a step; more of them are no faster
 
 
-def predict_picture(model, picture, scale=1.0, threshold=0.5, **options):
-    """Predict the mask of a picture of any size and format, by tiles where it is large.
+def predict_image(model, image, scale=1.0, threshold=0.5, **options):
+    """Predict the mask of an image of any size and format, by tiles where it is large.
 
     Args:
         model: takes tiles (B, h, w, 3) of one size or of any, and gives logits of that size.
-        picture: a file, or uint8 (H, W, 3), (H, W, 4) or (H, W).
-        scale: the model works on a picture of this size and its mask is enlarged again (nearest).
+        image: a file, or uint8 (H, W, 3), (H, W, 4) or (H, W).
+        scale: the model works on an image of this size and its mask is enlarged again (nearest).
             Choose it so that things are as large as they were in training.
         threshold: of the sigmoid, for a model with a single logit.
-        options: tile, overlap, blend, rim, flips, batch_size and progress, as of `tile_logits`.
+        options: tile, overlap, blend, margin, flips, batch_size and progress, as of `tile_logits`.
 
     Returns:
-        uint8 (H, W) mask, upright as `pipeline.read_image` reads the picture.
+        uint8 (H, W) mask, upright as `datasets.read_image` reads the image.
 
     Raises:
-        DataError: a picture that cannot be read, a model that does not fit, or options that
+        DataError: an image that cannot be read, a model that does not fit, or options that
             cannot be.
 
-    Memory: the picture, the mask, and the logits of one row of tiles.
+    Memory: the image, the mask, and the logits of one row of tiles.
     """
-    return predict_stack(model, [as_image(picture)], scale, threshold, options)[0]
+    return predict_stack(model, [as_image(image)], scale, threshold, options)[0]
 
 
-def predict_pictures(model, pictures, scale=1.0, threshold=0.5, batch_size=None, **options):
-    """Predict the masks of many pictures; small ones that follow each other go together.
+def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **options):
+    """Predict the masks of many images; small ones that follow each other go together.
 
-    A processor's cores share the work on several small pictures better than that on one
+    A processor's cores share the work on several small images better than that on one
     (benchmarks/prediction.py). `folding` makes a model that is faster still.
 
     Args:
-        model: as for `predict_picture`.
-        pictures: files or arrays, of any sizes, taken one after the other.
-        scale, threshold, options: as for `predict_picture`.
-        batch_size: pictures or tiles per step; None is as many as have the pixels of one tile
+        model: as for `predict_image`.
+        images: files or arrays, of any sizes, taken one after the other.
+        scale, threshold, options: as for `predict_image`.
+        batch_size: images or tiles per step; None is as many as have the pixels of one tile
             of TILE x TILE together, but no more than TOGETHER.
 
     Yields:
-        (uint8 (H, W, 3), uint8 (H, W)): each picture and its mask, in the given order.
+        (uint8 (H, W, 3), uint8 (H, W)): each image and its mask, in the given order.
 
     Raises:
-        DataError: as `predict_picture`.
+        DataError: as `predict_image`.
     """
     waiting, most = [], 1
-    for image in map(as_image, pictures):
+    for image in map(as_image, images):
         if waiting and (image.shape != waiting[0].shape or len(waiting) >= most):
             yield from predict_waiting(model, waiting, scale, threshold, batch_size, options)
             waiting = []
@@ -78,22 +78,22 @@ def predict_pictures(model, pictures, scale=1.0, threshold=0.5, batch_size=None,
 
 
 def how_many_together(model, shape, scale, batch_size, options):
-    """Give how many pictures of a shape (H, W, 3) are predicted in one step; at least 1."""
-    size = [side + 2 * options.get("rim", 0) for side in scaled(shape[:2], scale)]
-    tile = choose_tile(model, size, options.get("tile"), grid_of(model))
+    """Give how many images of a shape (H, W, 3) are predicted in one step; at least 1."""
+    size = [side + 2 * options.get("margin", 0) for side in scaled(shape[:2], scale)]
+    tile = choose_tile(model, size, options.get("tile"), total_stride(model))
     if size[0] > tile[0] or size[1] > tile[1]:
         return 1  # a whole row of tiles is in memory for each
     return batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), TOGETHER)
 
 
 def predict_waiting(model, images, scale, threshold, batch_size, options):
-    """Give (picture, mask) for pictures of one size that are predicted together."""
+    """Give (image, mask) for images of one size that are predicted together."""
     options = {**options, "batch_size": batch_size or len(images)}
     return zip(images, predict_stack(model, images, scale, threshold, options), strict=True)
 
 
 def predict_stack(model, images, scale, threshold, options):
-    """Predict pictures of one size; list of uint8 (H, W, 3) -> list of uint8 (H, W)."""
+    """Predict images of one size; list of uint8 (H, W, 3) -> list of uint8 (H, W)."""
     whole = images[0].shape[:2]
     size = scaled(whole, scale)
     small = np.stack([resize_image(image, size) for image in images])
@@ -106,24 +106,24 @@ def predict_stack(model, images, scale, threshold, options):
 def scaled(size, scale):
     """Multiply (height, width) by scale, at least 1 pixel each; raises DataError unless it can."""
     if not 0 < scale < np.inf:
-        raise DataError(f"scale is {scale}; it must be above 0, and 1 keeps the picture's size.")
+        raise DataError(f"scale is {scale}; it must be above 0, and 1 keeps the image's size.")
     return [max(1, round(side * scale)) for side in size]
 
 
-def as_image(picture):
+def as_image(image):
     """Give uint8 (H, W, 3) for a file or an array of bytes, grey and transparency included.
 
     Raises DataError for other arrays.
     """
-    if isinstance(picture, str | os.PathLike | EncodedPicture):
-        return read_image(picture)
-    image = np.asarray(picture)
+    if isinstance(image, str | os.PathLike | EncodedImage):
+        return read_image(image)
+    image = np.asarray(image)
     if image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 1):
         image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=-1)
     if image.ndim != 3 or image.shape[-1] not in (3, 4) or not image.size:
         raise DataError(
             f"The image has the shape {image.shape}; expected (H, W, 3). Of a batch pass one "
-            "picture at a time: images[0]."
+            "image at a time: images[0]."
         )
     if image.dtype != np.uint8:
         raise DataError(
@@ -136,42 +136,42 @@ def as_image(picture):
 def save_mask(path, mask, labels=None):
     """Write a mask as PNG of class ids; with labels, viewers show it in their colours.
 
-    mask: uint8 (H, W). `pipeline.read_mask` reads the ids back. Raises DataError when the file
+    mask: uint8 (H, W). `datasets.read_mask` reads the ids back. Raises DataError when the file
     cannot be written.
     """
-    picture = Image.fromarray(mask)
+    image = Image.fromarray(mask)
     if labels is not None:
         palette = np.zeros((256, 3), np.uint8)
         palette[: labels.n_classes], palette[VOID] = labels.colours, VOID_COLOUR
-        picture.putpalette(palette.ravel().tolist())
+        image.putpalette(palette.ravel().tolist())
     try:
-        with whole_file(path) as part:
-            picture.save(part, format="PNG")
+        with atomic_write(path) as part:
+            image.save(part, format="PNG")
     except OSError as error:
         raise DataError(f"{path} could not be written ({error.strerror or error}).") from error
 
 
 def predict_folder(model, source, target, labels=None, **options):
-    """Predict all pictures of a folder and write a mask for each, with a progress bar.
+    """Predict all images of a folder and write a mask for each, with a progress bar.
 
     Args:
-        model: as for `predict_picture`.
-        source: folder of pictures, of any sizes and formats.
+        model: as for `predict_image`.
+        source: folder of images, of any sizes and formats.
         target: folder for the masks, NAME.png for NAME.jpg; made if need be.
         labels: Labels of the model's classes, to see the masks in colour.
-        options: as for `predict_picture`.
+        options: as for `predict_image`.
 
     Returns:
-        list of the masks' paths, in the order of the pictures' names.
+        list of the masks' paths, in the order of the images' names.
 
     Raises:
-        DataError: no pictures, two that would get the same mask, or, after all others were
+        DataError: no images, two that would get the same mask, or, after all others were
             written, some that cannot be read.
     """
     files, target = image_files(source), Path(target)
     if not files:
         raise DataError(
-            f"{source} holds no pictures. Endings that are read: {', '.join(IMAGE_ENDINGS)}."
+            f"{source} holds no images. Endings that are read: {', '.join(IMAGE_ENDINGS)}."
         )
     masks = {}
     for file in files:
@@ -181,12 +181,12 @@ def predict_folder(model, source, target, labels=None, **options):
                 f"{masks[mask].name} and {file.name} would both become {mask}; rename one of them."
             )
         if mask.resolve() == file.resolve():
-            raise DataError(f"{mask} is a picture of {source}: choose another folder for masks.")
+            raise DataError(f"{mask} is an image of {source}: choose another folder for masks.")
         masks[mask] = file
     whole, broken = [], {}
 
     def readable():
-        for mask, file in tqdm(masks.items(), "pictures"):
+        for mask, file in tqdm(masks.items(), "images"):
             try:
                 image = read_image(file)
             except DataError as error:  # one bad file must not stop a thousand good ones
@@ -195,11 +195,11 @@ def predict_folder(model, source, target, labels=None, **options):
             whole.append(mask)
             yield image
 
-    for i, (_, mask) in enumerate(predict_pictures(model, readable(), **options)):
+    for i, (_, mask) in enumerate(predict_images(model, readable(), **options)):
         save_mask(whole[i], mask, labels)
     if broken:
         raise DataError(
-            f"{len(broken)} of {len(files)} pictures could not be read, the masks of the others "
+            f"{len(broken)} of {len(files)} images could not be read, the masks of the others "
             f"are in {target}. The first: {next(iter(broken.values()))}"
         )
     return list(masks)

@@ -24,7 +24,7 @@ def is_of_use(record):
     return "retracing" not in message or "one_step_on_data_distributed" not in message
 
 
-# Keras's prediction is compiled anew for another model and for another size of picture, as it
+# Keras's prediction is compiled anew for another model and for another size of image, as it
 # should be. TensorFlow takes several of them for a mistake in a loop and prints half a page.
 logging.getLogger("tensorflow").addFilter(is_of_use)
 
@@ -38,10 +38,10 @@ def predict_logits(model, images, batch_size=8):
     images = np.asarray(images)
     if images.ndim != 4 or not len(images):
         raise DataError(
-            f"Images have the shape {images.shape}; expected (N, H, W, 3). For a single picture "
+            f"Images have the shape {images.shape}; expected (N, H, W, 3). For a single image "
             "add the first axis: image[None]."
         )
-    # only fractions give it away: a black picture is 0 everywhere, too
+    # only fractions give it away: a black image is 0 everywhere, too
     if images.dtype != np.uint8 and images.max() <= 1 and (images % 1).any():
         raise DataError(
             "These images lie between 0 and 1. The model divides by 255 itself; pass them as "

@@ -19,33 +19,33 @@ def tile_logits(
     tile=None,
     overlap=None,
     blend=True,
-    rim=0,
+    margin=0,
     flips="none",
     batch_size=1,
     progress=False,
 ):
-    """Predict a picture by overlapping tiles and give its logits a band of rows at a time.
+    """Predict an image by overlapping tiles and give its logits a band of rows at a time.
 
     Args:
         model: takes tiles (B, h, w, 3) and gives logits (B, h, w, C).
-        image: uint8 (H, W, 3), or (N, H, W, 3) for several of one size. A picture smaller than a
+        image: uint8 (H, W, 3), or (N, H, W, 3) for several of one size. An image smaller than a
             tile is continued by mirroring.
         tile: (height, width) of the tiles; None is the model's own size, or TILE x TILE for a
-            model of any size (the whole picture, if that is smaller).
+            model of any size (the whole image, if that is smaller).
         overlap: pixels that neighbouring tiles share at least; None is a quarter of a tile.
-        blend: True lets a tile's weight fall to its rim, where it lacks context; False takes each
-            pixel from the tile in which it lies deepest. With an overlap of twice `reach`, False
-            gives the same as the whole picture at once, to rounding.
-        rim: mirrored pixels around the picture, as in the paper. 0 leaves the padding to the
+        blend: True lets a tile's weight fall towards its border, where it lacks context; False
+            takes each pixel from the tile in which it lies deepest. With an overlap of twice
+            `receptive_field_radius`, False gives the same as the whole image at once, to rounding.
+        margin: mirrored pixels around the image, as in the paper. 0 leaves the padding to the
             model, which a model trained with padded convolutions has learned.
-        flips: "none", "left-right", or "all" (upside down as well, for pictures without an
+        flips: "none", "left-right", or "all" (upside down as well, for images without an
             upper side). The logits of all views are averaged; each costs a prediction more.
         batch_size: tiles per step.
         progress: show a bar over the tiles.
 
     Yields:
-        (first row, float32 (rows, W, C)): bands from the top, together the picture. A band may
-        be changed by the next step: copy what you keep. For several pictures (N, rows, W, C).
+        (first row, float32 (rows, W, C)): bands from the top, together the image. A band may
+        be changed by the next step: copy what you keep. For several images (N, rows, W, C).
 
     Raises:
         DataError: a tile, overlap or flip that cannot be, or a model that gives another size.
@@ -54,8 +54,8 @@ def tile_logits(
     """
     stack = image if image.ndim == 4 else image[None]
     height, width = stack.shape[1:3]
-    grid = grid_of(model)
-    tile = choose_tile(model, (height + 2 * rim, width + 2 * rim), tile, grid)
+    grid = total_stride(model)
+    tile = choose_tile(model, (height + 2 * margin, width + 2 * margin), tile, grid)
     overlap = min(tile) // 4 if overlap is None else overlap
     if not 0 <= overlap <= min(tile) - grid:
         raise DataError(
@@ -64,24 +64,26 @@ def tile_logits(
         )
     if flips not in FLIPS:
         raise DataError(f"flips is {flips!r}; there are {', '.join(FLIPS)}.")
-    # Tiles start on the grid of the poolings, as the whole picture does: else they would pool
+    # Tiles start on the grid of the poolings, as the whole image does: else they would pool
     # other pixels together, and differ everywhere.
     rows, columns = (
-        tile_starts(side + 2 * rim, length, overlap, grid)
+        tile_starts(side + 2 * margin, length, overlap, grid)
         for side, length in zip((height, width), tile, strict=True)
     )
     row_shares, column_shares = (
-        tile_shares(starts, length, overlap, blend)
+        blend_weights(starts, length, overlap, blend)
         for starts, length in zip((rows, columns), tile, strict=True)
     )
     band = None
-    # of one picture a row of tiles, left to right; of several the first tiles of all, and so on
+    # of one image a row of tiles, left to right; of several the first tiles of all, and so on
     places = [(n, j) for j in range(len(columns)) for n in range(len(stack))]
     with tqdm(total=len(rows) * len(places), desc="tiles", disable=not progress) as bar:
         for i, row in enumerate(rows):
             for first in range(0, len(places), batch_size):
                 group = places[first : first + batch_size]
-                tiles = [cut_tile(stack[n], row - rim, columns[j] - rim, tile) for n, j in group]
+                tiles = [
+                    cut_tile(stack[n], row - margin, columns[j] - margin, tile) for n, j in group
+                ]
                 parts = mean_logits(model, np.stack(tiles), flips)
                 if band is None:
                     check_size(parts, tile)
@@ -93,20 +95,20 @@ def tile_logits(
                 bar.update(len(group))
             # no later tile reaches above the next row of tiles
             done = (rows[i + 1] if i + 1 < len(rows) else row + tile[0]) - row
-            top, bottom = max(row, rim), min(row + done, rim + height)
+            top, bottom = max(row, margin), min(row + done, margin + height)
             if top < bottom:
-                part = band[:, top - row : bottom - row, rim : rim + width]
-                yield top - rim, part if image.ndim == 4 else part[0]
+                part = band[:, top - row : bottom - row, margin : margin + width]
+                yield top - margin, part if image.ndim == 4 else part[0]
             band[:, : tile[0] - done] = band[:, done:].copy()
             band[:, tile[0] - done :] = 0
 
 
 def choose_tile(model, size, tile, grid):
-    """Give the tile's (height, width) for a model and a picture; `tile_logits` says how."""
+    """Give the tile's (height, width) for a model and an image; `tile_logits` says how."""
     own = model.input_shape[1:3]
     if model.input_shape[-1] != 3:
         raise DataError(
-            f"{model.name} takes pictures of {model.input_shape[-1]} channels; pictures are read "
+            f"{model.name} takes images of {model.input_shape[-1]} channels; images are read "
             "as RGB, so it must take 3."
         )
     if tile is None:
@@ -133,10 +135,10 @@ def check_size(logits, tile):
         )
 
 
-def grid_of(model):
+def total_stride(model):
     """Give by how much a model shrinks its input at its deepest level: 16 for U-Net, 32 for FCN.
 
-    A shift of the picture by this many pixels shifts the logits alike, a smaller one does not.
+    A shift of the image by this many pixels shifts the logits alike, a smaller one does not.
     """
     shrunk = {}
     for layer in model.layers:
@@ -145,14 +147,14 @@ def grid_of(model):
     return int(max(shrunk.values()))
 
 
-def reach(model):
+def receptive_field_radius(model):
     """Give how far away the farthest input pixel lies that can change a logit, in pixels.
 
     The model has a fixed size. Half of the receptive field, but not quite: it depends on where
     the pixel lies on the grid of the poolings, and the largest is what counts.
     """
     last, far = model.layers[-1].name, 0
-    for step in range(grid_of(model)):
+    for step in range(total_stride(model)):
         row, column = (side // 2 + step for side in model.output_shape[1:3])
         top, bottom, left, right = profiling.receptive_field(model, last, row, column)
         far = max(far, row - top, bottom - row, column - left, right - column)
@@ -169,14 +171,14 @@ def tile_starts(length, tile, overlap, grid=1):
     return [*range(0, last, step), last]
 
 
-def tile_shares(starts, tile, overlap, blend):
+def blend_weights(starts, tile, overlap, blend):
     """Give each tile its share of the pixels along one side; the shares of a pixel sum to 1.
 
-    Returns a list of float32 (tile,). blend=True: shares fall linearly to the rim, within the
+    Returns a list of float32 (tile,). blend=True: shares fall linearly to the margin, within the
     overlap. False: a pixel belongs wholly to the tile in which it lies deepest.
     """
     length = starts[-1] + tile
-    depth = np.zeros((len(starts), length), np.float32)  # 0 outside a tile, 1 at its rim
+    depth = np.zeros((len(starts), length), np.float32)  # 0 outside a tile, 1 at its margin
     for i, start in enumerate(starts):
         before = np.arange(1, tile + 1) if start > 0 else np.full(tile, length)
         behind = np.arange(tile, 0, -1) if start + tile < length else np.full(tile, length)
@@ -190,7 +192,7 @@ def tile_shares(starts, tile, overlap, blend):
 
 
 def cut_tile(image, row, column, tile):
-    """Cut (height, width) out of a picture that goes on by mirroring on all sides.
+    """Cut (height, width) out of an image that goes on by mirroring on all sides.
 
     Shapes: uint8 (H, W, C) -> uint8 (height, width, C); row and column may lie outside.
     """
@@ -213,7 +215,7 @@ def mean_logits(model, tiles, flips="none"):
 
 
 def pad_to_multiple(image, multiple=16):
-    """Mirror a picture at its lower and right rim until the sides are divisible.
+    """Mirror an image at its lower and right margin until the sides are divisible.
 
     Shapes: uint8 (H, W, 3) -> uint8 (H', W', 3). Cut the mask back with mask[:H, :W].
     """

@@ -7,27 +7,27 @@ import imageio.v2 as imageio
 from tqdm.auto import tqdm
 
 from unet_helpers.datasets.images import image_files, read_image
-from unet_helpers.files import whole_file
-from unet_helpers.inference.images import as_image, predict_pictures
+from unet_helpers.files import atomic_write
+from unet_helpers.inference.images import as_image, predict_images
 from unet_helpers.inference.tiles import pad_to_multiple
 from unet_helpers.labels import DataError, overlay
 
 
 def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options):
-    """Write a film of a video's or a folder's pictures with the predicted masks laid over them.
+    """Write a film of a video's or a folder's images with the predicted masks laid over them.
 
     Args:
-        model: as for `predict_picture`.
+        model: as for `predict_image`.
         source: video or GIF that imageio can read, or a folder of frames, taken by their names.
         target: file to write; appears only when complete. Its ending chooses the format: .gif,
             or .mp4 with the package imageio-ffmpeg. Sound is not copied.
         labels: Labels of the model's classes.
         opacity: share of the mask's colours.
-        fps: pictures per second of the target.
-        options: as for `predict_picture`.
+        fps: images per second of the target.
+        options: as for `predict_image`.
 
     Returns:
-        number of pictures written.
+        number of images written.
 
     Raises:
         DataError: the source cannot be read, its frames differ in size, or the target cannot be
@@ -41,16 +41,16 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
     timing = {"duration": 1000 / fps, "loop": 0} if gif else {"fps": fps, "macro_block_size": 1}
     count = 0
     try:
-        with whole_file(target) as part, contextlib.ExitStack() as closing:
+        with atomic_write(target) as part, contextlib.ExitStack() as closing:
             frames, total = read_frames(source, closing)
             writer = closing.enter_context(imageio.get_writer(part, mode="I", **timing))
             frames = of_one_size(tqdm(frames, source.name, total), source)
-            for picture, mask in predict_pictures(model, frames, **options):
-                frame = overlay(picture, mask, labels, opacity)
+            for image, mask in predict_images(model, frames, **options):
+                frame = overlay(image, mask, labels, opacity)
                 writer.append_data(frame if gif else pad_to_multiple(frame, 2))
                 count += 1
             if not count:
-                raise DataError(f"{source} holds no pictures.")
+                raise DataError(f"{source} holds no images.")
     except DataError:
         raise
     except (OSError, ValueError, ImportError, RuntimeError, SyntaxError) as error:
@@ -63,22 +63,22 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
 
 
 def of_one_size(frames, source):
-    """Give the pictures on, and raise DataError at one that has not the size of the first."""
+    """Give the images on, and raise DataError at one that has not the size of the first."""
     size = None
-    for number, picture in enumerate(frames, 1):
-        size = size or picture.shape
-        if picture.shape != size:
+    for number, image in enumerate(frames, 1):
+        size = size or image.shape
+        if image.shape != size:
             raise DataError(
-                f"Picture {number} of {source} is {picture.shape[0]}x{picture.shape[1]}, the first "
+                f"Image {number} of {source} is {image.shape[0]}x{image.shape[1]}, the first "
                 f"is {size[0]}x{size[1]}. A film needs one size."
             )
-        yield picture
+        yield image
 
 
 def read_frames(source, closing):
-    """Give the pictures of a video or of a folder's files one after the other, uint8 (H, W, 3).
+    """Give the images of a video or of a folder's files one after the other, uint8 (H, W, 3).
 
-    closing: ExitStack that closes the video. Returns (iterator, number of pictures; None where a
+    closing: ExitStack that closes the video. Returns (iterator, number of images; None where a
     video does not say it).
     """
     if source.is_dir():

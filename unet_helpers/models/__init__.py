@@ -10,7 +10,7 @@ __getattr__, __dir__ = hand_on(
         "convolution": "blocks",
         "crop_to": "blocks",
         "fcn_model": "fcn",
-        "join": "blocks",
+        "concat_skip": "blocks",
         "naive_cnn": "fcn",
         "next_multiple": "unet",
         "paper_unet": "unet",

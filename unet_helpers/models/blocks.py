@@ -105,14 +105,14 @@ def upsampling_block(
         padding="same",
         kernel_initializer="he_normal",
     )(expansive_input)
-    x = up if contractive_input is None else join(up, contractive_input, padding)
+    x = up if contractive_input is None else concat_skip(up, contractive_input, padding)
     if dropout_prob > 0:
         x = layers.Dropout(dropout_prob)(x)
     x = convolution(x, n_filters, padding=padding, batch_norm=batch_norm is True)
     return convolution(x, n_filters, padding=padding, batch_norm=bool(batch_norm))
 
 
-def join(up, skip, padding="same"):
+def concat_skip(up, skip, padding="same"):
     """Concatenate enlarged features and a skip connection, cropped if the padding is "valid".
 
     Shapes: (batch, H, W, C), (batch, H, W, K) -> (batch, H, W, C + K). Raises ValueError when the
@@ -124,7 +124,7 @@ def join(up, skip, padding="same"):
         raise ValueError(
             f"The skip connection is {skip.shape[1]}x{skip.shape[2]}, the features from below "
             f"come up to {up.shape[1]}x{up.shape[2]}. Either it belongs to another level, or a "
-            "side was odd before a pooling: choose a picture size that can be halved at every "
+            "side was odd before a pooling: choose an image size that can be halved at every "
             "level."
         )
     return layers.Concatenate()([up, skip])
@@ -142,7 +142,7 @@ def crop_to(features, target):
     for have, want in zip(features.shape[1:3], target.shape[1:3], strict=True):
         if have is None or want is None:
             raise ValueError(
-                "Cropping needs a fixed picture size; pass input_size with numbers, not None."
+                "Cropping needs a fixed image size; pass input_size with numbers, not None."
             )
         if want > have:
             raise ValueError(

@@ -32,7 +32,7 @@ class Box:
 def draw_model(model, title=None):
     """Draw a model as the U-Net paper draws it, read from the layers of the live model.
 
-    A box is a feature map: its height in the drawing grows with the picture's height, its width
+    A box is a feature map: its height in the drawing grows with the image's height, its width
     with the number of channels; the text over it says channels and size. A row is a level: each
     halving leads one row down. Normalisation, ReLU, dropout, rescaling and cropping are part of
     the arrow or box they belong to.
@@ -45,7 +45,7 @@ def draw_model(model, title=None):
         matplotlib Figure.
 
     Raises:
-        ValueError: the model takes pictures of any size, so there are no sizes to draw.
+        ValueError: the model takes images of any size, so there are no sizes to draw.
 
     Source: Ronneberger et al. 2015, figure 1 (the way of drawing).
     """

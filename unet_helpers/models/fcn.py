@@ -47,10 +47,10 @@ def fcn_model(
 
     scores = layers.Conv2D(n_classes, 1, name="score_pool5")(pool5)
     if stride <= 16:
-        scores = enlarge(scores, n_classes, 2)
+        scores = upsample(scores, n_classes, 2)
         scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool4")(pool4)])
     if stride <= 8:
-        scores = enlarge(scores, n_classes, 2)
+        scores = upsample(scores, n_classes, 2)
         scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool3")(pool3)])
     # The last enlargement is not learned, as in the paper (section 4.3).
     logits = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")(
@@ -79,7 +79,7 @@ def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9, n
     return keras.Model(inputs, logits_layer(x, n_classes), name=name)
 
 
-def enlarge(scores, n_classes, factor, **options):
+def upsample(scores, n_classes, factor, **options):
     """Enlarge scores by a transposed convolution that starts as bilinear interpolation.
 
     Shapes: (batch, h, w, n_classes) -> (batch, factor h, factor w, n_classes).

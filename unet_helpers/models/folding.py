@@ -12,7 +12,7 @@ from keras import layers
 
 # Only what lies directly AFTER one of these can be folded. A normalisation BEFORE a convolution
 # adds a constant to every channel of its input. With "same" padding the convolution then sees that
-# constant inside the picture and zeros outside, and no single bias gives both: along the rim the
+# constant inside the image and zeros outside, and no single bias gives both: along the margin the
 # result would differ.
 CONVOLUTIONS = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D)
 DROPOUTS = (layers.Dropout, layers.SpatialDropout2D)

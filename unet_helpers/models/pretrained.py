@@ -1,22 +1,18 @@
-"""Nets that were trained on the CARLA sample: load the stored ones, or train them anew.
+"""Networks that `data/train_nets.py` trained on the CARLA sample: build, store and load them.
 
 They let a notebook compare networks that took minutes to train. All of them had the same
-pictures, number of passes, recipe and about the same number of parameters.
+images, number of passes, recipe and about the same number of parameters.
 """
 
 import functools
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from unet_helpers.datasets import carla, pipeline
-from unet_helpers.datasets.augmentation import augment
-from unet_helpers.files import sample_folder, write_whole
+from unet_helpers.files import atomic_write, sample_folder
 from unet_helpers.labels import CARLA, DataError
 from unet_helpers.models import fcn, unet
-from unet_helpers.training import losses, recipe
 
 SIZE = (160, 192)  # near the sample's own 150 x 200, and divisible by 32
 EPOCHS = 24
@@ -46,30 +42,11 @@ def build(name):
     return NETS[name]((*SIZE, 3), n_classes=CARLA.n_classes, batch_norm=True, name=name)
 
 
-def train(name, epochs=EPOCHS, progress=True):
-    """Train one of the nets on the sample's training recordings, as the stored ones were.
-
-    Returns the trained keras.Model. Takes minutes on a CPU. The loss weighs rare classes more
-    (median-frequency weights, softened), or poles would take hundreds of epochs to appear.
-    The stored nets had a weight decay of 1e-4 times the learning rate besides.
-    """
-    keras.utils.set_random_seed(0)
-    pairs = carla.load("train", image_size=SIZE)
-    weights = losses.median_frequency_weights(pipeline.to_arrays(pairs)[1], CARLA.n_classes)
-    weights = weights**WEIGHT_POWER
-    batches = pipeline.batches(pairs, recipe.BATCH_SIZE, True, augment)
-    batches = losses.with_class_weights(batches, weights)
-    model = recipe.compile_model(build(name), steps=epochs * len(batches))
-    recipe.fit(model, batches, epochs=epochs, progress=progress)
-    return model
-
-
-def load(name, train_anew=False, folder=None):
-    """Load one of the stored nets, or train it anew.
+def load(name, folder=None):
+    """Load one of the stored nets.
 
     Args:
         name: a key of NETS.
-        train_anew: True trains it here for EPOCHS epochs instead of loading it.
         folder: of the stored nets; None is the sample's, data/trained.
 
     Returns:
@@ -78,8 +55,6 @@ def load(name, train_anew=False, folder=None):
     Raises:
         DataError: the file is missing or belongs to another net.
     """
-    if train_anew:
-        return train(name)
     model = build(name)
     path = Path(folder or sample_folder("trained")) / f"{name}.npz"
     try:
@@ -96,7 +71,7 @@ def load(name, train_anew=False, folder=None):
     except Exception as error:  # zip, zlib and NumPy have their own kinds of errors
         raise DataError(
             f"The trained net {path} cannot be loaded ({type(error).__name__}). Make it anew with "
-            f"python data/train_nets.py {name}, or use load({name!r}, train_anew=True)."
+            f"python data/train_nets.py {name}."
         ) from error
     return model
 
@@ -115,6 +90,6 @@ def store(model, name, folder):
             weight = np.round(weight / scale).astype(np.int8)
         arrays[f"{i}"], arrays[f"{i} scale"] = weight, np.float32(scale)
     path = Path(folder) / f"{name}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda part: np.savez_compressed(part, **arrays))
+    with atomic_write(path) as part:
+        np.savez_compressed(part, **arrays)
     return path

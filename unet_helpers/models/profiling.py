@@ -9,7 +9,7 @@ from keras import Model, layers
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """What one layer of a model takes, gives and costs, for one picture.
+    """What one layer of a model takes, gives and costs, for one image.
 
     Sizes are (height, width, channels) without the batch. `operations` counts multiply-adds of
     convolutions and dense layers; the rest (ReLU, pooling, normalisation) costs little and is
@@ -59,7 +59,7 @@ def check_fixed(model):
     """Raise ValueError when a model's input size is open, because its costs are open then too."""
     if None in model.input_shape[1:]:
         raise ValueError(
-            f"{model.name} takes pictures of any size (its input is {model.input_shape[1:]}), and "
+            f"{model.name} takes images of any size (its input is {model.input_shape[1:]}), and "
             "its layers have no sizes to count with. Build it with numbers as input_size."
         )
 
@@ -72,7 +72,7 @@ def input_tensors(layer):
 
 
 def operations(layer):
-    """Count the multiply-adds of a layer for one picture; 0 for all but convolutions and dense.
+    """Count the multiply-adds of a layer for one image; 0 for all but convolutions and dense.
 
     A convolution does kernel height * kernel width * channels in * filters of them per output
     pixel, a transposed one as many per input pixel.
@@ -85,7 +85,7 @@ def operations(layer):
 
 
 def bytes_moved(layer, bytes_each=4):
-    """Count the bytes that a layer must read and write for one picture, each value once.
+    """Count the bytes that a layer must read and write for one image, each value once.
 
     Its inputs, its parameters and its output, bytes_each for a value: 4 in float32, 2 in half
     precision. Real machines move more, where a value does not stay near until it is used again.
@@ -118,7 +118,7 @@ def roofline(operations, bytes_moved, peak_operations, bandwidth):
 
 
 def totals(model):
-    """Sum a model up, for one picture.
+    """Sum a model up, for one image.
 
     Returns dict with parameters, operations (multiply-adds) and megabytes (the outputs of all
     layers in float32, which training keeps until the gradients are computed).
@@ -134,7 +134,7 @@ def totals(model):
 def levels(model):
     """Tell for every layer how deep it lies: how many times its input has been halved.
 
-    Returns dict layer name -> int, 0 for the size of the picture. Read from the strides, so
+    Returns dict layer name -> int, 0 for the size of the image. Read from the strides, so
     pixels lost by valid convolutions do not matter.
     """
     deep = {}
@@ -164,7 +164,7 @@ def receptive_field(model, name, row=None, column=None):
 
     Returns:
         (top, bottom, left, right), all inclusive, in pixels of the input. They may lie outside
-        the picture, where padding is seen.
+        the image, where padding is seen.
 
     Source: Araujo et al. 2019, "Computing receptive fields of convolutional neural networks";
     here by walking back from the value, so that branches and upsampling need no formula.
@@ -217,7 +217,7 @@ def needed(layer, place, axis):
     return place * stride - before, place * stride - before + kernel - 1
 
 
-def measured_field(model, name, images, row=None, column=None):
+def effective_receptive_field(model, name, images, row=None, column=None):
     """Measure how strongly each input pixel changes one value of a layer, by gradients.
 
     Args:
@@ -228,7 +228,7 @@ def measured_field(model, name, images, row=None, column=None):
 
     Returns:
         float32 array (H, W): the absolute gradient of the value's strongest channels (at most
-        four), summed over the channels of the image, averaged over those four and the pictures.
+        four), summed over the channels of the image, averaged over those four and the images.
 
     Source: Luo et al. 2016, "Understanding the effective receptive field in deep convolutional
     neural networks", section 3.
@@ -256,7 +256,7 @@ def measured_field(model, name, images, row=None, column=None):
 def effective_side(field, row, column, share=0.95):
     """Give the side of the smallest square around a pixel that holds a share of a field.
 
-    field: array (H, W) as `measured_field` gives it. Returns an odd int, in pixels.
+    field: array (H, W) as `effective_receptive_field` gives it. Returns an odd int, in pixels.
     """
     height, width = field.shape
     for radius in range(max(height, width)):

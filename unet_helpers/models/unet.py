@@ -53,7 +53,7 @@ def unet_model(
 
     inputs = keras.Input(input_size, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(inputs)
-    # Encoder: what is in the picture? Smaller maps, more filters.
+    # Encoder: what is in the image? Smaller maps, more filters.
     x, skip1 = conv_block(x, f, every, **down)
     x, skip2 = conv_block(x, 2 * f, every, **down)
     x, skip3 = conv_block(x, 4 * f, every, **down)
@@ -83,7 +83,7 @@ def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_
 
     Returns:
         keras.Model: images (batch, 572, 572, 1) -> float32 logits (batch, 388, 388, 2); the
-        logits belong to the picture's centre, 92 pixels are lost on each side.
+        logits belong to the image's centre, 92 pixels are lost on each side.
 
     Raises:
         ValueError: a side that does not work out, with the next one that does.
@@ -126,7 +126,7 @@ def check_divisible(input_size, divisor):
         raise ValueError(
             f"{height}x{width} is not divisible by {divisor}; "
             f"the next size that is: {fit[0]}x{fit[1]}. "
-            f"The encoder halves the picture {divisor.bit_length() - 1} times, and the decoder "
+            f"The encoder halves the image {divisor.bit_length() - 1} times, and the decoder "
             "must meet the same sizes on its way up."
         )
 
@@ -145,7 +145,7 @@ def check_paper_size(input_size):
     height, width = input_size[:2]
     if None in (height, width):
         raise ValueError(
-            f"{height}x{width} is not fixed, but the crops depend on the picture size: pass "
+            f"{height}x{width} is not fixed, but the crops depend on the image size: pass "
             "numbers, for instance 572x572."
         )
     fit = [max(188, next_multiple(side - 12, 16) + 12) for side in (height, width)]

@@ -6,7 +6,7 @@ __getattr__, __dir__ = hand_on(
     __name__,
     {
         "BATCH_SIZE": "recipe",
-        "BinaryCrossEntropy": "losses",
+        "MaskedBinaryCrossentropy": "losses",
         "CrossEntropyAndDice": "losses",
         "PredictionGif": "callbacks",
         "SoftDice": "losses",

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from unet_helpers.evaluation import metrics
-from unet_helpers.files import write_whole
+from unet_helpers.files import atomic_write
 from unet_helpers.inference import predict
 from unet_helpers.labels import VOID, mask_to_colour
 
@@ -79,15 +79,15 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 class PredictionGif(keras.callbacks.Callback):
-    """Predict the same picture before training and after every epoch, and write them as a GIF.
+    """Predict the same image before training and after every epoch, and write them as a GIF.
 
     Args:
         image: uint8 (H, W, 3) of the model's size.
         labels: Labels, for the colours.
         path: file to write when training ends; it appears only when whole.
         truth: uint8 (H, W), shown beside the prediction if given.
-        scale: whole number by which the small pictures are enlarged.
-        seconds: each picture is shown; the last one three times as long.
+        scale: whole number by which the small images are enlarged.
+        seconds: each image is shown; the last one three times as long.
     """
 
     def __init__(self, image, labels, path, truth=None, scale=3, seconds=0.5):
@@ -107,28 +107,25 @@ class PredictionGif(keras.callbacks.Callback):
         self.write()
 
     def add(self):
-        """Predict the picture once more."""
+        """Predict the image once more."""
         self.masks.append(predict.predict_masks(self.model, self.image[None])[0])
 
     def write(self):
         """Write the GIF; returns its path."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         frames = [self.frame(number, mask) for number, mask in enumerate(self.masks)]
         times = [1000 * self.seconds] * (len(frames) - 1) + [3000 * self.seconds]
-        write_whole(
-            self.path,
-            lambda path: imageio.mimwrite(path, frames, format="GIF", duration=times, loop=0),
-        )
+        with atomic_write(self.path) as part:
+            imageio.mimwrite(part, frames, format="GIF", duration=times, loop=0)
         return self.path
 
     def frame(self, number, mask):
-        """Draw one picture of the GIF: image, prediction, truth, and how far training is."""
+        """Draw one image of the GIF: image, prediction, truth, and how far training is."""
         parts = [self.image, mask_to_colour(mask, self.labels)]
         if self.truth is not None:
             parts.append(mask_to_colour(self.truth, self.labels))
         row = np.concatenate(parts, axis=1)
         row = row.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
-        # a bar below the pictures grows with the epochs
+        # a bar below the images grows with the epochs
         bar = np.full((2 * self.scale, row.shape[1], 3), 60, np.uint8)
         bar[:, : row.shape[1] * number // max(len(self.masks) - 1, 1)] = (255, 232, 69)
         return np.concatenate([row, bar])

@@ -6,11 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unet_helpers.files import checksum, write_whole
+from unet_helpers.files import atomic_write, checksum
 from unet_helpers.labels import DataError
 
 
-class Keeper(keras.callbacks.Callback):
+class Checkpointer(keras.callbacks.Callback):
     """Keep a training in a folder so that it can go on after the process was killed.
 
     Every file is written beside its place and moved there when whole. `history.json` names the
@@ -67,7 +67,8 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         history = self.record.history
         weights = self.folder / f"epoch-{epoch + 1}.weights.h5"
-        write_whole(weights, self.save_weights)
+        with atomic_write(weights) as part:
+            self.save_weights(part)
         state = {
             "weights": weights.name,
             "sha256": checksum(weights),
@@ -75,7 +76,8 @@ class Keeper(keras.callbacks.Callback):
             "random": [keras.ops.convert_to_numpy(s).tolist() for s in random_states(self.model)],
             "history": history,
         }
-        write_whole(self.state, lambda path: Path(path).write_text(json.dumps(state, indent=1)))
+        with atomic_write(self.state) as part:
+            part.write_text(json.dumps(state, indent=1))
         self.keep_best(history)
         self.remove_old(weights)
 
@@ -95,7 +97,8 @@ class Keeper(keras.callbacks.Callback):
         """Write best.keras if the last epoch of the history is its best."""
         scores = history.get("val_mean_iou", [0.0])
         if scores[-1] >= max(scores):
-            write_whole(self.folder / "best.keras", self.model.save)
+            with atomic_write(self.folder / "best.keras") as part:
+                self.model.save(part)
 
     def remove_old(self, weights):
         """Delete the weights of earlier epochs, and what a killed process left half-written."""

@@ -141,7 +141,7 @@ class WholeBatch(keras.losses.Loss):
     """Compute a loss from the whole batch where several devices hold a part of it each.
 
     Keras computes the loss of every device's part and takes their mean. That is another number
-    than the mean over the batch's valid pixels as soon as one part has more void, or a picture
+    than the mean over the batch's valid pixels as soon as one part has more void, or an image
     more, and another Dice always. So the devices exchange their logits first, and each computes
     the same loss of the whole batch. Outside of such a training this is the loss it is given.
     """
@@ -219,20 +219,20 @@ def share(model, dataset):
 
 
 def part(batch, index, count):
-    """Take one of several parts of a batch; they differ by one picture at most."""
+    """Take one of several parts of a batch; they differ by one image at most."""
     size, index, count = tf.shape(batch[0])[0], tf.cast(index, tf.int32), tf.cast(count, tf.int32)
     return tuple(x[size * index // count : size * (index + 1) // count] for x in batch)
 
 
 def repeat(batch, count):
-    """Repeat a batch of fewer pictures than devices; the mean over its pixels stays the same."""
+    """Repeat a batch of fewer images than devices; the mean over its pixels stays the same."""
     size = tf.shape(batch[0])[0]
     times = (count + size - 1) // size
     return tuple(tf.tile(x, [times] + [1] * (len(x.shape) - 1)) for x in batch)
 
 
 def fill(batch, count):
-    """Fill a batch up to a multiple of the devices, with copies of its pictures that are void."""
+    """Fill a batch up to a multiple of the devices, with copies of its images that are void."""
     images, masks, *weights = batch
     size = tf.shape(images)[0]
     more = -size % count

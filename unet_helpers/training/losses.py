@@ -86,7 +86,7 @@ class CrossEntropyAndDice(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("unet_helpers")
-class BinaryCrossEntropy(keras.losses.Loss):
+class MaskedBinaryCrossentropy(keras.losses.Loss):
     """Compute the cross-entropy of binary masks as the mean over the pixels that are not void.
 
     Call with labels (batch, H, W), 0, 1 or void, and logits (batch, H, W, 1). Keras's own
@@ -118,24 +118,24 @@ def median_frequency_weights(masks, n_classes, void=VOID):
     Returns:
         float32 array (n_classes,): 1 for the median class, more for rarer ones; 0 for a class
         that never occurs. The frequency of a class is its pixels over all labelled pixels of
-        the pictures in which it occurs.
+        the images in which it occurs.
 
     Raises:
         ValueError: no labelled pixel at all.
 
     Source: Eigen and Fergus 2015, section 6.2.
     """
-    pixels, of_pictures = np.zeros(n_classes), np.zeros(n_classes)
+    pixels, of_images = np.zeros(n_classes), np.zeros(n_classes)
     for mask in masks:
         labels = np.asarray(mask)
         labels = labels[labels != void]
         counts = np.bincount(labels.ravel(), minlength=n_classes)
         pixels += counts
-        of_pictures += labels.size * (counts > 0)
-    seen = of_pictures > 0
+        of_images += labels.size * (counts > 0)
+    seen = of_images > 0
     if not seen.any():
         raise ValueError("No labelled pixel in these masks: all of them void, or no masks at all.")
-    frequency = pixels[seen] / of_pictures[seen]
+    frequency = pixels[seen] / of_images[seen]
     weights = np.zeros(n_classes, np.float32)
     weights[seen] = np.median(frequency) / frequency
     return weights
@@ -162,7 +162,7 @@ def with_class_weights(dataset, class_weights):
 
     Args:
         dataset: tf.data.Dataset of (images, masks uint8 (B, H, W)) batches, as `batches` gives.
-        class_weights: float array (C,), for instance `losses.median_frequency_weights`.
+        class_weights: float array (C,), for instance `training.median_frequency_weights`.
 
     Returns:
         tf.data.Dataset of (images, masks, float32 (B, H, W)), the weights 0 where void.

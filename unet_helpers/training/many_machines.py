@@ -20,7 +20,7 @@ import keras
 
 from unet_helpers.datasets import camvid, carla, pets, pipeline
 from unet_helpers.datasets.augmentation import augment
-from unet_helpers.files import write_whole
+from unet_helpers.files import atomic_write
 from unet_helpers.labels import DataError
 from unet_helpers.models import unet
 from unet_helpers.training import distributed, recipe
@@ -73,7 +73,8 @@ def run(options):
     history = recipe.fit(
         model, batches, pipeline.batches(validation), options.epochs, options.out, progress=first
     )
-    write_whole(distributed.own_folder(options.out) / "model.keras", model.save)
+    with atomic_write(distributed.own_folder(options.out) / "model.keras") as part:
+        model.save(part)
     if first:
         print("loss", " ".join(f"{loss:.6f}" for loss in history["loss"]))
         print(f"mean IoU on validation {history['val_mean_iou'][-1]:.3f}; model in {options.out}")

@@ -6,7 +6,7 @@ import numpy as np
 from unet_helpers.labels import VOID, DataError
 from unet_helpers.training import distributed, fused, losses
 from unet_helpers.training.callbacks import ProgressBar, Record, ValidationScores
-from unet_helpers.training.checkpoint import Keeper
+from unet_helpers.training.checkpoint import Checkpointer
 
 BATCH_SIZE = 2  # small batches make many steps, and short trainings need steps
 
@@ -41,7 +41,7 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
     if loss is None:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID)
         if model.output_shape[-1] == 1:
-            loss = losses.BinaryCrossEntropy()
+            loss = losses.MaskedBinaryCrossentropy()
     several = distributed.replicas(model) > 1
     if several:
         loss = distributed.WholeBatch(loss)
@@ -69,7 +69,7 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
     Args:
         model: compiled; gives logits (B, H, W, C).
         train: tf.data.Dataset of (images uint8, masks uint8[, weights]) batches.
-        validation: batches of pictures that are not in train, or None.
+        validation: batches of images that are not in train, or None.
         epochs: number of epochs in all, those of an earlier run in the folder included.
         folder: keeps `history.json`, the weights and optimizer state of the last epoch and
             `best.keras`, the model with the best validation IoU. None keeps nothing.
@@ -81,7 +81,7 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
         "val_accuracy", "val_mean_iou" (each from one confusion matrix over all of validation).
 
     Raises:
-        DataError: no batches, pictures of another size than the model's, labels that have no
+        DataError: no batches, images of another size than the model's, labels that have no
             logit, or a folder that holds the training of another model.
     """
     n_classes = model.output_shape[-1]
@@ -89,11 +89,11 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
         if dataset is not None:
             check_batches(model, dataset, name)
     steps, several = int(train.cardinality()), distributed.replicas(model) > 1
-    keeper = Keeper(distributed.own_folder(folder)) if folder is not None else None
-    history = keeper.restore(model) if keeper else {}
+    checkpointer = Checkpointer(distributed.own_folder(folder)) if folder is not None else None
+    history = checkpointer.restore(model) if checkpointer else {}
     done = len(history.get("loss", ()))
     distributed.check_same(done, folder)
-    if keeper and done:
+    if checkpointer and done:
         print(f"Resuming after epoch {done} of {epochs}, kept in {folder}.")
     if 0 < done < epochs:
         # Every iterator of the data draws an order of its own, and Keras makes two an epoch (one
@@ -108,9 +108,9 @@ def fit(model, train, validation=None, epochs=10, folder=None, callbacks=(), pro
         every.insert(0, ValidationScores(validation, n_classes))
     record = Record(history)
     every.append(record)
-    if keeper:
-        keeper.record = record
-        every.append(keeper)
+    if checkpointer:
+        checkpointer.record = record
+        every.append(checkpointer)
     if progress:
         every.append(ProgressBar(epochs, steps))
     if done < epochs:
@@ -142,7 +142,7 @@ def check_batches(model, dataset, name):
         have = tuple(images.shape[1:])
         if any(want not in (None, size) for want, size in zip(expected, have, strict=True)):
             raise DataError(
-                f"The {name} pictures are {have[0]}x{have[1]}, the model takes "
+                f"The {name} images are {have[0]}x{have[1]}, the model takes "
                 f"{expected[0]}x{expected[1]}. Give the loader's image_size and the model's "
                 "input_size the same numbers."
             )

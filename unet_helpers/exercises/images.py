@@ -1,4 +1,4 @@
-"""Exercises on masks, splits, augmentation and tiles: what happens to pictures around training."""
+"""Exercises on masks, splits, augmentation and tiles: what happens to images around training."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from unet_helpers.datasets import pets
 from unet_helpers.datasets.images import resize_mask
-from unet_helpers.exercises.exercise import Exercise, NotYet, as_array, compare, describe, makes
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, compare, describe, makes
 from unet_helpers.inference import tiles
 from unet_helpers.labels import VOID
 
@@ -110,7 +110,7 @@ def coded_mask(height, width):
 
 
 def take(mask, rows, columns):
-    """Take the labels at these rows and columns; positions outside move to the rim."""
+    """Take the labels at these rows and columns; positions outside move to the margin."""
     rows = np.clip(np.asarray(rows, int), 0, mask.shape[0] - 1)
     columns = np.clip(np.asarray(columns, int), 0, mask.shape[1] - 1)
     return mask[np.ix_(rows, columns)]
@@ -171,10 +171,10 @@ RESIZING_MISTAKES = [
     (with_ends_aligned_rounded, ENDS_ALIGNED),
     (
         lambda mask, size: mask[: size[0], : size[1]],
-        "It cuts out the upper left corner. Resizing keeps the whole picture: take pixels from all "
+        "It cuts out the upper left corner. Resizing keeps the whole image: take pixels from all "
         "over the mask.",
     ),
-    (cut_from_the_middle, "It cuts out the middle. Resizing keeps the whole picture."),
+    (cut_from_the_middle, "It cuts out the middle. Resizing keeps the whole image."),
     (
         lambda mask, size: resize_mask(mask, size)[::-1],
         "The mask comes back upside down.",
@@ -204,7 +204,7 @@ def judge_resize_mask(attempt):
         notes += check_resized_ties(attempt, old, new)
     kind = as_array(attempt(coded_mask(9, 15), (3, 5))).dtype
     if kind.kind not in "iu":
-        raise NotYet(
+        raise Incorrect(
             f"The labels are right, but come back as {kind}. Labels are whole numbers: keep the "
             "mask's dtype, uint8."
         )
@@ -212,35 +212,35 @@ def judge_resize_mask(attempt):
 
 
 def check_resized_shape(attempt, old, new, after_whole_factors):
-    """Raise NotYet unless a mask of the old size gets the new one."""
+    """Raise Incorrect unless a mask of the old size gets the new one."""
     shape = as_array(attempt(coded_mask(*old), new)).shape
     if shape == new:
         return
     if after_whole_factors:
-        raise NotYet(
+        raise Incorrect(
             f"Whole factors work, but {old} to {new} gives the shape {shape}. Compute for every "
             "new pixel where its centre lies in the old mask; repeating or skipping is not enough."
         )
     if shape == new[::-1]:
-        raise NotYet(
+        raise Incorrect(
             f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
             "(height, width); Pillow and OpenCV take (width, height)."
         )
     if shape == old:
-        raise NotYet(f"The mask keeps its shape {old}; expected the shape {new}.")
+        raise Incorrect(f"The mask keeps its shape {old}; expected the shape {new}.")
     if shape[:2] == new:
-        raise NotYet(f"The shape is {shape}; a mask has two axes only: {new}.")
-    raise NotYet(f"A mask of shape {old} resized to {new} comes back with the shape {shape}.")
+        raise Incorrect(f"The shape is {shape}; a mask has two axes only: {new}.")
+    raise Incorrect(f"A mask of shape {old} resized to {new} comes back with the shape {shape}.")
 
 
 def check_resized_labels(attempt, old, new):
-    """Raise NotYet when there are labels that the mask does not have."""
+    """Raise Incorrect when there are labels that the mask does not have."""
     mask = np.where(np.random.default_rng(0).random(old) < 0.5, 3, 9).astype(np.uint8)
     mask[:2] = VOID
     strange = np.setdiff1d(as_array(attempt(mask, new)), mask)
     if strange.size:
         examples = ", ".join(f"{label:.4g}" for label in strange[:3])
-        raise NotYet(
+        raise Incorrect(
             f"A mask with the labels 3, 9 and 255 gets new ones, such as {examples}: labels are "
             "averaged. Halfway between sky and road there is no car: take one label, the nearest."
         )
@@ -251,12 +251,12 @@ def check_resized_ties(attempt, old, new):
     mask = coded_mask(*old)
     result = as_array(attempt(mask, new)).astype(int)
     if result.shape != new:
-        raise NotYet(f"A mask of shape {old} resized to {new} gets the shape {result.shape}.")
+        raise Incorrect(f"A mask of shape {old} resized to {new} gets the shape {result.shape}.")
     for axis, position in enumerate(np.unravel_index(result, old)):
         centres = (np.arange(new[axis]) + 0.5) * old[axis] / new[axis] - 0.5
         centres = centres[:, None] if axis == 0 else centres[None, :]
         if np.abs(position - centres).max() > 0.5:
-            raise NotYet(
+            raise Incorrect(
                 f"Odd sides work, but for {old} to {new} some pixels do not get one of the "
                 "labels next to their centre."
             )
@@ -279,7 +279,7 @@ resize_mask_exercise = Exercise(
         "Rows and columns can be done one after the other. Draw a row of 9 pixels above a row of "
         "3 of the same length: over which old pixels do the three centres lie?",
         "One new pixel is scale = old / new pixels wide, and the centre of new pixel i lies "
-        "(i + 0.5) * scale from the left rim.",
+        "(i + 0.5) * scale from the left margin.",
         "rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int), columns "
         "likewise, then mask[rows][:, columns]. Or let Pillow do it with NEAREST.",
     ),
@@ -355,7 +355,7 @@ def judge_trimap_to_classes(attempt):
     )
     kind = as_array(attempt(*cases[0])).dtype
     if kind.kind not in "iu":
-        raise NotYet(
+        raise Incorrect(
             f"The classes are right, but come back as {kind}. Classes are whole numbers: use "
             ".astype(np.uint8)."
         )
@@ -385,18 +385,18 @@ def augmentation(image, mask, rng):
     """Mirror a pair left-right at random, and shift it by up to 8 pixels; what is new is void."""
     if rng.random() < 0.5:
         image, mask = image[:, ::-1], mask[:, ::-1]
-    # A rim of 8 pixels all round, and a window of the old size that begins anywhere in it
+    # A margin of 8 pixels all round, and a window of the old size that begins anywhere in it
     top, left = rng.integers(0, 17, 2)
     bottom, right = top + mask.shape[0], left + mask.shape[1]
-    rim = (8, 8)
-    image = np.pad(image, (rim, rim, (0, 0)))[top:bottom, left:right]
-    mask = np.pad(mask, rim, constant_values=VOID)[top:bottom, left:right]
+    margin = (8, 8)
+    image = np.pad(image, (margin, margin, (0, 0)))[top:bottom, left:right]
+    mask = np.pad(mask, margin, constant_values=VOID)[top:bottom, left:right]
     return image, mask
 
 
 FARTHEST = 8  # pixels
 CODED_SIZES = ((24, 32), (21, 27))
-SEARCHED = 20  # shifts up to here are recognised, to tell how far a picture went
+SEARCHED = 20  # shifts up to here are recognised, to tell how far an image went
 
 
 def coded_pair(height, width):
@@ -424,18 +424,18 @@ def moves_of(mask, mode, **options):
     return found
 
 
-def shifted(picture, move, fill):
-    """Mirror and shift a picture (H, W) or (H, W, C)."""
+def shifted(image, move, fill):
+    """Mirror and shift an image (H, W) or (H, W, C)."""
     mirrored, down, right = move
-    picture = picture[:, ::-1] if mirrored else picture
-    rims = [(SEARCHED, SEARCHED)] * 2 + [(0, 0)] * (picture.ndim - 2)
-    padded = np.pad(picture, rims, constant_values=fill)
+    image = image[:, ::-1] if mirrored else image
+    rims = [(SEARCHED, SEARCHED)] * 2 + [(0, 0)] * (image.ndim - 2)
+    padded = np.pad(image, rims, constant_values=fill)
     top, left = SEARCHED - down, SEARCHED - right
-    return padded[top : top + picture.shape[0], left : left + picture.shape[1]]
+    return padded[top : top + image.shape[0], left : left + image.shape[1]]
 
 
 def fits(result, image, move):
-    """Tell whether an image was mirrored and shifted by a move, whatever its rim shows."""
+    """Tell whether an image was mirrored and shifted by a move, whatever its margin shows."""
     inside = shifted(np.ones(image.shape[:2], bool), move, False)
     return np.array_equal(result[inside], shifted(image, move, 0)[inside])
 
@@ -463,7 +463,7 @@ def judge_augmentation(attempt):
         new_image, new_mask = as_image_and_mask(attempt(image, mask, rng), image, mask)
         move = known[seed % 2].get(new_mask.tobytes())
         if move is None:
-            raise NotYet(what_happened_to_mask(new_mask, mask))
+            raise Incorrect(what_happened_to_mask(new_mask, mask))
         moves.append(move)
         results.append((new_image, image))
         if seed < 10:
@@ -471,32 +471,32 @@ def judge_augmentation(attempt):
     if not all(
         fits(result, image, move) for (result, image), move in zip(results, moves, strict=True)
     ):
-        raise NotYet(how_image_and_mask_differ(results[:16], moves[:16]))
+        raise Incorrect(how_image_and_mask_differ(results[:16], moves[:16]))
     return check_variety(moves)
 
 
 def as_image_and_mask(value, image, mask):
     """Take an image and a mask of the shapes and dtypes that were given."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise NotYet(f"It returns {describe(value)}; expected two things, image and mask.")
+        raise Incorrect(f"It returns {describe(value)}; expected two things, image and mask.")
     new_image, new_mask = (as_array(part) for part in value)
     if new_image.shape == mask.shape and new_mask.shape == image.shape:
-        raise NotYet("It returns the mask first; expected (image, mask).")
+        raise Incorrect("It returns the mask first; expected (image, mask).")
     for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
         if new.shape != old.shape:
-            raise NotYet(
-                f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted picture "
+            raise Incorrect(
+                f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted image "
                 "keeps its size: fill up what is missing."
             )
     strange = np.setdiff1d(new_mask, [*np.unique(mask), VOID])
     if strange.size:
-        raise NotYet(
+        raise Incorrect(
             f"The mask gets labels that it did not have, such as {strange[0]:.4g}. Labels are "
             "never averaged: shift by whole pixels, or take the nearest."
         )
     for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
         if new.dtype != old.dtype:
-            raise NotYet(
+            raise Incorrect(
                 f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype: "
                 "a data set has one, and the model rescales by itself."
             )
@@ -504,18 +504,18 @@ def as_image_and_mask(value, image, mask):
 
 
 def check_same_again(attempt, image, mask, seed, new_image, new_mask):
-    """Raise NotYet when an equal random generator gives another result."""
+    """Raise Incorrect when an equal random generator gives another result."""
     again = attempt(image, mask, np.random.default_rng(seed))
     again = as_image_and_mask(again, image, mask)
     if not (np.array_equal(again[0], new_image) and np.array_equal(again[1], new_mask)):
-        raise NotYet(
-            "Two generators with the same seed give different pictures: some numbers are not "
+        raise Incorrect(
+            "Two generators with the same seed give different images: some numbers are not "
             "drawn from rng. Use rng.random() and rng.integers(), not np.random."
         )
 
 
 def what_happened_to_mask(result, mask):
-    """Say why a mask is no mirrored and shifted copy with a void rim."""
+    """Say why a mask is no mirrored and shifted copy with a void margin."""
     for turned, upside_down in ((mask, False), (mask[::-1], True)):
         for mode, options, sentence in (
             ("constant", {"constant_values": VOID}, None),
@@ -528,16 +528,24 @@ def what_happened_to_mask(result, mask):
             (
                 "constant",
                 {"constant_values": 0},
-                "The rim that comes in is filled with 0, which is a class. Nobody knows what is "
+                "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
                 "there: fill the mask with 255, void.",
             ),
-            ("edge", {}, "The mask's rim is repeated outwards: invented labels. Fill it with 255."),
+            (
+                "edge",
+                {},
+                "The mask's margin is repeated outwards: invented labels. Fill it with 255.",
+            ),
             (
                 "symmetric",
                 {},
-                "The mask's rim is mirrored outwards: invented labels. Fill with 255.",
+                "The mask's margin is mirrored outwards: invented labels. Fill with 255.",
             ),
-            ("reflect", {}, "The mask's rim is mirrored outwards: invented labels. Fill with 255."),
+            (
+                "reflect",
+                {},
+                "The mask's margin is mirrored outwards: invented labels. Fill with 255.",
+            ),
         ):
             if result.tobytes() in moves_of(turned, mode, **options):
                 return (
@@ -548,7 +556,7 @@ def what_happened_to_mask(result, mask):
                 )
     return (
         "The mask is no copy that was mirrored and shifted by whole pixels, with 255 where nothing "
-        "of the picture comes in."
+        "of the image comes in."
     )
 
 
@@ -582,37 +590,37 @@ def how_image_and_mask_differ(results, moves):
 
 
 def check_variety(moves):
-    """Raise NotYet unless the moves are as random as they should be; may return a note."""
+    """Raise Incorrect unless the moves are as random as they should be; may return a note."""
     mirrored = sum(mirrored for mirrored, _, _ in moves)
     if set(moves) == {(False, 0, 0)}:
-        raise NotYet("Nothing changes: 200 random generators gave 200 times the same picture.")
+        raise Incorrect("Nothing changes: 200 random generators gave 200 times the same image.")
     if len(set(moves)) == 1:
-        raise NotYet(
+        raise Incorrect(
             "It makes the same move whatever rng is. Is there a generator or a seed inside the "
             "function? Draw from the rng that is given."
         )
     farthest = max(max(abs(down), abs(right)) for _, down, right in moves)
     if farthest > FARTHEST:
-        raise NotYet(f"It shifts by {farthest} pixels; expected at most {FARTHEST}.")
+        raise Incorrect(f"It shifts by {farthest} pixels; expected at most {FARTHEST}.")
     if not mirrored:
-        raise NotYet(f"It never mirrors, in {len(moves)} pictures; expected about every second.")
+        raise Incorrect(f"It never mirrors, in {len(moves)} images; expected about every second.")
     if mirrored == len(moves):
-        raise NotYet("It mirrors every picture; expected about every second, rng.random() < 0.5.")
+        raise Incorrect("It mirrors every image; expected about every second, rng.random() < 0.5.")
     if not 0.3 < mirrored / len(moves) < 0.7:
-        raise NotYet(f"It mirrors {mirrored} of {len(moves)} pictures; expected about half.")
+        raise Incorrect(f"It mirrors {mirrored} of {len(moves)} images; expected about half.")
     if all(down == right for _, down, right in moves):
-        raise NotYet("Rows and columns always shift by the same number: draw two.")
+        raise Incorrect("Rows and columns always shift by the same number: draw two.")
     for place, names in ((1, ("down", "up")), (2, ("right", "left"))):
         shifts = [move[place] for move in moves]
         if not any(shifts):
-            raise NotYet(f"It never shifts {names[0]} or {names[1]}.")
+            raise Incorrect(f"It never shifts {names[0]} or {names[1]}.")
         if min(shifts) >= 0 or max(shifts) <= 0:
             there, never = names if min(shifts) >= 0 else names[::-1]
-            raise NotYet(
+            raise Incorrect(
                 f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}."
             )
         if max(-min(shifts), max(shifts)) <= FARTHEST // 2:
-            raise NotYet(
+            raise Incorrect(
                 f"It shifts by {max(-min(shifts), max(shifts))} pixels at most; expected up to "
                 f"{FARTHEST}."
             )
@@ -627,16 +635,16 @@ augmentation_exercise = Exercise(
     judge_augmentation,
     augmentation,
     task="Mirror an image and its mask left-right with probability one half, and shift both by up "
-    "to 8 pixels in rows and columns, either way. Where nothing of the picture comes in, the mask "
+    "to 8 pixels in rows and columns, either way. Where nothing of the image comes in, the mask "
     "is void (255). All random numbers come from rng, a np.random.Generator.",
     call="my_augmentation(image, mask, rng)",
     minutes=20,
     hints=(
         "Draw the numbers first (mirrored or not, rows, columns), then use them twice.",
-        "Shifting is easy on a picture with a rim: np.pad(mask, 8, constant_values=255) has room "
+        "Shifting is easy on an image with a margin: np.pad(mask, 8, constant_values=255) has room "
         "for every shift, and a window of the old size cuts the result out.",
         "top, left = rng.integers(0, 17, 2), then [top : top + height, left : left + width] of "
-        "both padded pictures. The image is padded with ((8, 8), (8, 8), (0, 0)).",
+        "both padded images. The image is padded with ((8, 8), (8, 8), (0, 0)).",
     ),
 )
 
@@ -679,9 +687,9 @@ def judge_split_by_recording(attempt):
             check_names(split, names)
             check_whole_recordings(split)
             if split_sets(split) != split_sets(attempt(names, test_share, seed)):
-                raise NotYet(
+                raise Incorrect(
                     "Two calls with the same seed give different splits: use "
-                    "np.random.default_rng(seed), or pictures wander from train to test."
+                    "np.random.default_rng(seed), or images wander from train to test."
                 )
     for prefix in ("data", "drive", "street"):
         many = frames_of([f"{prefix}{i}" for i in range(18)])
@@ -690,7 +698,9 @@ def judge_split_by_recording(attempt):
         for test_share in (0.2, 0.3):
             check_size(as_split(attempt(names, test_share, seed)), test_share)
     if len({split_sets(attempt(names, 0.3, seed))[1] for seed in range(10)}) == 1:
-        raise NotYet("The seed changes nothing: ten seeds give the same ten times the same split.")
+        raise Incorrect(
+            "The seed changes nothing: ten seeds give the same ten times the same split."
+        )
     for test_share in (0.1, 0.9):
         few = frames_of(["dataA", "dataB"])
         check_names(as_split(attempt(few, test_share, 0)), few)
@@ -700,10 +710,10 @@ def judge_split_by_recording(attempt):
 def as_split(value):
     """Take two lists of names."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise NotYet(f"It returns {describe(value)}; expected two lists, train and test.")
+        raise Incorrect(f"It returns {describe(value)}; expected two lists, train and test.")
     for part in value:
         if not isinstance(part, list | tuple | set | frozenset | np.ndarray):
-            raise NotYet(f"It returns {describe(part)} for a list of names.")
+            raise Incorrect(f"It returns {describe(part)} for a list of names.")
     return tuple([str(name) for name in part] for part in value)
 
 
@@ -712,11 +722,11 @@ def split_sets(value):
 
 
 def check_names(split, names):
-    """Raise NotYet unless every name is in exactly one list, and neither is empty."""
+    """Raise Incorrect unless every name is in exactly one list, and neither is empty."""
     train, test = split
     strange = sorted({*train, *test} - set(names))
     if strange:
-        raise NotYet(
+        raise Incorrect(
             f"A list holds {strange[0]!r}, which is not one of the names. Return the names of the "
             "frames, not of the recordings."
             if "/" not in strange[0]
@@ -724,30 +734,32 @@ def check_names(split, names):
         )
     both = sorted(set(train) & set(test))
     if both:
-        raise NotYet(f"{both[0]} is in train and in test: every name belongs in one list.")
+        raise Incorrect(f"{both[0]} is in train and in test: every name belongs in one list.")
     lost = sorted(set(names) - {*train, *test})
     if lost:
-        raise NotYet(f"{len(lost)} of {len(names)} names are in neither list, such as {lost[0]}.")
+        raise Incorrect(
+            f"{len(lost)} of {len(names)} names are in neither list, such as {lost[0]}."
+        )
     if len(train) + len(test) > len(names):
-        raise NotYet("Some names stand twice in one list.")
+        raise Incorrect("Some names stand twice in one list.")
     for part, name in ((train, "train"), (test, "test")):
         if not part:
             count = len({recording_of(frame) for frame in names})
-            raise NotYet(
+            raise Incorrect(
                 f"With {count} recordings the {name} list is empty. Both sides need at least one "
                 "recording, even if the share rounds to none."
             )
 
 
 def check_whole_recordings(split):
-    """Raise NotYet when a recording is on both sides, with how it came about."""
+    """Raise Incorrect when a recording is on both sides, with how it came about."""
     train, test = split
     torn = sorted({recording_of(n) for n in train} & {recording_of(n) for n in test})
     if not torn:
         return
     numbers = [{name.split("/")[1] for name in part} for part in split]
     if not numbers[0] & numbers[1]:
-        raise NotYet(
+        raise Incorrect(
             "It sorts by the frame's number: all frames 0000 are on one side, of whatever "
             "recording. What belongs together is the folder, name.split('/')[0]."
         )
@@ -758,23 +770,23 @@ def check_whole_recordings(split):
         for r in torn
     ]
     if all(cut) and len(torn) > 1:
-        raise NotYet(
+        raise Incorrect(
             f"Recordings are cut in two, such as {torn[0]}: the first frames on one side, the rest "
             "on the other. Keep a recording whole: its street is the same all along."
         )
     if len(torn) == 1 and all(cut):
-        raise NotYet(
+        raise Incorrect(
             f"The border between train and test runs through {torn[0]}: count recordings, not "
             "frames, so that each one stays whole."
         )
-    raise NotYet(
+    raise Incorrect(
         f"Frames of {torn[0]} are in train and in test: frames are drawn one by one. Neighbouring "
         "frames look alike, so the test would repeat the training. Draw recordings."
     )
 
 
 def check_order(attempt, names):
-    """Raise NotYet when the order of the names changes the split; may return a note."""
+    """Raise Incorrect when the order of the names changes the split; may return a note."""
     note = None
     for seed in range(5):
         first = attempt(names, 0.3, seed)
@@ -783,7 +795,7 @@ def check_order(attempt, names):
             shuffled = [str(name) for name in shuffled]
             other = attempt(shuffled, 0.3, seed)
             if split_sets(other) != split_sets(first):
-                raise NotYet(
+                raise Incorrect(
                     "The split depends on the order in which the names come. Folders and sets "
                     "have no fixed order: sort the recordings before you shuffle them."
                 )
@@ -796,7 +808,7 @@ def check_order(attempt, names):
 
 
 def check_size(split, test_share):
-    """Raise NotYet unless the test has its share of the recordings, or of the frames."""
+    """Raise Incorrect unless the test has its share of the recordings, or of the frames."""
     train, test = split
     recordings = len({recording_of(name) for name in test})
     everything = len({recording_of(name) for name in train + test})
@@ -808,8 +820,8 @@ def check_size(split, test_share):
         return
     told = f"With test_share {test_share} the test has {recordings} of {everything} recordings"
     if abs(of_recordings - (1 - test_share)) < 1.01 / everything:
-        raise NotYet(f"{told}: train and test are swapped. Return (train, test).")
-    raise NotYet(f"{told}; expected about {test_share * everything:.0f}.")
+        raise Incorrect(f"{told}: train and test are swapped. Return (train, test).")
+    raise Incorrect(f"{told}; expected about {test_share * everything:.0f}.")
 
 
 split_by_recording_exercise = Exercise(
@@ -854,11 +866,11 @@ def right_step(tile, overlap):
 
 
 STICKS_OUT = (
-    "The last tile sticks out of the picture: steps go on until the picture's end. Let them end "
+    "The last tile sticks out of the image: steps go on until the image's end. Let them end "
     "at length - tile, and let the last tile begin there."
 )
 UNCOVERED = (
-    "The picture's end is not covered: what is left over after the last whole step needs a tile, "
+    "The image's end is not covered: what is left over after the last whole step needs a tile, "
     "too. It begins at length - tile."
 )
 TILE_MISTAKES = [
@@ -901,8 +913,8 @@ TILE_MISTAKES = [
     ),
     (
         lambda n, tile, overlap: [*range(0, n - tile, tile - overlap), n - tile],
-        "A picture shorter than the tile begins at a negative place, which NumPy counts from the "
-        "end. Such a picture has one tile, [0], and is filled up later.",
+        "An image shorter than the tile begins at a negative place, which NumPy counts from the "
+        "end. Such an image has one tile, [0], and is filled up later.",
     ),
     (
         lambda n, tile, overlap: (
@@ -935,15 +947,15 @@ def judge_tile_starts(attempt):
         if any(faults):
             for mistake, sentence in TILE_MISTAKES:
                 if makes(mistake, cases, answers, as_array, 0):
-                    raise NotYet(sentence)
-            raise NotYet(next(fault for fault in faults if fault))
+                    raise Incorrect(sentence)
+            raise Incorrect(next(fault for fault in faults if fault))
         evenly = evenly or any(
             sorted(answer.tolist()) != tiles.tile_starts(*case) for answer, case in pairs
         )
     if evenly:
         return (
             "(The course takes full steps and pulls the last tile back; yours lie elsewhere, and "
-            "cover the picture with as few. Spread evenly, they share more: as good.)"
+            "cover the image with as few. Spread evenly, they share more: as good.)"
         )
 
 
@@ -954,16 +966,16 @@ def as_starts(value, case):
         value = sorted(value)
     starts = as_array(value)
     if starts.ndim != 1:
-        raise NotYet(f"It returns {describe(value)}; expected a list of numbers.")
+        raise Incorrect(f"It returns {describe(value)}; expected a list of numbers.")
     if not starts.size:
-        raise NotYet(
-            f"For length {length}, tile {tile} it gives no tile at all. A picture shorter than "
+        raise Incorrect(
+            f"For length {length}, tile {tile} it gives no tile at all. An image shorter than "
             "the tile or as long as it has one: [0]."
         )
     if starts.dtype.kind == "f":
-        raise NotYet(
+        raise Incorrect(
             f"For length {length}, tile {tile}, overlap {overlap} the starts are floats, such as "
-            f"{starts[-1]}, and no picture can be cut there: make them whole numbers, with // in "
+            f"{starts[-1]}, and no image can be cut there: make them whole numbers, with // in "
             "place of /."
         )
     return starts.astype(int)
@@ -1001,9 +1013,9 @@ def what_is_wrong_with(starts, length, tile, overlap):
 tile_starts_exercise = Exercise(
     judge_tile_starts,
     tiles.tile_starts,
-    task="List where tiles begin along one side of a picture, so that they cover all of it. Each "
+    task="List where tiles begin along one side of an image, so that they cover all of it. Each "
     "lies inside, neighbours share at least overlap pixels, and there are no more than needed. A "
-    "picture shorter than the tile has one: [0].",
+    "image shorter than the tile has one: [0].",
     call="my_tile_starts(length, tile, overlap)",
     minutes=15,
     hints=(

@@ -96,8 +96,8 @@ def test_two_devices_train_as_one(found, case):
 
 
 @pytest.mark.parametrize("case", ["single", "batch_norm"])
-def test_a_last_batch_of_one_picture_is_repeated_and_counts_twice(found, case):
-    """Steps are those of one device; only Keras's mean over the epoch counts two pictures."""
+def test_a_last_batch_of_one_image_is_repeated_and_counts_twice(found, case):
+    """Steps are those of one device; only Keras's mean over the epoch counts two images."""
     one, two = found[case]
     assert_same(one, two, 1e-4, without=["loss"])
     np.testing.assert_allclose(one["history"]["loss"], two["history"]["loss"], rtol=0.05)
@@ -105,7 +105,7 @@ def test_a_last_batch_of_one_picture_is_repeated_and_counts_twice(found, case):
 
 
 def test_a_last_batch_that_would_leave_a_device_empty(found):
-    """Three pictures where the batch has eight: TensorFlow's own division leaves none to one."""
+    """Three images where the batch has eight: TensorFlow's own division leaves none to one."""
     assert_same(*found["almost_empty"])
 
 
@@ -129,7 +129,7 @@ def batch_of(size):
 
 
 @pytest.mark.parametrize(("size", "expected"), [(5, [[0, 1], [2, 3, 4]]), (2, [[0], [1]])])
-def test_parts_differ_by_one_picture_at_most(size, expected):
+def test_parts_differ_by_one_image_at_most(size, expected):
     parts = [distributed.part(batch_of(size), i, 2) for i in range(2)]
     assert [part[0].numpy().tolist() for part in parts] == expected
     assert [part[1].numpy().tolist() for part in parts] == [
@@ -138,7 +138,7 @@ def test_parts_differ_by_one_picture_at_most(size, expected):
 
 
 @pytest.mark.parametrize(("size", "times"), [(1, 4), (2, 2), (3, 2), (4, 1), (7, 1)])
-def test_repeat_gives_every_device_a_picture_and_every_picture_the_same_weight(size, times):
+def test_repeat_gives_every_device_a_image_and_every_image_the_same_weight(size, times):
     assert distributed.repeat(batch_of(size), 4)[0].numpy().tolist() == [*range(size)] * times
 
 

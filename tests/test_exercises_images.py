@@ -1,4 +1,4 @@
-"""The checks of the picture exercises accept right answers and tell wrong ones apart.
+"""The checks of the image exercises accept right answers and tell wrong ones apart.
 
 The wrong answers are written here as a learner would write them, not taken from the package.
 """
@@ -80,20 +80,20 @@ def trimap_by_cases(trimap):
     return classes
 
 
-def shift(picture, down, right, fill):
-    """Shift a picture by a loop over its pixels."""
-    result = np.full_like(picture, fill)
-    height, width = picture.shape[:2]
+def shift(image, down, right, fill):
+    """Shift an image by a loop over its pixels."""
+    result = np.full_like(image, fill)
+    height, width = image.shape[:2]
     for row in range(height):
         if not 0 <= row - down < height:
             continue
         for column in range(max(0, right), min(width, width + right)):
-            result[row, column] = picture[row - down, column - right]
+            result[row, column] = image[row - down, column - right]
     return result
 
 
-def roll_with_void(picture, down, right, fill):
-    result = np.roll(picture, (down, right), axis=(0, 1))
+def roll_with_void(image, down, right, fill):
+    result = np.roll(image, (down, right), axis=(0, 1))
     if down > 0:
         result[:down] = fill
     if down < 0:
@@ -259,8 +259,8 @@ def share_in_place(mask, c):
 
 
 def bilinear(mask, size):
-    picture = Image.fromarray(mask)
-    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    image = Image.fromarray(mask)
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def strided(mask, size):
@@ -291,10 +291,10 @@ def middle(mask, size):
 
 
 def augmented_apart(image, mask, rng):
-    def change(picture, fill):
+    def change(image, fill):
         if rng.random() < 0.5:
-            picture = picture[:, ::-1]
-        return roll_with_void(picture, *rng.integers(-8, 9, 2), fill)
+            image = image[:, ::-1]
+        return roll_with_void(image, *rng.integers(-8, 9, 2), fill)
 
     return change(image, 0), change(mask, 255)
 
@@ -303,9 +303,9 @@ def draw(rng):
     return bool(rng.random() < 0.5), *(int(n) for n in rng.integers(-8, 9, 2))
 
 
-def apply(picture, move, fill):
+def apply(image, move, fill):
     mirrored, down, right = move
-    return roll_with_void(picture[:, ::-1] if mirrored else picture, down, right, fill)
+    return roll_with_void(image[:, ::-1] if mirrored else image, down, right, fill)
 
 
 def augmented(image_move=lambda m: m, mask_move=lambda m: m, fill=255):
@@ -574,7 +574,7 @@ WRONG = [
     ("augmentation", augmented_frozen, "whatever rng is"),
     ("augmentation", augmented_globally, "not drawn from rng"),
     ("augmentation", both(lambda m: (False, *m[1:])), "never mirrors"),
-    ("augmentation", both(lambda m: (True, *m[1:])), "mirrors every picture"),
+    ("augmentation", both(lambda m: (True, *m[1:])), "mirrors every image"),
     ("augmentation", both(lambda m: (m[0] and m[1] > 2, *m[1:])), "expected about half"),
     ("augmentation", augmented_upside_down, "turned upside down"),
     ("augmentation", augmented(mask_move=lambda m: (m[0], -m[1], -m[2])), "opposite way"),

@@ -1,4 +1,4 @@
-"""Pictures of any size by tiles, folders of them, and films."""
+"""Images of any size by tiles, folders of them, and films."""
 
 import importlib.util
 
@@ -46,19 +46,19 @@ def model():
 
 @pytest.fixture(scope="module")
 def unet():
-    """U-Net with random weights, for pictures of any size."""
+    """U-Net with random weights, for images of any size."""
     keras.utils.set_random_seed(3)
     return models.unet_model((None, None, 3), 2, 4, 0)
 
 
 @pytest.fixture(scope="module")
 def large():
-    """A picture that is larger than U-Net's receptive field."""
+    """An image that is larger than U-Net's receptive field."""
     return np.random.default_rng(5).integers(0, 256, (336, 400, 3)).astype(np.uint8)
 
 
 def stitched(model, image, **options):
-    """Collect all bands of logits, of one picture or of several."""
+    """Collect all bands of logits, of one image or of several."""
     bands, end = [], 0
     for row, logits in inference.tile_logits(model, image, **options):
         assert row == end
@@ -72,11 +72,11 @@ def stitched(model, image, **options):
 
 @pytest.mark.parametrize("size", [(37, 53), (16, 16), (9, 50), (50, 9), (5, 7), (17, 33), (1, 1)])
 @pytest.mark.parametrize(
-    "options", [{"overlap": 0}, {"overlap": 5}, {"overlap": 11, "blend": False}, {"rim": 3}]
+    "options", [{"overlap": 0}, {"overlap": 5}, {"overlap": 11, "blend": False}, {"margin": 3}]
 )
-def test_tiles_of_a_pointwise_model_give_the_whole_picture(model, rng, size, options):
+def test_tiles_of_a_pointwise_model_give_the_whole_image(model, rng, size, options):
     image = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
-    tiled = inference.predict_picture(model, image, tile=(16, 12), batch_size=3, **options)
+    tiled = inference.predict_image(model, image, tile=(16, 12), batch_size=3, **options)
     whole = inference.predict_masks(model, image[None])[0]
     assert tiled.dtype == np.uint8
     np.testing.assert_array_equal(tiled, whole)
@@ -85,21 +85,21 @@ def test_tiles_of_a_pointwise_model_give_the_whole_picture(model, rng, size, opt
 def test_tiles_reach_the_model_in_its_size_in_batches_of_a_row(rng):
     model = noting(pointwise(size=(16, 16)))
     image = rng.integers(0, 256, (37, 53, 3)).astype(np.uint8)
-    assert inference.predict_picture(model, image, overlap=4, batch_size=3).shape == (37, 53)
+    assert inference.predict_image(model, image, overlap=4, batch_size=3).shape == (37, 53)
     # rows start at 0, 12, 21; columns at 0, 12, 24, 36, 37
     assert model.shapes == [(3, 16, 16, 3), (2, 16, 16, 3)] * 3
 
 
-def test_a_small_picture_goes_through_a_model_of_any_size_at_once(unet, rng):
+def test_a_small_image_goes_through_a_model_of_any_size_at_once(unet, rng):
     image = rng.integers(0, 256, (33, 48, 3)).astype(np.uint8)
     logits = stitched(unet, image)
     whole = inference.predict_logits(unet, inference.pad_to_multiple(image)[None])[0]
     np.testing.assert_allclose(logits, whole[:33, :48], atol=1e-5)
 
 
-def test_enough_overlap_gives_exactly_the_whole_picture(unet, large):
+def test_enough_overlap_gives_exactly_the_whole_image(unet, large):
     """Cut where each pixel lies deepest, no pixel lacks anything that it can see."""
-    far = inference.reach(models.unet_model((64, 64, 3), 2, 4, 0))
+    far = inference.receptive_field_radius(models.unet_model((64, 64, 3), 2, 4, 0))
     assert 2 * far <= 256
     whole = inference.predict_logits(unet, large[None])[0]
     exact = stitched(unet, large, tile=(304, 304), overlap=256, blend=False)
@@ -115,12 +115,12 @@ def test_reach_by_hand():
     x = inputs
     for _ in range(3):
         x = layers.Conv2D(1, 3, padding="same")(x)
-    assert inference.reach(keras.Model(inputs, x)) == 3
+    assert inference.receptive_field_radius(keras.Model(inputs, x)) == 3
     x = layers.MaxPooling2D(2)(inputs)
     x = layers.Conv2D(1, 3, padding="same")(x)
     x = layers.UpSampling2D(2)(x)
     # an even pixel and its right neighbour share a cell of 2, which sees 2 more on each side
-    assert inference.reach(keras.Model(inputs, x)) == 3
+    assert inference.receptive_field_radius(keras.Model(inputs, x)) == 3
 
 
 def test_inside_of_blended_tiles_is_exact_too(unet, large):
@@ -144,9 +144,9 @@ def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large):
 
 
 def test_grid_of_networks(model):
-    assert inference.grid_of(models.unet_model((32, 32, 3), 1, 2)) == 16
-    assert inference.grid_of(models.fcn_model((None, None, 3), 1, 2, stride=8)) == 32
-    assert inference.grid_of(model) == 1
+    assert inference.total_stride(models.unet_model((32, 32, 3), 1, 2)) == 16
+    assert inference.total_stride(models.fcn_model((None, None, 3), 1, 2, stride=8)) == 32
+    assert inference.total_stride(model) == 1
 
 
 def test_tile_starts_by_hand():
@@ -175,7 +175,9 @@ def test_tiles_cover_every_pixel_and_lie_on_the_grid(overlap, grid):
 def test_shares_of_a_pixel_sum_to_1(length, overlap, blend):
     starts = inference.tile_starts(length, 16, overlap)
     total = np.zeros(max(length, 16))
-    for start, share in zip(starts, inference.tile_shares(starts, 16, overlap, blend), strict=True):
+    for start, share in zip(
+        starts, inference.blend_weights(starts, 16, overlap, blend), strict=True
+    ):
         assert share.dtype == np.float32 and share.min() >= 0
         total[start : start + 16] += share
     np.testing.assert_allclose(total, 1, atol=1e-6)
@@ -183,10 +185,10 @@ def test_shares_of_a_pixel_sum_to_1(length, overlap, blend):
 
 def test_tile_shares_by_hand():
     # two tiles of 6 that share pixels 4 and 5
-    first, second = inference.tile_shares([0, 4], 6, 2, blend=True)
+    first, second = inference.blend_weights([0, 4], 6, 2, blend=True)
     np.testing.assert_allclose(first, [1, 1, 1, 1, 2 / 3, 1 / 3])
     np.testing.assert_allclose(second, [1 / 3, 2 / 3, 1, 1, 1, 1])
-    first, second = inference.tile_shares([0, 4], 6, 2, blend=False)
+    first, second = inference.blend_weights([0, 4], 6, 2, blend=False)
     assert first.tolist() == [1, 1, 1, 1, 1, 0]
     assert second.tolist() == [0, 1, 1, 1, 1, 1]
 
@@ -200,13 +202,13 @@ def test_cut_tile_goes_on_by_mirroring():
     np.testing.assert_array_equal(tiles.cut_tile(big, -3, -4, (9, 14)), expected)
 
 
-def test_rim_shows_the_model_a_mirrored_picture_around(rng):
+def test_margin_shows_the_model_a_mirrored_image_around(rng):
     model = noting(pointwise())
     image = rng.integers(0, 256, (10, 12, 3)).astype(np.uint8)
     seen = []
     run = model.predict_on_batch
     model.predict_on_batch = lambda batch: seen.append(batch[0]) or run(batch)
-    inference.predict_picture(model, image, rim=4)
+    inference.predict_image(model, image, margin=4)
     expected = np.pad(image, ((4, 4), (4, 4), (0, 0)), mode="symmetric")
     np.testing.assert_array_equal(seen[0], expected)
 
@@ -222,29 +224,29 @@ def test_rim_shows_the_model_a_mirrored_picture_around(rng):
         ({"scale": float("nan")}, "scale is nan"),
     ],
 )
-def test_predict_picture_refuses_options(model, options, message):
+def test_predict_image_refuses_options(model, options, message):
     image = np.zeros((20, 20, 3), np.uint8)
     with pytest.raises(DataError, match=message):
-        inference.predict_picture(model, image, **{"tile": (16, 16), **options})
+        inference.predict_image(model, image, **{"tile": (16, 16), **options})
 
 
-def test_predict_picture_refuses_models_that_do_not_fit(unet):
+def test_predict_image_refuses_models_that_do_not_fit(unet):
     image = np.zeros((20, 20, 3), np.uint8)
     with pytest.raises(DataError, match="multiples of 16"):
-        inference.predict_picture(unet, image, tile=(40, 48))
+        inference.predict_image(unet, image, tile=(40, 48))
     with pytest.raises(DataError, match=r"it takes 8x8"):
-        inference.predict_picture(pointwise(size=(8, 8)), image, tile=(16, 16))
+        inference.predict_image(pointwise(size=(8, 8)), image, tile=(16, 16))
     inputs = keras.Input((16, 16, 3))
     valid = keras.Model(inputs, layers.Conv2D(2, 3)(inputs))
     with pytest.raises(DataError, match=r"gives 14x14 for a tile of 16x16.*padded"):
-        inference.predict_picture(valid, image)
+        inference.predict_image(valid, image)
     inputs = keras.Input((16, 16, 1))
     grey = keras.Model(inputs, layers.Conv2D(2, 1)(inputs))
-    with pytest.raises(DataError, match="pictures of 1 channels"):
-        inference.predict_picture(grey, image)
+    with pytest.raises(DataError, match="images of 1 channels"):
+        inference.predict_image(grey, image)
 
 
-# ---------------------------------------------------------------- pictures
+# ---------------------------------------------------------------- images
 
 
 @pytest.mark.parametrize(
@@ -256,16 +258,16 @@ def test_predict_picture_refuses_models_that_do_not_fit(unet):
         (np.zeros((20, 20, 3)), "float64; expected uint8"),
     ],
 )
-def test_predict_picture_refuses_arrays(model, image, message):
+def test_predict_image_refuses_arrays(model, image, message):
     with pytest.raises(DataError, match=message):
-        inference.predict_picture(model, image)
+        inference.predict_image(model, image)
 
 
-def test_grey_and_transparent_arrays_are_pictures(rng):
+def test_grey_and_transparent_arrays_are_images(rng):
     grey = rng.integers(0, 256, (6, 7)).astype(np.uint8)
     expected = (grey > 127).astype(np.uint8)
     for image in (grey, grey[..., None], np.dstack([grey] * 4)):
-        bright = inference.predict_picture(threshold_at_half(), image)
+        bright = inference.predict_image(threshold_at_half(), image)
         np.testing.assert_array_equal(bright, expected)
 
 
@@ -280,8 +282,8 @@ def threshold_at_half():
 def test_threshold_reaches_a_single_logit():
     image = np.full((4, 4, 3), 129, np.uint8)  # logit 100 (129 / 255 - 0.5) = 0.59, sigmoid 0.64
     model = threshold_at_half()
-    assert inference.predict_picture(model, image, threshold=0.6).all()
-    assert not inference.predict_picture(model, image, threshold=0.7).any()
+    assert inference.predict_image(model, image, threshold=0.6).all()
+    assert not inference.predict_image(model, image, threshold=0.7).any()
 
 
 @pytest.mark.parametrize("kind", ["palette", "grey", "rgba", "sixteen", "turned", "cmyk"])
@@ -305,18 +307,18 @@ def test_files_of_all_kinds_give_a_mask_as_one_sees_them(tmp_path, rng, kind):
         exif = Image.Exif()
         exif[0x0112] = 6  # a viewer turns the stored pixels clockwise
         Image.fromarray(np.ascontiguousarray(np.rot90(rgb))).save(path, exif=exif)
-    mask = inference.predict_picture(threshold_at_half(), path)
+    mask = inference.predict_image(threshold_at_half(), path)
     np.testing.assert_array_equal(mask, half // 255)
 
 
-def test_scale_lets_the_model_work_on_a_smaller_picture(rng):
+def test_scale_lets_the_model_work_on_a_smaller_image(rng):
     model = noting(brightness())
     image = np.zeros((40, 60, 3), np.uint8)
     image[:, 20:] = 255
-    mask = inference.predict_picture(model, image, scale=0.25)
+    mask = inference.predict_image(model, image, scale=0.25)
     assert model.shapes == [(1, 10, 15, 3)]
     np.testing.assert_array_equal(mask, image[..., 0] // 255)
-    assert inference.predict_picture(model, image, scale=1e-6).shape == (40, 60)
+    assert inference.predict_image(model, image, scale=1e-6).shape == (40, 60)
 
 
 def test_flips_average_what_the_views_say():
@@ -344,12 +346,12 @@ def test_flips_average_what_the_views_say():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three pictures of different sizes and kinds, the left half bright."""
+    """Three images of different sizes and kinds, the left half bright."""
     for name, width in (("b.png", 8), ("a.jpg", 32), ("c.gif", 16)):
-        picture = np.zeros((16, width, 3), np.uint8)
-        picture[:, : width // 2] = 255
+        image = np.zeros((16, width, 3), np.uint8)
+        image[:, : width // 2] = 255
         (tmp_path / "in").mkdir(exist_ok=True)
-        Image.fromarray(picture).save(tmp_path / "in" / name)
+        Image.fromarray(image).save(tmp_path / "in" / name)
     return tmp_path / "in"
 
 
@@ -366,96 +368,96 @@ def test_predict_folder_writes_masks_that_are_read_back(folder, tmp_path):
     assert datasets.read_image(paths[1])[0, 7].tolist() == list(TWO.colours[0])
 
 
-def test_predict_folder_names_a_broken_picture_after_all_others(folder, tmp_path):
+def test_predict_folder_names_a_broken_image_after_all_others(folder, tmp_path):
     (folder / "aa.png").write_bytes((folder / "b.png").read_bytes()[:40])
-    with pytest.raises(DataError, match=r"1 of 4 pictures could not be read.*aa\.png"):
+    with pytest.raises(DataError, match=r"1 of 4 images could not be read.*aa\.png"):
         inference.predict_folder(threshold_at_half(), folder, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png"]
 
 
 def test_predict_folder_refuses_before_it_writes(folder, tmp_path):
-    with pytest.raises(DataError, match=r"b\.png is a picture of .* choose another folder"):
+    with pytest.raises(DataError, match=r"b\.png is an image of .* choose another folder"):
         inference.predict_folder(brightness(), folder, folder)
     Image.new("RGB", (4, 4)).save(folder / "b.bmp")
     with pytest.raises(DataError, match=r"b\.bmp and b\.png would both become"):
         inference.predict_folder(brightness(), folder, tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"holds no pictures\. Endings"):
+    with pytest.raises(DataError, match=r"holds no images\. Endings"):
         inference.predict_folder(brightness(), tmp_path / "empty", tmp_path / "out")
     with pytest.raises(DataError, match="There is no folder"):
         inference.predict_folder(brightness(), tmp_path / "gone", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-# ---------------------------------------------------------------- several pictures
+# ---------------------------------------------------------------- several images
 
 
-def test_small_pictures_of_one_size_go_together_and_keep_their_order(unet, rng):
+def test_small_images_of_one_size_go_together_and_keep_their_order(unet, rng):
     sizes = [(20, 40), (20, 40), (20, 40), (33, 17), (20, 40)]
-    pictures = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
-    found = list(inference.predict_pictures(unet, iter(pictures)))
+    images = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    found = list(inference.predict_images(unet, iter(images)))
     assert len(found) == 5
-    for (picture, mask), given in zip(found, pictures, strict=True):
-        np.testing.assert_array_equal(picture, given)
-        np.testing.assert_array_equal(mask, inference.predict_picture(unet, given))
+    for (image, mask), given in zip(found, images, strict=True):
+        np.testing.assert_array_equal(image, given)
+        np.testing.assert_array_equal(mask, inference.predict_image(unet, given))
 
 
 @pytest.mark.parametrize(
     ("batch_size", "shapes"), [(None, [5]), (2, [2, 2, 1]), (1, [1, 1, 1, 1, 1])]
 )
-def test_batches_of_pictures(rng, batch_size, shapes):
+def test_batches_of_images(rng, batch_size, shapes):
     model = noting(pointwise(size=(16, 16)))
-    pictures = rng.integers(0, 256, (5, 12, 16, 3)).astype(np.uint8)
-    list(inference.predict_pictures(model, pictures, batch_size=batch_size))
+    images = rng.integers(0, 256, (5, 12, 16, 3)).astype(np.uint8)
+    list(inference.predict_images(model, images, batch_size=batch_size))
     assert model.shapes == [(n, 16, 16, 3) for n in shapes]
 
 
-def test_many_small_pictures_go_in_steps(rng, monkeypatch):
+def test_many_small_images_go_in_steps(rng, monkeypatch):
     monkeypatch.setattr(image_inference, "TOGETHER", 4)
     model = noting(pointwise(size=(16, 16)))
-    pictures = rng.integers(0, 256, (9, 16, 16, 3)).astype(np.uint8)
-    assert len(list(inference.predict_pictures(model, pictures))) == 9
+    images = rng.integers(0, 256, (9, 16, 16, 3)).astype(np.uint8)
+    assert len(list(inference.predict_images(model, images))) == 9
     assert [shape[0] for shape in model.shapes] == [4, 4, 1]
 
 
-def test_pictures_larger_than_a_tile_go_alone(rng):
+def test_images_larger_than_a_tile_go_alone(rng):
     model = noting(pointwise(size=(16, 16)))
-    pictures = rng.integers(0, 256, (2, 16, 30, 3)).astype(np.uint8)
-    list(inference.predict_pictures(model, pictures, overlap=0, batch_size=2))
+    images = rng.integers(0, 256, (2, 16, 30, 3)).astype(np.uint8)
+    list(inference.predict_images(model, images, overlap=0, batch_size=2))
     assert [shape[0] for shape in model.shapes] == [2, 2]  # two tiles of each
     model.shapes.clear()
     # halved they fit
-    list(inference.predict_pictures(model, pictures, scale=0.5))
+    list(inference.predict_images(model, images, scale=0.5))
     assert [shape[0] for shape in model.shapes] == [2]
 
 
 def test_large_tiles_go_one_by_one(monkeypatch):
-    monkeypatch.setattr(tiles, "TILE", 32)
-    pictures = np.zeros((3, 32, 32, 3), np.uint8)
+    monkeypatch.setattr(image_inference, "TILE", 32)
+    images = np.zeros((3, 32, 32, 3), np.uint8)
     model = noting(pointwise(size=(32, 32)))
-    list(inference.predict_pictures(model, pictures))
+    list(inference.predict_images(model, images))
     assert [shape[0] for shape in model.shapes] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
-    "options", [{"flips": "all"}, {"rim": 3}, {"tile": (16, 16), "overlap": 0}]
+    "options", [{"flips": "all"}, {"margin": 3}, {"tile": (16, 16), "overlap": 0}]
 )
-def test_pictures_together_take_all_options(unet, rng, options):
-    pictures = rng.integers(0, 256, (3, 24, 20, 3)).astype(np.uint8)
-    together = stitched(unet, pictures, batch_size=2, **options)
+def test_images_together_take_all_options(unet, rng, options):
+    images = rng.integers(0, 256, (3, 24, 20, 3)).astype(np.uint8)
+    together = stitched(unet, images, batch_size=2, **options)
     for i in range(3):
-        alone = stitched(unet, pictures[i], **options)
+        alone = stitched(unet, images[i], **options)
         np.testing.assert_allclose(together[i], alone, atol=1e-5)
 
 
-def test_wrong_options_are_told_for_several_pictures(model):
-    pictures = np.zeros((2, 16, 16, 3), np.uint8)
+def test_wrong_options_are_told_for_several_images(model):
+    images = np.zeros((2, 16, 16, 3), np.uint8)
     for scale in (0, -1, np.nan, np.inf):
         with pytest.raises(DataError, match=f"scale is {scale}; it must be above 0"):
-            list(inference.predict_pictures(model, pictures, scale=scale))
+            list(inference.predict_images(model, images, scale=scale))
     with pytest.raises(DataError, match="overlap is 99"):
-        list(inference.predict_pictures(model, pictures, overlap=99))
-    assert list(inference.predict_pictures(model, [])) == []
+        list(inference.predict_images(model, images, overlap=99))
+    assert list(inference.predict_images(model, [])) == []
 
 
 # ---------------------------------------------------------------- files that fail
@@ -469,7 +471,7 @@ def test_a_mask_that_cannot_be_written_is_named(tmp_path):
 
 def test_whole_file_leaves_what_was_there_after_an_error(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(KeyboardInterrupt), files.whole_file(tmp_path / "a") as part:
+    with pytest.raises(KeyboardInterrupt), files.atomic_write(tmp_path / "a") as part:
         part.write_text("half")
         raise KeyboardInterrupt
     assert (tmp_path / "a").read_text() == "old"
@@ -485,9 +487,9 @@ def frames(tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
     for i in range(5):
-        picture = np.zeros((21, 31, 3), np.uint8)
-        picture[:, : 5 * (i + 1)] = 255
-        Image.fromarray(picture).save(folder / f"{i:03}.png")
+        image = np.zeros((21, 31, 3), np.uint8)
+        image[:, : 5 * (i + 1)] = 255
+        Image.fromarray(image).save(folder / f"{i:03}.png")
     return folder
 
 
@@ -522,9 +524,9 @@ def test_mp4_without_its_package_is_told(frames, tmp_path):
 
 def test_frames_of_two_sizes_and_no_frames_are_told(frames, tmp_path):
     Image.new("RGB", (8, 8)).save(frames / "003.png")
-    with pytest.raises(DataError, match=r"Picture 4 of .* is 8x8, the first is 21x31"):
+    with pytest.raises(DataError, match=r"Image 4 of .* is 8x8, the first is 21x31"):
         inference.predict_video(brightness(), frames, tmp_path / "film.gif", TWO)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no pictures"):
+    with pytest.raises(DataError, match="holds no images"):
         inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "film.gif", TWO)
     assert not list(tmp_path.glob("*film*"))

@@ -133,7 +133,7 @@ def test_measured_field_of_one_convolution_is_its_kernel():
     model = keras.Model(inputs, layer(inputs))
     kernel = np.float32([[1, -2, 3], [0, 5, -1], [2, 2, -4]])
     layer.set_weights([kernel[..., None, None], np.zeros(1, np.float32)])
-    field = profiling.measured_field(model, "conv", np.zeros((2, 5, 5, 1), np.uint8))
+    field = profiling.effective_receptive_field(model, "conv", np.zeros((2, 5, 5, 1), np.uint8))
     expected = np.zeros((5, 5))
     expected[1:4, 1:4] = np.abs(kernel)
     np.testing.assert_allclose(field, expected, rtol=1e-5)
@@ -147,7 +147,7 @@ def test_measured_field_looks_at_channels_that_answer():
     kernel, bias = np.ones((3, 3, 1, 16), np.float32), np.full(16, -1000, np.float32)
     bias[7] = 1
     layer.set_weights([kernel, bias])
-    field = profiling.measured_field(model, "relu", np.ones((1, 5, 5, 1), np.uint8))
+    field = profiling.effective_receptive_field(model, "relu", np.ones((1, 5, 5, 1), np.uint8))
     assert (field[1:4, 1:4] > 0).all()
 
 
@@ -155,7 +155,7 @@ def test_measured_field_stays_inside_the_receptive_field():
     model = models.unet_model((64, 64, 3), 2, 3)
     name = [fact.name for fact in profiling.layer_facts(model) if fact.kind == "Conv2D"][5]
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    field = profiling.measured_field(model, name, images, row=8, column=7)
+    field = profiling.effective_receptive_field(model, name, images, row=8, column=7)
     top, bottom, left, right = profiling.receptive_field(model, name, 8, 7)
     inside = field[max(top, 0) : bottom + 1, max(left, 0) : right + 1].sum()
     assert inside > 0

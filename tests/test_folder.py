@@ -89,13 +89,13 @@ def test_several_ids_may_be_void(folder):
 
 def test_a_palette_or_grey_is_looked_up_where_there_are_only_colours(folder):
     root = folder({}, "name,colour\nroad,#804080\ncar,0 0 142\nwhite,#ffffff\nvoid,#000000\n")
-    picture = Image.fromarray(np.array([[3, 3, 5], [5, 0, 3]], np.uint8), "P")
+    image = Image.fromarray(np.array([[3, 3, 5], [5, 0, 3]], np.uint8), "P")
     palette = np.zeros((6, 3), np.uint8)
     palette[3], palette[5] = ROAD, CAR
-    picture.putpalette(palette.ravel().tolist())
+    image.putpalette(palette.ravel().tolist())
     (root / "masks").mkdir()
     (root / "images").mkdir()
-    picture.save(root / "masks" / "a.png")
+    image.save(root / "masks" / "a.png")
     assert read(root).tolist() == CLASSES
     save(root / "masks" / "grey.png", [[0, 255]])
     assert read(root, "grey.png").tolist() == [[255, 2]]
@@ -104,11 +104,11 @@ def test_a_palette_or_grey_is_looked_up_where_there_are_only_colours(folder):
 def test_a_palette_that_was_numbered_anew_is_noticed(folder):
     """Ids and colours are both known, and the palette shows a road where the id says car."""
     root = folder({"a.png": IDS})
-    picture = Image.fromarray(np.array([[26, 7]], np.uint8), "P")
+    image = Image.fromarray(np.array([[26, 7]], np.uint8), "P")
     palette = np.zeros((27, 3), np.uint8)
     palette[26], palette[7] = ROAD, ROAD
-    picture.putpalette(palette.ravel().tolist())
-    picture.save(root / "masks" / "a.png")
+    image.putpalette(palette.ravel().tolist())
+    image.save(root / "masks" / "a.png")
     message = r"contradicts itself in row 0, column 0: its id there means car, .* palette road"
     with pytest.raises(DataError, match=message):
         read(root)
@@ -288,7 +288,7 @@ def test_lists_say_what_belongs_where(folder):
     ("lists", "message"),
     [
         (dict(train="a", val="b"), r"has no test\.txt, but another list"),
-        (dict(train="a", val="b", test=" \n"), r"test\.txt names no picture"),
+        (dict(train="a", val="b", test=" \n"), r"test\.txt names no image"),
         (dict(train="a", val="b", test="x"), r"Line 1 of .*test\.txt names 'x', but .*images has"),
         (dict(train="a", val="\nb\na", test="c"), r"Line 3 of .*val\.txt names 'a', .* in train"),
         (dict(train="../masks/a", val="b", test="c"), None),
@@ -312,7 +312,7 @@ def test_two_spellings_of_one_letter_are_one_name(folder):
     save(root / "masks" / "caf\u00e9.png", IDS)
     assert len(folder_dataset.find_pairs("all", root)) == 2
     write_lists(root, train="cafe\u0301.png", val="a", test="")
-    with pytest.raises(DataError, match=r"test\.txt names no picture"):  # train is understood
+    with pytest.raises(DataError, match=r"test\.txt names no image"):  # train is understood
         folder_dataset.find_pairs("train", root)
 
 

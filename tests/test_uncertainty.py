@@ -1,4 +1,4 @@
-"""Errors by place and picture, calibration and doubt, against cases counted by hand."""
+"""Errors by place and image, calibration and doubt, against cases counted by hand."""
 
 import keras
 import numpy as np
@@ -51,7 +51,7 @@ def test_void_makes_no_boundary():
     np.testing.assert_array_equal(evaluation.boundary_distance(mask[None])[0], expected)
 
 
-def test_pictures_do_not_touch_each_other():
+def test_images_do_not_touch_each_other():
     masks = np.stack([np.zeros((3, 3), int), np.ones((3, 3), int)])
     assert (evaluation.boundary_distance(masks, maximum=4) == 4).all()
 
@@ -77,15 +77,15 @@ def test_error_rates_refuse_different_shapes():
         evaluation.error_rates(TRUTH, PREDICTION, TRUTH[:2], 3)
 
 
-def test_picture_ious_by_hand():
+def test_image_ious_by_hand():
     truth = np.stack([TRUTH, np.full((3, 3), 255)])
-    ious = evaluation.picture_ious(truth, np.stack([PREDICTION, PREDICTION]), 4)
+    ious = evaluation.image_ious(truth, np.stack([PREDICTION, PREDICTION]), 4)
     np.testing.assert_allclose(ious, [[2 / 3, 3 / 4, 1, np.nan], [np.nan] * 4])
 
 
-def test_worst_pictures_come_first_and_unlabelled_ones_last():
+def test_worst_images_come_first_and_unlabelled_ones_last():
     truth = np.stack([np.full((3, 3), 255), TRUTH, TRUTH])
-    ious = evaluation.picture_ious(
+    ious = evaluation.image_ious(
         truth, np.stack([TRUTH % 3, np.where(TRUTH < 3, TRUTH, 0), TRUTH * 0]), 3
     )
     values = [np.nan if np.isnan(row).all() else np.nanmean(row) for row in ious]
@@ -156,15 +156,17 @@ def test_entropy_by_hand():
 
 def test_votes_that_agree_and_votes_that_do_not():
     sure = np.array([[[[20.0, -20.0]]]])
-    agree = uncertainty.count_votes([sure, sure])
+    agree = uncertainty.average_predictions([sure, sure])
     np.testing.assert_allclose(agree.probabilities, [[[[1, 0]]]], atol=1e-6)
-    np.testing.assert_allclose(agree.disagreement, [[[0]]], atol=1e-6)
-    # each is certain, together they know nothing: all of the doubt is disagreement
-    against = uncertainty.count_votes(iter([sure, -sure]))
+    np.testing.assert_allclose(agree.mutual_information, [[[0]]], atol=1e-6)
+    # each is certain, together they know nothing: all of the doubt is mutual information
+    against = uncertainty.average_predictions(iter([sure, -sure]))
     np.testing.assert_allclose(against.probabilities, [[[[0.5, 0.5]]]], atol=1e-6)
-    np.testing.assert_allclose(against.disagreement, [[[np.log(2)]]], atol=1e-6)
-    # both unsure in the same way: doubt, but no disagreement
-    np.testing.assert_array_equal(uncertainty.count_votes([sure * 0] * 3).disagreement, [[[0]]])
+    np.testing.assert_allclose(against.mutual_information, [[[np.log(2)]]], atol=1e-6)
+    # both unsure in the same way: doubt, but no mutual information
+    np.testing.assert_array_equal(
+        uncertainty.average_predictions([sure * 0] * 3).mutual_information, [[[0]]]
+    )
 
 
 def test_flipped_votes_bring_the_mirrored_answer_back(rng):
@@ -173,17 +175,17 @@ def test_flipped_votes_bring_the_mirrored_answer_back(rng):
     start = keras.initializers.RandomNormal(0, 3, seed=0)
     model = keras.Model(inputs, layers.Conv2D(4, 1, kernel_initializer=start)(inputs))
     images = rng.integers(0, 3, (2, 5, 7, 3)).astype(np.uint8)
-    votes = evaluation.flipped_votes(model, images)
+    votes = evaluation.flip_tta(model, images)
     once = inference.to_probabilities(inference.predict_logits(model, images))
     np.testing.assert_allclose(votes.probabilities, once, atol=1e-6)
-    assert votes.disagreement.shape == (2, 5, 7)
-    assert votes.disagreement.max() < 1e-5
+    assert votes.mutual_information.shape == (2, 5, 7)
+    assert votes.mutual_information.max() < 1e-5
 
 
 def test_flipped_votes_refuse_scaled_images():
     model = unet_model((16, 16, 3), 2, 3)
     with pytest.raises(DataError, match="between 0 and 1"):
-        evaluation.flipped_votes(model, np.full((1, 16, 16, 3), 0.5))
+        evaluation.flip_tta(model, np.full((1, 16, 16, 3), 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -198,19 +200,19 @@ def dropout_net():
 
 
 @pytest.fixture
-def pictures(rng):
+def images(rng):
     return rng.integers(0, 256, (2, 16, 32, 3)).astype(np.uint8)
 
 
 def test_dropout_left_on_differs_from_call_to_call_and_the_model_stays_as_it_was(
-    dropout_net, pictures
+    dropout_net, images
 ):
-    before = inference.predict_logits(dropout_net, pictures)
+    before = inference.predict_logits(dropout_net, images)
     weights = dropout_net.get_weights()
     random = uncertainty.with_dropout_on(dropout_net)
-    first, second = (inference.predict_logits(random, pictures) for _ in range(2))
+    first, second = (inference.predict_logits(random, images) for _ in range(2))
     assert np.abs(first - second).max() > 1e-3
-    np.testing.assert_array_equal(inference.predict_logits(dropout_net, pictures), before)
+    np.testing.assert_array_equal(inference.predict_logits(dropout_net, images), before)
     for old, new, copied in zip(
         weights, dropout_net.get_weights(), random.get_weights(), strict=True
     ):
@@ -218,7 +220,7 @@ def test_dropout_left_on_differs_from_call_to_call_and_the_model_stays_as_it_was
         np.testing.assert_array_equal(old, copied)  # no average of the normalisation has moved
 
 
-def test_only_dropout_is_left_on(dropout_net, pictures):
+def test_only_dropout_is_left_on(dropout_net, images):
     """With dropout of rate 0 nothing is random, so batch normalisation must be in inference."""
     still = unet_model((16, 32, 3), 2, 3, batch_norm=True, dropout_prob=0.5)
     still.set_weights(dropout_net.get_weights())
@@ -227,41 +229,41 @@ def test_only_dropout_is_left_on(dropout_net, pictures):
             layer.rate = 0.0
     random = uncertainty.with_dropout_on(still)
     np.testing.assert_allclose(
-        inference.predict_logits(random, pictures),
-        inference.predict_logits(dropout_net, pictures),
+        inference.predict_logits(random, images),
+        inference.predict_logits(dropout_net, images),
         atol=1e-5,
     )
 
 
-def test_dropout_votes_are_those_of_their_seed(dropout_net, pictures):
+def test_dropout_votes_are_those_of_their_seed(dropout_net, images):
     one, again, other = (
-        evaluation.dropout_votes(dropout_net, pictures, times=3, seed=seed) for seed in (1, 1, 2)
+        evaluation.mc_dropout(dropout_net, images, times=3, seed=seed) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(one.probabilities, again.probabilities)
     assert np.abs(one.probabilities - other.probabilities).max() > 1e-4
     np.testing.assert_allclose(one.probabilities.sum(axis=-1), 1, atol=1e-5)
-    assert one.disagreement.shape == (2, 16, 32)
-    assert one.disagreement.max() > 0
+    assert one.mutual_information.shape == (2, 16, 32)
+    assert one.mutual_information.max() > 0
 
 
-def test_dropout_votes_need_dropout_and_a_vote(dropout_net, pictures):
+def test_dropout_votes_need_dropout_and_a_vote(dropout_net, images):
     with pytest.raises(ValueError, match="'plain' has no dropout layer"):
-        evaluation.dropout_votes(unet_model((16, 32, 3), 2, 3, 0, name="plain"), pictures)
+        evaluation.mc_dropout(unet_model((16, 32, 3), 2, 3, 0, name="plain"), images)
     with pytest.raises(ValueError, match="times is 0"):
-        evaluation.dropout_votes(dropout_net, pictures, times=0)
+        evaluation.mc_dropout(dropout_net, images, times=0)
 
 
 def test_error_of_the_rest_by_hand():
     # seven pixels with a label; the wrong one is (0, 1)
     doubt = np.array([[1, 9, 2], [3, 4, 99], [5, 99, 6]])
-    rest = evaluation.error_of_the_rest(TRUTH, PREDICTION, doubt, [0, 1 / 7, 3 / 7])
+    rest = evaluation.risk_coverage(TRUTH, PREDICTION, doubt, [0, 1 / 7, 3 / 7])
     np.testing.assert_allclose(rest, [1 / 7, 0, 0])
     # doubt in the wrong places: the error rate rises
-    rest = evaluation.error_of_the_rest(TRUTH, PREDICTION, -doubt, [0, 3 / 7, 6 / 7])
+    rest = evaluation.risk_coverage(TRUTH, PREDICTION, -doubt, [0, 3 / 7, 6 / 7])
     np.testing.assert_allclose(rest, [1 / 7, 1 / 4, 1])
 
 
 @pytest.mark.parametrize("shares", [[1.0], [-0.1, 0.5]])
 def test_error_of_the_rest_refuses_to_set_everything_aside(shares):
     with pytest.raises(ValueError, match="at least 0 and below 1"):
-        evaluation.error_of_the_rest(TRUTH, PREDICTION, TRUTH, shares)
+        evaluation.risk_coverage(TRUTH, PREDICTION, TRUTH, shares)

@@ -1,28 +1,66 @@
-"""What the README tells the reader to type is there."""
+"""What the README and the pages in docs tell the reader to type is there."""
 
+import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def load_start():
+    spec = importlib.util.spec_from_file_location("start", ROOT / "notebooks" / "start.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_readme_has_the_two_commands_and_ci_finds_the_test_command():
     commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
     assert len(commands) == 2
-    assert commands[0].endswith("jupyter lab --allow-root notebooks/00_start_here.ipynb")
+    assert commands[0].endswith(".venv/bin/python notebooks/start.py")
     assert commands[1].endswith("pytest")
     assert "requirements.txt" in commands[0] and "requirements.txt" in commands[1]
 
 
-def test_links_in_the_readme_exist():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r'src="([^":]+)"', README):
-        assert (ROOT / target).exists(), target
+def test_readme_is_one_page():
+    assert len(README.split()) <= 1200
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_exist(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^":]+)"', text):
+        assert (page.parent / target).exists(), target
 
 
 def test_every_notebook_is_in_the_course_map():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert path.name in README
+
+
+def test_scores_in_the_readme_are_those_of_the_results_page():
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    table = re.search(r"## Results\n(.*?)\n## ", README, re.DOTALL).group(1)
+    scores = re.findall(r"0\.\d+", table)
+    assert len(scores) > 15
+    for score in scores:
+        assert score in results, score
+
+
+def test_start_copies_what_is_missing_and_keeps_answers(tmp_path):
+    copies = tmp_path / "my_notebooks"
+    first = load_start().copy_notebooks(copies)
+    assert first == copies / "00_start_here.ipynb"
+    assert len(list(copies.iterdir())) == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    first.write_text("my answers")
+    (copies / "12_scaling_up.ipynb").unlink()
+    load_start().copy_notebooks(copies)
+    assert first.read_text() == "my answers"
+    assert (copies / "12_scaling_up.ipynb").exists()
 
 
 def test_no_requirement_excludes_the_versions_of_colab():

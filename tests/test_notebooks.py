@@ -1,6 +1,7 @@
 """The stored notebooks keep the course's rules; that they run is nbval's part."""
 
 import ast
+import importlib
 import importlib.util
 import itertools
 import re
@@ -118,7 +119,7 @@ def test_notebook_writes_nothing_that_the_package_has(path):
     package = FOLDER.parent / "unet_helpers"
     public = {
         node.name
-        for file in package.glob("*.py")
+        for file in package.rglob("*.py")
         for node in ast.parse(file.read_text()).body
         if isinstance(node, ast.FunctionDef)
     }
@@ -129,6 +130,24 @@ def test_notebook_writes_nothing_that_the_package_has(path):
         if isinstance(node, ast.FunctionDef)
     }
     assert not own & public
+
+
+ROOMS = ("datasets", "models", "training", "evaluation", "inference", "plots", "labels", "timing")
+MODULES = {room: f"unet_helpers.{room}" for room in ROOMS} | {
+    file.stem: f"unet_helpers.{file.parent.name}.{file.stem}"
+    for room in ROOMS[:5]
+    for file in (FOLDER.parent / "unet_helpers" / room).glob("[a-z]*.py")
+}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_what_the_prose_names_exists(path):
+    for cell in read(path).cells:
+        if cell.cell_type != "markdown":
+            continue
+        for module, name in re.findall(r"`(\w+)\.(\w+)[^`\n]*`", cell.source):
+            if module in MODULES and name != "csv":  # labels.csv is a file
+                assert hasattr(importlib.import_module(MODULES[module]), name), f"{module}.{name}"
 
 
 def exercise_cells(path):

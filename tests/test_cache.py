@@ -237,7 +237,7 @@ def test_a_changed_byte_is_noticed_when_it_is_read(pairs, reader, folder, place)
 def test_a_broken_image_is_named(pairs, reader, folder, change):
     dataset = load(pairs, reader, folder)
     pairs[5][0].unlink() if change == "unlink" else pairs[5][0].write_text("not an image")
-    with pytest.raises(DataError, match=r"i05\.png (does not exist|is no)"):
+    with pytest.raises(DataError, match=r"i05\.png (does not exist|is not an image)"):
         load(pairs, reader, folder)
     assert len(datasets.to_arrays(dataset)[0]) == 20
 

@@ -189,9 +189,9 @@ def test_a_image_that_is_cut_off_is_named(tmp_path, rng, read, ending):
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("content", [b"<html>404</html>", b""])
-def test_a_file_that_is_no_image_is_named(tmp_path, read, content):
+def test_a_file_that_is_not_an_image_is_named(tmp_path, read, content):
     (tmp_path / "page.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"page\.png is no image.*Delete the file"):
+    with pytest.raises(DataError, match=r"page\.png is not an image.*Delete the file"):
         read(tmp_path / "page.png")
 
 
@@ -446,7 +446,7 @@ def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
     with pytest.raises(DataError, match=r"images.05\.png is 8x6, .*masks.05\.png is 6x8"):
         datasets.load_pairs(pairs, read_pair, 12, (4, 4))
     pairs[2][0].write_text("no image")
-    with pytest.raises(DataError, match=r"images.02\.png is no image"):
+    with pytest.raises(DataError, match=r"images.02\.png is not an image"):
         datasets.load_pairs(pairs, read_pair, 12, (4, 4))
 
 

@@ -24,10 +24,10 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
         read_pair: function (image path, mask path) -> (uint8 (H, W, 3), uint8 (H, W)), void 255.
         n_classes: labels must be 0 .. n_classes - 1 or void.
         image_size: (h, w) of all pairs; None keeps each pair's own size.
-        description: for the progress bar, and for the name of a cache on the disk.
-        cache: "memory"; "disk", which is the folder `cache` beside the full data sets; the path of
-            another folder; or "auto": the disk when the pairs would take more than a quarter of the
-            free memory. UNET_COURSE_CACHE overrides "auto".
+        description: for the progress bar, and for the name of a cache on disk.
+        cache: where the decoded pairs are kept: "memory"; "disk", the folder `cache` beside the
+            full data sets; the path of another folder; or "auto", the disk if the pairs would take
+            more than a quarter of the free memory. UNET_COURSE_CACHE overrides "auto".
 
     Returns:
         tf.data.Dataset of (uint8 (h, w, 3), uint8 (h, w)), in the order of pairs, unbatched.
@@ -47,7 +47,7 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
         return image, mask
 
     def decode(numbers):
-        # A bar only for work one would wait for.
+        # A progress bar only if there is something to wait for.
         found = in_threads(load, [pairs[number] for number in numbers])
         return tqdm(found, description, len(numbers), disable=len(numbers) < 1000)
 
@@ -71,7 +71,7 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
 def in_threads(function, items):
     """Call a function for every item, several at once, and yield the results in order.
 
-    Pillow decodes outside Python's lock, so threads help. Only a few results wait to be taken.
+    Pillow decodes without Python's lock, so threads help. Only a few results are kept waiting.
     """
     workers = os.cpu_count()
     with ThreadPoolExecutor(workers) as pool:
@@ -85,15 +85,13 @@ def in_threads(function, items):
 
 
 def from_arrays(images, masks):
-    """Make a data set of (image, mask) pairs from two sequences of uint8 arrays."""
+    """Return a data set of (image, mask) pairs from two sequences of uint8 arrays."""
     if len({image.shape for image in images}) == 1:
         # Kept on the CPU: a GPU's memory is for the model.
         with tf.device("CPU:0"):
             return tf.data.Dataset.from_tensor_slices((np.asarray(images), np.asarray(masks)))
-    signature = (
-        tf.TensorSpec((None, None, 3), tf.uint8),
-        tf.TensorSpec((None, None), tf.uint8),
-    )
+    shapes = (None, None, 3), (None, None)
+    signature = tuple(tf.TensorSpec(shape, tf.uint8) for shape in shapes)
     dataset = tf.data.Dataset.from_generator(
         lambda: zip(images, masks, strict=True), output_signature=signature
     )
@@ -101,10 +99,7 @@ def from_arrays(images, masks):
 
 
 def to_arrays(dataset):
-    """Collect a data set of equally sized pairs into two arrays.
-
-    Returns (uint8 (N, H, W, 3), uint8 (N, H, W)).
-    """
+    """Collect pairs of one size into two arrays, uint8 (N, H, W, 3) and uint8 (N, H, W)."""
     images, masks = zip(*dataset.as_numpy_iterator(), strict=True)
     return np.stack(images), np.stack(masks)
 
@@ -170,8 +165,8 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
 def without_autotuning(dataset):
     """Switch tf.data's autotuner off for a data set.
 
-    Its thread sleeps for 10, 20, 40 ... ms, and an iterator that ends may wait until it wakes: an
-    epoch of 6 s could take 10 s. These pipelines read from memory; two batches ahead are enough.
+    Its thread sleeps for 10, 20, 40 ... ms, and an iterator that ends may wait for it to wake: an
+    epoch of 6 s could take 10 s. Prefetching two batches is enough for these pipelines.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -222,21 +222,15 @@ def spoil(root, random, texts=()):
         files = sorted(path for path in root.rglob("*") if path.is_file())
         if not files:
             return
-        path = random.choice(files)
+        path, way = random.choice(files), random.randrange(10)
         is_mask = any(word in str(path.parent) for word in ("mask", "annot", "Seg", "trimaps"))
-        way = random.randrange(10)
-        if path.name in texts:
-            if way < 6:
-                text = path.read_bytes().decode("utf-8", "replace")
-                path.write_bytes(damage_text(text, random))
-            elif way < 9:
-                path.write_bytes(damage(path.read_bytes(), random))
-            else:
-                make_odd(path, random)
-        elif way < 4:
-            path.write_bytes(any_image(random, is_mask))
-        elif way < 6:
+        if path.name in texts and way < 6:
+            text = path.read_bytes().decode("utf-8", "replace")
+            path.write_bytes(damage_text(text, random))
+        elif way < 3:
             path.write_bytes(damage(path.read_bytes(), random))
+        elif way < 6:
+            path.write_bytes(any_image(random, is_mask))
         elif way == 6:  # image and mask exchanged, or two images
             other = random.choice(files)
             mine, theirs = path.read_bytes(), other.read_bytes()
@@ -248,26 +242,29 @@ def spoil(root, random, texts=()):
             name = random.choice(NAMES) + random.choice([".png", ".jpg", ".PNG", ""])
             plant(path.parent / name, any_image(random, is_mask))
         else:
-            try:
-                path.rename(path.parent / (random.choice(NAMES) + path.suffix))
-            except (OSError, ValueError):
-                path.unlink()
+            plant(path.parent / (random.choice(NAMES) + path.suffix), path.read_bytes())
+            path.unlink()
+
+
+def image(random, top, kind="PNG", channels=3):
+    """Make the bytes of a whole image of random values below top, or of a mask of one channel."""
+    return encode(noise(random, top, *SIZE, 3)[..., :channels].squeeze(), kind)
 
 
 def carla_input(root, random):
     for recording in ("dataA", "dataD"):
         for i in range(2):
             folder = root / recording / recording
-            plant(folder / "CameraRGB" / f"{i}.png", encode(noise(random, 256, *SIZE, 3), "PNG"))
-            plant(folder / "CameraSeg" / f"{i}.png", encode(noise(random, 13, *SIZE, 3), "PNG"))
+            plant(folder / "CameraRGB" / f"{i}.png", image(random, 256))
+            plant(folder / "CameraSeg" / f"{i}.png", image(random, 13))
     spoil(root, random)
     return lambda: list(carla.load("all", root, (8, 8)))
 
 
 def camvid_input(root, random):
     for i in range(3):
-        plant(root / "train" / f"{i}.png", encode(noise(random, 256, *SIZE, 3), "PNG"))
-        plant(root / "trainannot" / f"{i}.png", encode(noise(random, 12, *SIZE), "PNG"))
+        plant(root / "train" / f"{i}.png", image(random, 256))
+        plant(root / "trainannot" / f"{i}.png", image(random, 12, channels=1))
     spoil(root, random)
     return lambda: list(camvid.load("train", root, (8, 8)))
 
@@ -277,7 +274,7 @@ def own_folder(root, random):
     painted = random.random() < 0.4
     colours = np.array([(128, 64, 128), (0, 0, 142), (0, 0, 0)], np.uint8)
     for i in range(8):
-        plant(root / "images" / f"{i}.jpg", encode(noise(random, 256, *SIZE, 3), "JPEG"))
+        plant(root / "images" / f"{i}.jpg", image(random, 256, "JPEG"))
         ids = noise(random, 3, *SIZE)
         plant(root / "masks" / f"{i}.png", encode(colours[ids] if painted else ids, "PNG"))
     table = "name,id,colour\nroad,0,#804080\ncar,1,0 0 142\nvoid,2,#000000\n"
@@ -308,7 +305,7 @@ def checks_input(root, random):
 def archives_input(root, random):
     names = [f"Bengal_{i}" for i in range(8)]
     for name in names:
-        plant(root / "images" / f"{name}.jpg", encode(noise(random, 256, *SIZE, 3), "JPEG"))
+        plant(root / "images" / f"{name}.jpg", image(random, 256, "JPEG"))
         trimap = encode(1 + noise(random, 3, *SIZE), "PNG")
         plant(root / "annotations" / "trimaps" / f"{name}.png", trimap)
     listing = "".join(f"{name} 6 1 2\n" for name in names)
@@ -336,7 +333,7 @@ def tfds_input(root, random):
         for i in range(8):
             values = {
                 "file_name": f"Bengal_{i}.jpg".encode(),
-                "image": encode(noise(random, 256, *SIZE, 3), "JPEG"),
+                "image": image(random, 256, "JPEG"),
                 "segmentation_mask": encode(1 + noise(random, 3, *SIZE), "PNG"),
             }
             if i == odd:
@@ -540,8 +537,8 @@ def checkpoint_input(root, random):
 def cache_input(root, random):
     """Damage a cache of six pairs and read it: the right pairs, or an error that says so."""
     truth = [np.full((*SIZE, 3), 30 * i, np.uint8) for i in range(6)]
-    for i, image in enumerate(truth):
-        (root / f"i{i}.png").write_bytes(encode(image, "PNG"))
+    for i, values in enumerate(truth):
+        (root / f"i{i}.png").write_bytes(encode(values, "PNG"))
         (root / f"m{i}.png").write_bytes(encode(np.full(SIZE, i, np.uint8), "PNG"))
     pairs = [(root / f"i{i}.png", root / f"m{i}.png") for i in range(6)]
 

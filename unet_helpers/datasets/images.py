@@ -21,14 +21,12 @@ MAX_PIXELS = 2**26
 
 def image_files(folder):
     """List the image files in a folder, sorted by name; raises DataError if it cannot be read."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}; image files are expected in it.")
     try:
-        files = sorted(folder.iterdir())
+        files = sorted(Path(folder).iterdir())
     except OSError as error:
         raise DataError(
-            f"The folder {folder} cannot be listed ({error.strerror}). Check its permissions."
+            f"There is no folder {folder} to read images from ({error.strerror}). Check its name "
+            "and permissions."
         ) from None
     visible = (file for file in files if not file.name.startswith("."))
     return [file for file in visible if file.suffix.lower() in IMAGE_ENDINGS]

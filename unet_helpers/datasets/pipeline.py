@@ -105,17 +105,16 @@ def to_arrays(dataset):
 
 
 def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
-    """Turn a data set of pairs into batches.
+    """Turn a data set of pairs into batches, for one pass in order or for several epochs.
 
-    Shuffling and augmentation follow from the seed, the epoch and the place of a pair in it, and
-    from nothing else. So the batches after `skip(k * len(batches) // epochs)` are those that a
-    training run sees after k epochs.
+    The order and the augmentation depend only on the seed, the epoch and a pair's index in it. So
+    `batches.skip(k * steps)`, with `steps = len(batches) // epochs`, resumes after k epochs.
 
     Args:
         dataset: tf.data.Dataset of (image, mask) pairs of one size.
         batch_size: pairs per batch; the last batch of an epoch may be smaller.
-        epochs: None goes through the pairs once, in their order; a number goes through them as
-            often, one epoch after the other, shuffled anew in each.
+        epochs: None yields the pairs once, in order; a number yields those of so many epochs, each
+            shuffled anew.
         augmentation: function (image, mask, seed) -> (image, mask), seed int64 (2,); needs epochs.
         seed: integer, of shuffling and augmentation.
 
@@ -128,20 +127,20 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
     if epochs is None:
         if augmentation is not None:
             raise DataError(
-                "Augmentation is for training: pass batches(..., epochs=EPOCHS) as well, or leave "
-                "the augmentation out to see the pairs as they are."
+                "Augmentation is for training: pass epochs=EPOCHS as well, or leave it out to get "
+                "the pairs as they are."
             )
         return without_autotuning(dataset.batch(batch_size).prefetch(2))
     count = int(dataset.cardinality())
     if count < 0:
         raise DataError(
-            "The length of this data set is not known, so it cannot be shuffled as a whole. Add "
-            ".apply(tf.data.experimental.assert_cardinality(n)) with its number of pairs n."
+            "The length of this data set is unknown, so it cannot be shuffled as a whole. Add "
+            ".apply(tf.data.experimental.assert_cardinality(n)), n being its number of pairs."
         )
 
     def one_epoch(epoch):
         epoch_seed = tf.random.stateless_uniform((), (seed, epoch), None, None, tf.int64)
-        # Sets the seed of this traced function only; else Keras's seed would change the order too.
+        # Only in this traced function, so that the order does not depend on Keras's seed as well.
         tf.random.set_seed(1)
         # A cache on disk is shuffled by number, so that images do not fill the memory.
         cached = hasattr(dataset, "read")
@@ -150,7 +149,7 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
         if cached:
             pairs = pairs.map(dataset.read, num_parallel_calls=os.cpu_count())
         if augmentation is not None:
-            # After decoding and caching: otherwise every epoch would see the same "random" crop.
+            # After decoding and caching, or every epoch would see the same "random" change.
             pairs = pairs.enumerate().map(
                 lambda index, pair: augmentation(*pair, tf.stack([epoch_seed, index])),
                 num_parallel_calls=os.cpu_count(),

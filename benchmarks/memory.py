@@ -3,9 +3,9 @@
     python benchmarks/memory.py [--counts 1000 5000 20000]
 
 Each case is a new process that loads the images, goes through two epochs of shuffled and
-augmented batches of 16, and tells its highest resident memory (VmHWM). `imports` is a process that
-only imports TensorFlow and the package; `again` finds the cache of the line before. The files are a
-few hundred different ones, under many names: what counts is the number of images.
+augmented batches of 16, and prints its peak resident memory (VmHWM). `imports` only imports
+TensorFlow and the package; `again` finds the cache of the line before. A few hundred different
+files have many names each: only the number of images counts.
 """
 
 import argparse
@@ -27,7 +27,7 @@ DIFFERENT = 240
 
 
 def peak():
-    """Give the highest resident memory of this process so far, in MB."""
+    """Return the peak resident memory of this process so far, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000
 
@@ -70,9 +70,8 @@ def child(where, folder):
     pairs = carla.load("train", folder, SIDE, cache=where)
     loading = time.perf_counter() - start
     start = time.perf_counter()
-    for _ in range(2):
-        for _ in datasets.batches(pairs, 16, True, datasets.augment):
-            pass
+    for _ in datasets.batches(pairs, 16, 2, datasets.augment):
+        pass
     print(f"{peak():.0f} {loading:.1f} {(time.perf_counter() - start) / 2:.1f}")
 
 

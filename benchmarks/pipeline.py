@@ -2,15 +2,14 @@
 
     python benchmarks/pipeline.py [--images 240] [--epochs 3] [--rounds 3] [--part all]
 
-The files are PNG of 600x800, made for the purpose: frames of the CARLA sample, enlarged four times
-with a little noise, so that they have the size of real ones; the masks likewise, without noise.
+The files are PNGs of 600x800 made for this benchmark: frames of the CARLA sample, upsampled four
+times with a little noise, so that they are as large as real ones; masks likewise, without noise.
 
 `iterate` reads batches of 16 with augmentation and does nothing with them. `train` trains the
-U-Net of 16 filters at 96x128; the share is the time spent in next(iterator) of the whole time of
-the steps (`speed.waiting`). The first epoch includes what comes before the first batch:
-for the course decoding and writing the cache, which happens in `load`. One untimed step compiles
-the network. Rounds alternate, so that a noisy machine is noisy for all; given are the median and
-the range of the rounds.
+U-Net of 16 filters at 96x128; the share is the part of the steps' time that next(iterator) takes
+(`timing.waiting`). The first epoch includes what comes before the first batch: for the course,
+decoding and writing the cache, which `load` does. One untimed step compiles the network. Rounds
+alternate, so that a noisy machine is noisy for all; median and range of the rounds are printed.
 """
 
 import argparse
@@ -81,12 +80,12 @@ def decode_every_epoch(folder, _):
 
 
 def course(where):
-    """Give a function that builds the course's batches with a cache in memory or on the disk."""
+    """Return a function that builds the course's batches with a cache in memory or on disk."""
 
     def build(folder, caches):
         place = caches if where == "disk" else where
         pairs = carla.load("train", folder, SIDE, cache=place)
-        return datasets.batches(pairs, BATCH, True, datasets.augment)
+        return datasets.batches(pairs, BATCH, 1, datasets.augment)
 
     return build
 

@@ -118,7 +118,7 @@ def test_all_unreadable_files_are_counted_and_the_first_is_named(tmp_path, scene
     splits["train"].append((tmp_path / "gone.png", splits["train"][0][1]))
     finding = only(checks.check_pairs(splits, range(4)), "unreadable files")
     assert "3 of 25 pairs" in finding.sentence
-    assert "003.png is no image" in finding.sentence
+    assert "003.png is not an image" in finding.sentence
     assert [name.rsplit("/")[-1] for name in finding.files] == ["003.png", "005.png", "gone.png"]
 
 

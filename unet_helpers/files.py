@@ -1,4 +1,4 @@
-"""Where data lies, and files that are written whole or not at all."""
+"""Folders of data, and files that are written completely or not at all."""
 
 import contextlib
 import hashlib
@@ -10,7 +10,7 @@ from unet_helpers.labels import DataError
 
 
 def check_space(folder, n_bytes):
-    """Raise DataError when the disk of a folder has less than n_bytes free."""
+    """Raise DataError if a folder's disk has less than n_bytes free."""
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise DataError(
@@ -26,9 +26,9 @@ def checksum(path):
 
 
 def sample_folder(name):
-    """Find the folder of the course's sample data, in the repository or the installed package.
+    """Return the folder of the course's sample data, in the repository or the installed package.
 
-    Returns a Path, for instance .../data/carla. Raises DataError when it is not there.
+    For instance .../data/carla. Raises DataError if it is not there.
     """
     package = Path(__file__).resolve().parent
     for folder in (package.parent / "data" / name, package / "data" / name):
@@ -36,15 +36,15 @@ def sample_folder(name):
             return folder
     raise DataError(
         f"The sample data {name!r} is neither in {package.parent / 'data'} nor in the installed "
-        "package. Clone the whole repository, or install the package again."
+        "package. Clone the whole repository, or reinstall the package."
     )
 
 
 def full_folder(name):
-    """Give the folder for a full data set: UNET_COURSE_DATA_DIR/name, by default data/full/name.
+    """Return the folder for a full data set, UNET_COURSE_DATA_DIR/name or data/full/name.
 
-    `data` is the repository's, or, where only the package is installed, one in the working
-    folder. The folder need not exist yet.
+    `data` is in the repository or, if only the package is installed, in the working directory.
+    The folder need not exist yet.
     """
     repository = Path(__file__).resolve().parent.parent
     here = repository if (repository / "data").is_dir() else Path.cwd()
@@ -53,10 +53,10 @@ def full_folder(name):
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """Give a path to write to; it becomes `path` when the block ends without an error.
+    """Yield a path to write to, which is renamed to `path` if the block ends without an error.
 
-    After an error nothing half-written remains, and what stood at path before is still there.
-    Raises DataError when the file cannot be written.
+    After an error nothing half-written remains, and the previous file is still there. Raises
+    DataError if the file cannot be written.
     """
     path = Path(path)
     part = path.with_name(f"part-{path.name}")
@@ -67,7 +67,7 @@ def atomic_write(path):
     except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        # HDF5 raises RuntimeError when a full disk stops it
+        # HDF5 raises RuntimeError on a full disk
         if isinstance(error, OSError | RuntimeError):
             reason = getattr(error, "strerror", None) or error
             raise DataError(

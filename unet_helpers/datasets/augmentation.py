@@ -6,25 +6,25 @@ from unet_helpers.labels import VOID
 
 
 def augment(image, mask, seed, zoom=0.0):
-    """Change a pair at random: mirror, zoom and shift both alike, then the image's colours.
+    """Change a pair at random: mirror, zoom and shift both alike, then change the image's colours.
 
     Args:
         image: uint8 tensor (H, W, 3).
         mask: uint8 tensor (H, W), classes or void.
         seed: integer tensor (2,); the same seed gives the same change.
-        zoom: how much to zoom and shift. 0 only mirrors, which suits short trainings: a zoomed
-            image is blurred, and thin things take longer to learn. Long trainings on few
-            images gain from 0.5 to 1.
+        zoom: how much to zoom and shift. 0 only mirrors, which suits short training runs: zooming
+            blurs, and thin objects then take longer to learn. Long training runs on few images
+            gain from 0.5 to 1.
 
     Returns:
-        (image, mask) of the same shapes and dtypes. Where a zoom brings in pixels from outside
-        the image, the mask is void, so no loss or score counts them.
+        (image, mask) of the same shapes and dtypes. Pixels from outside the image are void in the
+        mask, so that no loss or score counts them.
     """
     random = tf.random.stateless_uniform((9,), seed)
     h, w = (tf.cast(side, tf.float32) for side in tf.unstack(tf.shape(mask)))
 
     # One transform for both, from output to input pixels: x' = a x + c, y' = e y + f.
-    e = 2.0 ** (zoom * (1.3 * random[0] - 0.9))  # below 1 enlarges: a part fills the frame
+    e = 2.0 ** (zoom * (1.3 * random[0] - 0.9))  # below 1, a part of the image fills the frame
     a = tf.where(random[1] < 0.5, -e, e)  # a negative sign mirrors
     room = tf.abs(1 - e) + 0.1 * zoom
     c = (1 - a) * (w - 1) / 2 + (random[2] - 0.5) * room * w

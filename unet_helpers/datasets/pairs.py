@@ -12,17 +12,13 @@ from unet_helpers.labels import DataError
 
 
 def choose(data, name, get_full):
-    """Turn the line `DATA = "sample"` of a notebook into a folder.
+    """Return the folder that a notebook's line `DATA = "sample"` stands for.
 
     Args:
         data: "sample", "full", or the path of a folder; None is the sample. The environment
             variable UNET_COURSE_DATA (sample or full) overrides "sample" and "full" only.
         name: folder of the data set below `data/`.
-        get_full: function without arguments that finds or downloads the full set and returns
-            its folder.
-
-    Returns:
-        Path of an existing folder.
+        get_full: function () -> folder that finds or downloads the full set.
 
     Raises:
         DataError: no such folder, or the download failed.
@@ -30,35 +26,28 @@ def choose(data, name, get_full):
     if data in ("sample", "full"):
         data = os.environ.get("UNET_COURSE_DATA") or data
         if data not in ("sample", "full"):
-            raise DataError(f"UNET_COURSE_DATA is {data!r}; it may be sample or full.")
+            raise DataError(f"UNET_COURSE_DATA is {data!r}; it must be sample or full.")
     if data in (None, "sample"):
         return sample_folder(name)
     if data == "full":
         return get_full()
     folder = Path(data).expanduser()
     if not folder.is_dir():
-        raise DataError(
-            f"There is no folder {folder}. Pass 'sample', 'full', or the path of an existing "
-            "folder."
-        )
+        raise DataError(f"There is no folder {folder}. Pass 'sample', 'full', or another path.")
     return folder
 
 
 def pair_up(image_folder, mask_folder):
-    """Pair images and masks by their names without ending.
+    """Pair the images and masks of two folders by name, without the ending.
 
-    Returns:
-        list of (image Path, mask Path), sorted by name.
-
-    Raises:
-        DataError: no image at all, an image without its mask or a mask without its image, or
-            two files of one name.
+    Returns a list of (image Path, mask Path), sorted by name. Raises DataError if there are no
+    images, an image or mask has no partner, or two files have the same name.
     """
     images, masks = by_name(image_files(image_folder)), by_name(image_files(mask_folder))
     if not images and not masks:
         raise DataError(
             f"No images in {image_folder} and {mask_folder}. Expected one file per image in "
-            f"each, with equal names. Endings that are read: {', '.join(IMAGE_ENDINGS)}."
+            f"each, with the same name. These endings are read: {', '.join(IMAGE_ENDINGS)}."
         )
     for have, lack, kind in ((images, masks, "mask"), (masks, images, "image")):
         alone = sorted(set(have) - set(lack))
@@ -73,40 +62,40 @@ def pair_up(image_folder, mask_folder):
 
 
 def by_name(files):
-    """Make a dict from `plain_name` to file; raises DataError when two have one name."""
+    """Return a dict from `plain_name` to file; raises DataError if two files share a name."""
     found = {}
     for file in files:
         name = plain_name(file)
         if name in found:
             raise DataError(
-                f"{found[name]} and {file.name!r} have the same name, so it is not clear which one "
-                "belongs to the partner of that name. Delete or rename one of them."
+                f"{found[name]} and {file.name!r} have the same name, so either could be the "
+                "partner of that name. Delete or rename one of them."
             )
         found[name] = file
     return found
 
 
 def plain_name(file):
-    """Give a file's name without ending; a letter with an accent has one spelling in it.
+    """Return a file's name without its ending, accented letters in one of their two encodings.
 
-    Unicode has two, which look the same, and computers differ in which one they write.
+    Unicode has two that look the same, and operating systems differ in which one they write.
     """
     return unicodedata.normalize("NFC", Path(file).stem)
 
 
 def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
-    """Split names once, before any shuffling of the training.
+    """Split names once, before training shuffles anything.
 
     Args:
-        names: file names or other strings; their order does not matter, they are sorted first.
+        names: file names or other strings; they are sorted first, so their order does not matter.
         shares: of train, val and test; must sum to 1.
         seed: of the permutation.
 
     Returns:
-        dict with "train", "val" and "test": sorted lists that have no name in common.
+        dict with "train", "val" and "test": sorted lists with no name in common.
 
     Raises:
-        DataError: shares that do not sum to 1, names that repeat, or a split without a name.
+        DataError: shares that do not sum to 1, duplicate names, or an empty split.
     """
     names = sorted(names)
     if abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:

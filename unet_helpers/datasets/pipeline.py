@@ -1,6 +1,8 @@
 """From pairs of files to `tf.data` batches."""
 
+import math
 import os
+import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,9 +16,7 @@ from unet_helpers.files import full_folder
 from unet_helpers.labels import DataError
 
 
-def load_pairs(
-    pairs, read_pair, n_classes, image_size, description="images", cache="auto", variant=()
-):
+def load_pairs(pairs, read_pair, n_classes, image_size, description="images", cache="auto"):
     """Decode, check and resize pairs of files, several at a time, into a data set.
 
     Args:
@@ -24,12 +24,10 @@ def load_pairs(
         read_pair: function (image path, mask path) -> (uint8 (H, W, 3), uint8 (H, W)), void 255.
         n_classes: labels must be 0 .. n_classes - 1 or void.
         image_size: (h, w) of all pairs; None keeps each pair's own size.
-        description: for the progress bar, and for the name of a cache on the disk.
-        cache: "memory"; "disk", which is the folder `cache` beside the full data sets; the path of
-            another folder; or "auto": the disk when the pairs would take more than a quarter of the
-            free memory. UNET_COURSE_CACHE overrides "auto".
-        variant: what else tells this split from others of its description, such as a seed; a
-            cache on the disk replaces an older one of the same description, size and variant.
+        description: for the progress bar, and for the name of a cache on disk.
+        cache: where the decoded pairs are kept: "memory"; "disk", the folder `cache` beside the
+            full data sets; the path of another folder; or "auto", the disk if the pairs would take
+            more than a quarter of the free memory. UNET_COURSE_CACHE overrides "auto".
 
     Returns:
         tf.data.Dataset of (uint8 (h, w, 3), uint8 (h, w)), in the order of pairs, unbatched.
@@ -48,21 +46,24 @@ def load_pairs(
             image, mask = resize_image(image, image_size), resize_mask(mask, image_size)
         return image, mask
 
-    def decoded():
-        # A bar only for work one would wait for.
-        return tqdm(in_threads(load, pairs), description, len(pairs), disable=len(pairs) < 1000)
+    def decode(numbers):
+        # A progress bar only if there is something to wait for.
+        found = in_threads(load, [pairs[number] for number in numbers])
+        return tqdm(found, description, len(numbers), disable=len(numbers) < 1000)
 
     n_bytes = None if image_size is None else 4 * image_size[0] * image_size[1] * len(pairs)
     folder = caching.choose(cache, n_bytes, full_folder("cache"))
     if folder is not None:
-        name = caching.folder_name(description, variant, pairs, image_size)
-        mark = caching.fingerprint(pairs, read_pair, (description, n_classes, tuple(image_size)))
-        return caching.dataset(folder, name, mark, len(pairs), image_size, decoded)
+        settings = (n_classes, tuple(image_size), getattr(read_pair, "keywords", None))
+        name = re.sub(r"\W+", "-", description)[:80]
+        name += f"-{image_size[0]}x{image_size[1]}-{caching.fingerprint(pairs, load, settings)}"
+        return caching.dataset(folder / name, len(pairs), image_size, decode)
+    decoded = decode(range(len(pairs)))
     if image_size is None:
-        return from_arrays(*zip(*decoded(), strict=True))
+        return from_arrays(*zip(*decoded, strict=True))
     images = np.empty((len(pairs), *image_size, 3), np.uint8)
     masks = np.empty((len(pairs), *image_size), np.uint8)
-    for i, pair in enumerate(decoded()):
+    for i, pair in enumerate(decoded):
         images[i], masks[i] = pair
     return from_arrays(images, masks)
 
@@ -70,7 +71,7 @@ def load_pairs(
 def in_threads(function, items):
     """Call a function for every item, several at once, and yield the results in order.
 
-    Pillow decodes outside Python's lock, so threads help. Only a few results wait to be taken.
+    Pillow decodes without Python's lock, so threads help. Only a few results are kept waiting.
     """
     workers = os.cpu_count()
     with ThreadPoolExecutor(workers) as pool:
@@ -84,15 +85,13 @@ def in_threads(function, items):
 
 
 def from_arrays(images, masks):
-    """Make a data set of (image, mask) pairs from two sequences of uint8 arrays."""
+    """Return a data set of (image, mask) pairs from two sequences of uint8 arrays."""
     if len({image.shape for image in images}) == 1:
         # Kept on the CPU: a GPU's memory is for the model.
         with tf.device("CPU:0"):
             return tf.data.Dataset.from_tensor_slices((np.asarray(images), np.asarray(masks)))
-    signature = (
-        tf.TensorSpec((None, None, 3), tf.uint8),
-        tf.TensorSpec((None, None), tf.uint8),
-    )
+    shapes = (None, None, 3), (None, None)
+    signature = tuple(tf.TensorSpec(shape, tf.uint8) for shape in shapes)
     dataset = tf.data.Dataset.from_generator(
         lambda: zip(images, masks, strict=True), output_signature=signature
     )
@@ -100,44 +99,73 @@ def from_arrays(images, masks):
 
 
 def to_arrays(dataset):
-    """Collect a data set of equally sized pairs into two arrays.
-
-    Returns (uint8 (N, H, W, 3), uint8 (N, H, W)).
-    """
+    """Collect pairs of one size into two arrays, uint8 (N, H, W, 3) and uint8 (N, H, W)."""
     images, masks = zip(*dataset.as_numpy_iterator(), strict=True)
     return np.stack(images), np.stack(masks)
 
 
-def batches(dataset, batch_size=8, training=False, augmentation=None, seed=0):
-    """Turn a data set of pairs into batches, ready for `model.fit` or `model.predict`.
+def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
+    """Turn a data set of pairs into batches, for one pass in order or for several epochs.
+
+    The order and the augmentation depend only on the seed, the epoch and a pair's index in it. So
+    `batches.skip(k * steps)`, with `steps = len(batches) // epochs`, resumes after k epochs.
 
     Args:
         dataset: tf.data.Dataset of (image, mask) pairs of one size.
-        batch_size: pairs per batch; the last batch may be smaller and is never dropped.
-        training: shuffle (each epoch anew) and augment.
-        augmentation: function (image, mask, seed) -> (image, mask), used only when training.
-        seed: of shuffling and augmentation.
+        batch_size: pairs per batch; the last batch of an epoch may be smaller.
+        epochs: None yields the pairs once, in order; a number yields those of so many epochs, each
+            shuffled anew.
+        augmentation: function (image, mask, seed) -> (image, mask), seed int64 (2,); needs epochs.
+        seed: integer, of shuffling and augmentation.
 
     Returns:
         tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)).
+
+    Raises:
+        DataError: augmentation without epochs, or a data set of unknown length.
     """
-    if training:
-        dataset = caching.shuffle(dataset, seed)
+    if epochs is None:
         if augmentation is not None:
-            # After decoding and caching: otherwise every epoch would see the same "random" crop.
-            seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-            dataset = tf.data.Dataset.zip(dataset, seeds).map(
-                lambda pair, pair_seed: augmentation(*pair, pair_seed),
+            raise DataError(
+                "Augmentation is for training: pass epochs=EPOCHS as well, or leave it out to get "
+                "the pairs as they are."
+            )
+        return without_autotuning(dataset.batch(batch_size).prefetch(2))
+    count = int(dataset.cardinality())
+    if count < 0:
+        raise DataError(
+            "The length of this data set is unknown, so it cannot be shuffled as a whole. Add "
+            ".apply(tf.data.experimental.assert_cardinality(n)), n being its number of pairs."
+        )
+
+    def one_epoch(epoch):
+        epoch_seed = tf.random.stateless_uniform((), (seed, epoch), None, None, tf.int64)
+        # Only in this traced function, so that the order does not depend on Keras's seed as well.
+        tf.random.set_seed(1)
+        # A cache on disk is shuffled by number, so that images do not fill the memory.
+        cached = hasattr(dataset, "read")
+        pairs = tf.data.Dataset.range(count) if cached else dataset
+        pairs = pairs.shuffle(max(count, 1), seed=epoch_seed, reshuffle_each_iteration=False)
+        if cached:
+            pairs = pairs.map(dataset.read, num_parallel_calls=os.cpu_count())
+        if augmentation is not None:
+            # After decoding and caching, or every epoch would see the same "random" change.
+            pairs = pairs.enumerate().map(
+                lambda index, pair: augmentation(*pair, tf.stack([epoch_seed, index])),
                 num_parallel_calls=os.cpu_count(),
             )
-    return without_autotuning(dataset.batch(batch_size).prefetch(2))
+        return pairs.batch(batch_size)
+
+    batched = tf.data.Dataset.range(epochs).flat_map(one_epoch).prefetch(2)
+    length = tf.data.experimental.assert_cardinality(epochs * math.ceil(count / batch_size))
+    return without_autotuning(batched.apply(length))
 
 
 def without_autotuning(dataset):
     """Switch tf.data's autotuner off for a data set.
 
-    Its thread sleeps for 10, 20, 40 ... ms, and an iterator that ends may wait until it wakes: an
-    epoch of 6 s could take 10 s. These pipelines read from memory; two batches ahead are enough.
+    Its thread sleeps for 10, 20, 40 ... ms, and an iterator that ends may wait for it to wake: an
+    epoch of 6 s could take 10 s. Prefetching two batches is enough for these pipelines.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -118,7 +118,7 @@ def test_notebook_writes_nothing_that_the_package_has(path):
     package = FOLDER.parent / "unet_helpers"
     public = {
         node.name
-        for file in package.glob("*.py")
+        for file in package.rglob("*.py")
         for node in ast.parse(file.read_text()).body
         if isinstance(node, ast.FunctionDef)
     }

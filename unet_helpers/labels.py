@@ -1,7 +1,6 @@
 """Class names, palettes and the void value of each data set; masks to colours and back.
 
-The colours of a palette stay apart for the common kinds of colour blindness as well: a test
-simulates them.
+The colours of a palette can be told apart by colour-blind readers; a test simulates their vision.
 """
 
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ class DataError(ValueError):
 
 
 def printable(text):
-    """Escape unprintable characters except line ends, because a file name may hold any; str."""
+    """Escape unprintable characters except line ends: file names may hold any. Returns str."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
         for c in str(text)
@@ -97,17 +96,10 @@ CAMVID = Labels.of(
 
 
 def mask_to_colour(mask, labels):
-    """Paint a mask in its data set's colours.
+    """Paint a mask in the colours of its Labels, void in black.
 
-    Args:
-        mask: integer array (..., H, W), classes or void.
-        labels: Labels of the data set.
-
-    Returns:
-        uint8 array (..., H, W, 3); void is black.
-
-    Raises:
-        DataError: a value that is neither a class nor void.
+    Shapes: integer (..., H, W), classes or void -> uint8 (..., H, W, 3). Raises DataError for a
+    value that is neither a class nor void.
     """
     mask = np.asarray(mask)
     check_values(mask, labels.n_classes, "this mask")
@@ -179,18 +171,18 @@ def about_colours(colour, unknown, palette, where, names):
 
 
 def overlay(image, mask, labels, opacity=0.5):
-    """Lay a mask's colours over its image.
+    """Lay a mask's colours over its image; opacity is the share of the mask.
 
-    Shapes: uint8 (H, W, 3), uint8 (H, W) -> uint8 (H, W, 3). opacity is the share of the mask.
+    Shapes: uint8 (H, W, 3), uint8 (H, W) -> uint8 (H, W, 3).
     """
     colour = mask_to_colour(mask, labels).astype(np.float32)
     return (image * (1 - opacity) + colour * opacity).astype(np.uint8)
 
 
 def check_values(mask, n_classes, where):
-    """Raise DataError when a mask holds values that are neither classes nor void.
+    """Raise DataError if a mask holds values that are neither classes nor void.
 
-    where names the mask in the sentence, for instance its file.
+    where names the mask in the message, for instance its path.
     """
     present = np.unique(mask)
     wrong = present[(present >= n_classes) & (present != VOID) | (present < 0)]
@@ -204,13 +196,10 @@ def check_values(mask, n_classes, where):
 
 
 def class_shares(masks, n_classes):
-    """Count how much of the labelled pixels belongs to each class.
+    """Compute the share of each class among the labelled pixels of masks.
 
-    Args:
-        masks: iterable of integer arrays, classes or void.
-
-    Returns:
-        float array (n_classes,), sums to 1 (void is not counted); all nan without a label.
+    masks is an iterable of integer arrays, classes or void. Returns float (n_classes,), which sums
+    to 1; all nan without a label.
     """
     counts = np.zeros(n_classes, np.int64)
     for mask in masks:
@@ -223,13 +212,13 @@ def class_shares(masks, n_classes):
 def distinct_colours(number):
     """Choose colours that are far apart, for classes that have none of their own.
 
-    Returns a tuple of (r, g, b), 0 to 255; the same number gives the same colours, and black,
-    the colour of void, is not among them. Up to about twenty can be told apart at a glance.
+    Returns a tuple of (r, g, b), 0 to 255: always the same for a number, and never black, which is
+    void. Up to about twenty can be told apart at a glance.
     """
     steps = np.array((0, 64, 128, 191, 255))
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    # Distances in these three are near to what eyes see: lightness counts most, then green to
-    # red, then blue to yellow. Lightness is also what every kind of colour blindness keeps.
+    # Distances along these three axes are close to perceived ones: lightness counts most (all
+    # colour-blind people see it), then green to red, then blue to yellow.
     places = candidates @ np.array([[0.6, 1.2, 0.0], [1.2, -0.6, 0.7], [0.2, -0.6, -0.7]])
     nearest = np.linalg.norm(places - places[0], axis=1)  # the distance to black
     chosen = []

@@ -438,14 +438,14 @@ def run_python(program, folder, **environment):
 # ---------------------------------------------------------------- other backends
 
 
-def test_unet_and_losses_run_on_jax(repo):
+def test_unet_losses_and_folding_run_on_jax(repo):
     pytest.importorskip("jax")
     program = """
         import sys, keras, numpy as np
         from unet_helpers.training import CrossEntropyAndDice, pixel_weights
-        from unet_helpers.models import unet_model
+        from unet_helpers.models import fold_batch_norm, unet_model
         assert keras.backend.backend() == "jax"
-        model = unet_model((16, 16, 3), 2, 3)
+        model = unet_model((16, 16, 3), 2, 3, batch_norm=True)
         loss = CrossEntropyAndDice()
         model.compile("adam", loss)
         images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
@@ -459,6 +459,9 @@ def test_unet_and_losses_run_on_jax(repo):
         changed[:, :3] = 99
         np.testing.assert_allclose(float(loss(masks, logits)), float(loss(masks, changed)))
         assert np.isfinite(float(model.train_on_batch(images, masks)))
+        expected = np.asarray(model(images, training=False))
+        folded = np.asarray(fold_batch_norm(model)(images, training=False))
+        np.testing.assert_allclose(folded, expected, atol=1e-4 * np.abs(expected).max())
         assert "tensorflow" not in sys.modules
     """
     run_python(program, repo, KERAS_BACKEND="jax")

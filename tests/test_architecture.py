@@ -6,35 +6,86 @@ import re
 import pytest
 
 
-def imported(path, top=False):
-    """List the modules that a file imports, its names in full; top leaves functions out."""
-    names = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in tree.body if top else ast.walk(tree):
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def handed_on(path):
+    """Dict from the names that a folder's __init__.py hands on to their modules."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "hand_on":
+            return ast.literal_eval(node.args[1])
+    return {}
+
+
+def walk(node, functions=True):
+    """Walk through a syntax tree, without the bodies of functions if asked."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if functions or not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from walk(child, functions)
+
+
+def imported(path, functions=True):
+    """List what a file imports as pairs: the module, and the name that is taken from it or None."""
+    pairs = []
+    for node in walk(parse(path), functions):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            pairs += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} has a relative import"
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+            pairs += [(node.module, alias.name) for alias in node.names]
+    return pairs
+
+
+def read_imports(package):
+    """Dict from each module of a package to the set of the package's modules it imports."""
+    files = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        files[".".join(parts).removesuffix(".__init__")] = path
+
+    names = {
+        module: handed_on(path) for module, path in files.items() if path.name == "__init__.py"
+    }
+
+    def resolve(module, name):
+        inner = f"{module}.{names.get(module, {}).get(name, name)}"
+        return inner if inner in files else module
+
+    return {
+        module: {resolve(*pair) for pair in imported(path)} & set(files) - {package.name}
+        for module, path in files.items()
+        if module != package.name
+    }
+
+
+def room(module):
+    return module.split(".")[1]
+
+
+def upwards(imports, rooms):
+    """List the imports that run up."""
+    return [
+        f"{module} imports {other}"
+        for module, others in imports.items()
+        for other in others
+        if rooms.index(room(other)) < rooms.index(room(module))
+    ]
+
+
+def in_circles(imports):
+    """List the modules that import each other, or are imported by none but such."""
+    remaining = dict(imports)
+    while free := [name for name, others in remaining.items() if not others & set(remaining)]:
+        for name in free:
+            del remaining[name]
+    return sorted(remaining)
 
 
 @pytest.fixture(scope="module")
 def imports(repo):
-    """Dict from each module of the package to the set of the package's modules it imports."""
-    package = repo / "unet_helpers"
-    files = {
-        ".".join(path.relative_to(package).with_suffix("").parts): path
-        for path in sorted(package.rglob("*.py"))
-    }
-    return {
-        module: {
-            name.removeprefix("unet_helpers.")
-            for name in imported(path)
-            if name.removeprefix("unet_helpers.") in files
-        }
-        for module, path in files.items()
-    }
+    return read_imports(repo / "unet_helpers")
 
 
 @pytest.fixture(scope="module")
@@ -45,31 +96,67 @@ def rooms(repo):
 
 
 def test_the_page_names_every_room(imports, rooms):
-    assert sorted(rooms) == sorted({name.split(".")[0] for name in imports} - {"__init__"})
+    assert sorted(rooms) == sorted({room(name) for name in imports})
 
 
 def test_imports_run_downwards_only(imports, rooms):
-    upwards = [
-        f"{module} imports {other}"
-        for module, others in imports.items()
-        for other in others
-        if rooms.index(other.split(".")[0]) < rooms.index(module.split(".")[0])
-        if module != "__init__"
-    ]
-    assert not upwards
+    assert not upwards(imports, rooms)
 
 
 def test_modules_do_not_import_in_circles(imports):
-    remaining = dict(imports)
-    while remaining:
-        free = [name for name, others in remaining.items() if not others & set(remaining)]
-        assert free, f"these import each other: {remaining}"
-        for name in free:
-            del remaining[name]
+    assert not in_circles(imports)
 
 
-@pytest.mark.parametrize("room", ["labels", "files", "models", "evaluation", "training/losses"])
-def test_models_losses_and_metrics_do_not_import_tensorflow(repo, room):
-    place = repo / "unet_helpers" / room
-    files = place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]
-    assert not any("tensorflow" in imported(file, top=True) for file in files)
+def test_what_a_room_hands_on_is_defined_there(repo):
+    for path in (repo / "unet_helpers").glob("*/__init__.py"):
+        for name, module in handed_on(path).items():
+            body = parse(path.with_name(f"{module}.py")).body
+            defined = {getattr(node, "name", None) for node in body} | {
+                target.id
+                for node in body
+                if isinstance(node, ast.Assign)
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
+            assert name in defined, f"{path.parent.name} hands on {name}, not in {module}"
+
+
+@pytest.mark.parametrize("place", ["labels", "files", "models", "evaluation", "training/losses"])
+def test_models_losses_and_metrics_do_not_import_tensorflow(repo, place):
+    path = repo / "unet_helpers" / place
+    for file in path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
+        roots = {module.split(".")[0] for module, _ in imported(file, functions=False)}
+        assert "tensorflow" not in roots
+
+
+# ---------------------------------------------------------------- the checks themselves
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("from course.training import fit", "course.training.recipe"),
+        ("from course import training", "course.training"),
+        ("import course.training.recipe as r", "course.training.recipe"),
+        ("def f():\n    from course.training import recipe", "course.training.recipe"),
+    ],
+)
+def test_a_misplaced_import_is_found(tmp_path, line, found):
+    package = tmp_path / "course"
+    for name, text in {
+        "__init__": "",
+        "training/__init__": 'hand_on(__name__, {"fit": "recipe"})',
+        "training/recipe": "from course.low import two\n\ndef fit(): ...",
+        "low/__init__": 'hand_on(__name__, {"two": "two"})',
+        "low/two": "import keras",
+        "low/one": line,
+    }.items():
+        path = package / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    wrong = upwards(read_imports(package), ["training", "low"])
+    assert wrong == [f"course.low.one imports {found}"]
+
+
+def test_a_circle_is_found():
+    assert in_circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]

@@ -89,8 +89,8 @@ def test_an_all_void_image_counts_nothing():
     [
         (TRUTH, PREDICTION / 3, r"y_pred has dtype float64.*argmax"),
         (TRUTH / 1, PREDICTION, r"y_true has dtype float64"),
-        (TRUTH[..., None], PREDICTION, r"shape \(3, 3, 1\), y_pred \(3, 3\).*mask\[\.\.\., 0\]"),
-        (TRUTH, np.zeros((3, 3, 3), int), r"y_pred \(3, 3, 3\).*argmax"),
+        (TRUTH[..., None], PREDICTION, r"shapes \(3, 3, 1\), \(3, 3\).*mask\[\.\.\., 0\]"),
+        (TRUTH, np.zeros((3, 3, 3), int), r"shapes \(3, 3\), \(3, 3, 3\).*argmax"),
         (TRUTH, np.full((3, 3), 3), r"y_pred holds \[3\], outside the classes 0 \.\. 2\.$"),
         (TRUTH, np.full((3, 3), 255), r"y_pred holds \[255\]"),
         (TRUTH - 1, PREDICTION, r"y_true holds \[254, 255\].*\(void is 77\)"),
@@ -186,7 +186,7 @@ def test_border_by_hand():
         bool,
     )
     expected = [
-        [0, 1, 0, 0, 0],  # the rim of the image is no border
+        [0, 1, 0, 0, 0],  # the edge of the image is not a border
         [1, 1, 0, 0, 0],
         [0, 0, 0, 0, 0],
         [0, 0, 1, 1, 1],
@@ -276,5 +276,5 @@ def test_boundary_f1_counts_borders_beside_void_between_labels():
 
 
 def test_boundary_f1_refuses_different_shapes():
-    with pytest.raises(ValueError, match=r"\(8, 8\), y_pred \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"shapes \(8, 8\), \(4, 4\)"):
         boundary_f1(half(4), half(2, 4), 2)

@@ -1,4 +1,4 @@
-"""Errors by place and image, calibration and doubt, against cases counted by hand."""
+"""Errors by place and image, calibration and uncertainty, against cases counted by hand."""
 
 import keras
 import numpy as np
@@ -56,7 +56,7 @@ def test_images_do_not_touch_each_other():
     assert (evaluation.boundary_distance(masks, maximum=4) == 4).all()
 
 
-def test_boundary_distance_wants_a_batch():
+def test_boundary_distance_needs_a_batch():
     with pytest.raises(ValueError, match=r"shape \(3, 3\); expected \(N, H, W\)"):
         evaluation.boundary_distance(TRUTH)
 
@@ -126,7 +126,7 @@ def test_reliability_by_hand_leaves_void_out():
     assert result.expected_calibration_error == pytest.approx(expected)
 
 
-def test_a_model_that_keeps_its_word_has_no_calibration_error():
+def test_a_calibrated_model_has_no_calibration_error():
     truth = np.array([0, 0, 0, 0, 1])
     probabilities = certain(np.zeros(5, int), 2, 0.8)
     assert evaluation.reliability(truth, probabilities).expected_calibration_error < 1e-9
@@ -146,43 +146,43 @@ def test_reliability_refuses_what_has_no_meaning(truth, probabilities, message):
         evaluation.reliability(truth, probabilities)
 
 
-# ---------------------------------------------------------------- doubt
+# ---------------------------------------------------------------- uncertainty
 
 
 def test_entropy_by_hand():
-    doubt = evaluation.entropy([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25]])
-    np.testing.assert_allclose(doubt, [0, np.log(2), np.log(4)], atol=1e-9)
+    found = evaluation.entropy([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25]])
+    np.testing.assert_allclose(found, [0, np.log(2), np.log(4)], atol=1e-9)
 
 
-def test_votes_that_agree_and_votes_that_do_not():
+def test_predictions_that_agree_and_predictions_that_do_not():
     sure = np.array([[[[20.0, -20.0]]]])
     agree = uncertainty.average_predictions([sure, sure])
     np.testing.assert_allclose(agree.probabilities, [[[[1, 0]]]], atol=1e-6)
     np.testing.assert_allclose(agree.mutual_information, [[[0]]], atol=1e-6)
-    # each is certain, together they know nothing: all of the doubt is mutual information
+    # each is certain, together they know nothing: all of the entropy is mutual information
     against = uncertainty.average_predictions(iter([sure, -sure]))
     np.testing.assert_allclose(against.probabilities, [[[[0.5, 0.5]]]], atol=1e-6)
     np.testing.assert_allclose(against.mutual_information, [[[np.log(2)]]], atol=1e-6)
-    # both unsure in the same way: doubt, but no mutual information
+    # both unsure in the same way: entropy, but no mutual information
     np.testing.assert_array_equal(
         uncertainty.average_predictions([sure * 0] * 3).mutual_information, [[[0]]]
     )
 
 
-def test_flipped_votes_bring_the_mirrored_answer_back(rng):
+def test_flip_tta_mirrors_the_flipped_prediction_back(rng):
     # a model that looks at single pixels does not care which way round they stand
     inputs = keras.Input((None, None, 3))
     start = keras.initializers.RandomNormal(0, 3, seed=0)
     model = keras.Model(inputs, layers.Conv2D(4, 1, kernel_initializer=start)(inputs))
     images = rng.integers(0, 3, (2, 5, 7, 3)).astype(np.uint8)
-    votes = evaluation.flip_tta(model, images)
+    ensemble = evaluation.flip_tta(model, images)
     once = inference.to_probabilities(inference.predict_logits(model, images))
-    np.testing.assert_allclose(votes.probabilities, once, atol=1e-6)
-    assert votes.mutual_information.shape == (2, 5, 7)
-    assert votes.mutual_information.max() < 1e-5
+    np.testing.assert_allclose(ensemble.probabilities, once, atol=1e-6)
+    assert ensemble.mutual_information.shape == (2, 5, 7)
+    assert ensemble.mutual_information.max() < 1e-5
 
 
-def test_flipped_votes_refuse_scaled_images():
+def test_flip_tta_refuses_scaled_images():
     model = unet_model((16, 16, 3), 2, 3)
     with pytest.raises(DataError, match="between 0 and 1"):
         evaluation.flip_tta(model, np.full((1, 16, 16, 3), 0.5))
@@ -190,7 +190,7 @@ def test_flipped_votes_refuse_scaled_images():
 
 @pytest.fixture(scope="module")
 def dropout_net():
-    """A small net with dropout, and batch normalisation that has seen other data."""
+    """A small network with dropout, and batch normalisation that has seen other data."""
     keras.utils.set_random_seed(0)
     net = unet_model((16, 32, 3), 2, 3, batch_norm=True, dropout_prob=0.5)
     rng = np.random.default_rng(0)
@@ -235,7 +235,18 @@ def test_only_dropout_is_left_on(dropout_net, images):
     )
 
 
-def test_dropout_votes_are_those_of_their_seed(dropout_net, images):
+def test_dropout_in_models_used_as_layers_is_left_on_too():
+    part = keras.Sequential([keras.Input((4, 4, 3)), layers.Dropout(0.5)])
+    inputs = keras.Input((4, 4, 3))
+    outer = keras.Model(inputs, layers.ReLU()(part(inputs)))
+    for model in (part, outer):
+        dropped = keras.ops.convert_to_numpy(
+            uncertainty.with_dropout_on(model)(np.ones((1, 4, 4, 3)), training=False)
+        )
+        assert set(np.unique(dropped)) == {0, 2}
+
+
+def test_mc_dropout_follows_from_its_seed(dropout_net, images):
     one, again, other = (
         evaluation.mc_dropout(dropout_net, images, times=3, seed=seed) for seed in (1, 1, 2)
     )
@@ -246,24 +257,24 @@ def test_dropout_votes_are_those_of_their_seed(dropout_net, images):
     assert one.mutual_information.max() > 0
 
 
-def test_dropout_votes_need_dropout_and_a_vote(dropout_net, images):
+def test_mc_dropout_needs_dropout_and_a_prediction(dropout_net, images):
     with pytest.raises(ValueError, match="'plain' has no dropout layer"):
         evaluation.mc_dropout(unet_model((16, 32, 3), 2, 3, 0, name="plain"), images)
     with pytest.raises(ValueError, match="times is 0"):
         evaluation.mc_dropout(dropout_net, images, times=0)
 
 
-def test_error_of_the_rest_by_hand():
+def test_risk_coverage_by_hand():
     # seven pixels with a label; the wrong one is (0, 1)
-    doubt = np.array([[1, 9, 2], [3, 4, 99], [5, 99, 6]])
-    rest = evaluation.risk_coverage(TRUTH, PREDICTION, doubt, [0, 1 / 7, 3 / 7])
+    uncertain = np.array([[1, 9, 2], [3, 4, 99], [5, 99, 6]])
+    rest = evaluation.risk_coverage(TRUTH, PREDICTION, uncertain, [0, 1 / 7, 3 / 7])
     np.testing.assert_allclose(rest, [1 / 7, 0, 0])
-    # doubt in the wrong places: the error rate rises
-    rest = evaluation.risk_coverage(TRUTH, PREDICTION, -doubt, [0, 3 / 7, 6 / 7])
+    # the wrong places are uncertain: the error rate rises
+    rest = evaluation.risk_coverage(TRUTH, PREDICTION, -uncertain, [0, 3 / 7, 6 / 7])
     np.testing.assert_allclose(rest, [1 / 7, 1 / 4, 1])
 
 
 @pytest.mark.parametrize("shares", [[1.0], [-0.1, 0.5]])
-def test_error_of_the_rest_refuses_to_set_everything_aside(shares):
+def test_risk_coverage_refuses_to_set_everything_aside(shares):
     with pytest.raises(ValueError, match="at least 0 and below 1"):
         evaluation.risk_coverage(TRUTH, PREDICTION, TRUTH, shares)

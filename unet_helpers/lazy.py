@@ -1,12 +1,12 @@
-"""Hand on a folder's public names; a module is imported when one of its names is used."""
+"""The public names of a folder, each imported from its module when it is used."""
 
 import importlib
 
 
 def hand_on(package, names):
-    """Make the functions `__getattr__` and `__dir__` of a folder (PEP 562).
+    """Return the functions `__getattr__` and `__dir__` for a folder's __init__.py (PEP 562).
 
-    names is a dict from each public name to the module of the folder that defines it.
+    names is a dict from each public name to the module in the folder that defines it.
     """
 
     def __getattr__(name):

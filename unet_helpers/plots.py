@@ -33,10 +33,11 @@ def show_pairs(images, masks, labels, titles=None, columns=4, blend=False):
     Returns:
         matplotlib Figure.
     """
+    titles = [""] * len(images) if titles is None else titles
     rows = []
     for start in range(0, len(images), columns):
         part = range(start, min(start + columns, len(images)))
-        names = [titles[i] if titles is not None else "" for i in part]
+        names = [titles[i] for i in part]
         if blend:
             rows.append((names, [overlay(images[i], masks[i], labels) for i in part]))
         else:
@@ -46,8 +47,7 @@ def show_pairs(images, masks, labels, titles=None, columns=4, blend=False):
 
 
 def show_predictions(images, truths, predictions, labels, titles=None):
-    """Show images, their true masks, the predicted ones and the wrong pixels, a column each
-    (a single image: one row).
+    """Show images, their true and predicted masks and the wrong pixels.
 
     Args:
         images, truths, predictions: sequences of uint8 (H, W, 3), (H, W) and (H, W).
@@ -55,20 +55,19 @@ def show_predictions(images, truths, predictions, labels, titles=None):
         titles: a text per image.
 
     Returns:
-        matplotlib Figure. In the last row wrong pixels are orange, void is black.
+        matplotlib Figure with a column per image; a single image takes one row. Wrong pixels are
+        orange, void is black.
     """
-    names = list(titles) if titles is not None else [""] * len(images)
     none = [""] * len(images)
     rows = [
-        (names, list(images)),
+        (none if titles is None else titles, images),
         (none, [mask_to_colour(mask, labels) for mask in truths]),
         (none, [mask_to_colour(mask, labels) for mask in predictions]),
         (none, [error_map(*three) for three in zip(images, truths, predictions, strict=True)]),
     ]
     sides = ["image", "truth", "prediction", "wrong pixels"]
     if len(images) == 1:
-        # a single image lies down rather than stands
-        rows, sides = [(sides, [images[0] for _, images in rows])], None
+        rows, sides = [(sides, [column[0] for _, column in rows])], None
     shown = present_classes([*truths, *predictions])
     return image_grid(rows, labels, shown, sides, [Patch(color=ORANGE, label="wrong pixel")])
 
@@ -83,9 +82,9 @@ def error_map(image, truth, prediction):
 
 
 def heat_map(values, low=0.0, high=None):
-    """Paint an array of numbers (H, W) from dark (low) to bright (high); uint8 (H, W, 3).
+    """Paint an array of numbers (H, W) from dark (low) to bright (high, None: the largest).
 
-    high=None is the largest value.
+    Returns uint8 (H, W, 3).
     """
     high = float(np.max(values)) if high is None else high
     share = np.clip((np.asarray(values, float) - low) / max(high - low, 1e-12), 0, 1)
@@ -97,7 +96,7 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
 
     Args:
         rows: list of (titles, images).
-        labels: Labels for the legend, or None for no legend.
+        labels: Labels of the classes in the legend.
         shown: class ids that the legend lists.
         side_titles: a name per row.
         more_patches: further legend entries.
@@ -107,21 +106,13 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
     """
     columns = max(len(images) for _, images in rows)
     heights = [max(p.shape[0] / p.shape[1] for p in images) for _, images in rows]
-    patches = [*legend_patches(labels, shown), *more_patches] if labels else list(more_patches)
+    patches = [*(legend_patches(labels, shown) if labels else ()), *more_patches]
     per_line = max(1, min(len(patches), int(columns * IMAGE_WIDTH / 1.25)))
     lines = -(-len(patches) // per_line) if patches else 0
     titled = sum(any(titles) for titles, _ in rows)
-    figure, axes = plt.subplots(
-        len(rows),
-        columns,
-        figsize=(
-            columns * IMAGE_WIDTH + 0.3,
-            sum(heights) * IMAGE_WIDTH + 0.25 * titled + 0.2 * lines + 0.15,
-        ),
-        height_ratios=heights,
-        squeeze=False,
-        layout="constrained",
-        dpi=DPI,
+    height = sum(heights) * IMAGE_WIDTH + 0.25 * titled + 0.2 * lines + 0.15
+    figure, axes = new_figure(
+        (columns * IMAGE_WIDTH + 0.3, height), (len(rows), columns), height_ratios=heights
     )
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, wspace=0, hspace=0)
     for r, (titles, images) in enumerate(rows):
@@ -142,13 +133,20 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
     return figure
 
 
+def new_figure(size, grid=(1, 1), **options):
+    """Make a figure of a size in inches; returns it and its axes as an array (rows, columns)."""
+    return plt.subplots(
+        *grid, figsize=size, squeeze=False, layout="constrained", dpi=DPI, **options
+    )
+
+
 def present_classes(masks):
     """List the classes (and void) that occur in masks, sorted."""
     return sorted(set().union(*(np.unique(mask).tolist() for mask in masks)))
 
 
 def legend_patches(labels, shown=None):
-    """Make the legend entries of the classes, void included; shown=None takes all classes."""
+    """Make the legend entries of class ids and void; shown=None takes all classes."""
     shown = range(labels.n_classes) if shown is None else shown
     return [
         Patch(
@@ -168,57 +166,40 @@ def show_history(history):
     """
     epochs = range(1, len(history["loss"]) + 1)
     scored = "val_mean_iou" in history
-    figure, axes = plt.subplots(
-        1,
-        2 if scored else 1,
-        figsize=(8 if scored else 4, 3),
-        squeeze=False,
-        layout="constrained",
-        dpi=DPI,
-    )
-    loss_axis = axes[0, 0]
-    loss_axis.plot(epochs, history["loss"], "o-", color=BLUE, label="training")
+    figure, axes = new_figure((8 if scored else 4, 3), (1, 2 if scored else 1))
+    axis = axes[0, 0]
+    axis.plot(epochs, history["loss"], "o-", color=BLUE, label="training")
     if "val_loss" in history:
-        loss_axis.plot(epochs, history["val_loss"], "s--", color=ORANGE, label="validation")
-    loss_axis.set(xlabel="epoch", ylabel="loss", title="loss")
-    loss_axis.legend(frameon=False)
+        axis.plot(epochs, history["val_loss"], "s--", color=ORANGE, label="validation")
+    axis.set(ylabel="loss", title="loss")
     if scored:
         axis = axes[0, 1]
         axis.plot(epochs, history["val_accuracy"], "o-", color=BLUE, label="pixel accuracy")
         axis.plot(epochs, history["val_mean_iou"], "s--", color=ORANGE, label="mean IoU")
-        axis.set(xlabel="epoch", ylabel="score", ylim=(0, 1), title="scores on validation")
-        axis.legend(frameon=False)
+        axis.set(ylabel="score", ylim=(0, 1), title="scores on validation")
     for axis in axes[0]:
+        axis.set_xlabel("epoch")
+        axis.legend(frameon=False)
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
 def show_confusion(confusion, labels):
-    """Plot a confusion matrix, each row normalised to the pixels of the true class.
+    """Plot a confusion matrix, int (C, C), each row as shares of the true class's pixels.
 
-    Args:
-        confusion: int array (C, C), rows true.
-        labels: Labels of the classes.
-
-    Returns:
-        matplotlib Figure; every cell with 1 % or more carries its percentage.
+    labels are the Labels of the classes. Returns matplotlib Figure; every cell with 1 % or more
+    carries its percentage.
     """
     totals = confusion.sum(axis=1, keepdims=True)
     share = np.divide(confusion, totals, where=totals > 0, out=np.zeros(confusion.shape))
     side = 2.2 + 0.42 * labels.n_classes
-    figure, axis = plt.subplots(figsize=(side, side), layout="constrained", dpi=DPI)
+    figure, ((axis,),) = new_figure((side, side))
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(share >= 0.01):
-        axis.text(
-            column,
-            row,
-            f"{share[row, column]:.0%}",
-            ha="center",
-            va="center",
-            fontsize=7,
-            color="white" if share[row, column] > 0.5 else "black",
-        )
+        colour = "white" if share[row, column] > 0.5 else "black"
+        style = dict(ha="center", va="center", fontsize=7, color=colour)
+        axis.text(column, row, f"{share[row, column]:.0%}", **style)
     ticks = range(labels.n_classes)
     axis.set_xticks(ticks, labels.classes, rotation=90, fontsize=8)
     axis.set_yticks(ticks, labels.classes, fontsize=8)
@@ -228,12 +209,12 @@ def show_confusion(confusion, labels):
 
 
 def show_class_bars(values, labels, title, series=None, log=False, percent=False):
-    """Plot one number per class as horizontal bars, of one or several series.
+    """Plot one number per class as a horizontal bar, for one or several series.
 
     Args:
         values: array (C,) or a list of such arrays.
         labels: Labels of the classes.
-        title: of the figure, says what the number is.
+        title: of the figure, says what the numbers are.
         series: names of the arrays, for the legend.
         log: a logarithmic axis, for class shares.
         percent: write the numbers as percentages.
@@ -243,11 +224,8 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
     """
     groups = np.atleast_2d(np.asarray(values, float))
     colours = series_colours(len(groups))
-    figure, axis = plt.subplots(
-        figsize=(6.5, 0.8 + labels.n_classes * (0.14 + 0.11 * len(groups))),
-        layout="constrained",
-        dpi=DPI,
-    )
+    size = (6.5, 0.8 + labels.n_classes * (0.14 + 0.11 * len(groups)))
+    figure, ((axis,),) = new_figure(size)
     height = 0.8 / len(groups)
     where = np.arange(labels.n_classes)
     for i, group in enumerate(groups):
@@ -256,14 +234,9 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
         axis.barh(place, np.nan_to_num(group), height * 0.9, color=colours[i], label=name)
         for y, value in zip(place, group, strict=True):
             text = "absent" if np.isnan(value) else f"{value:.1%}" if percent else f"{value:.2f}"
-            axis.annotate(
-                text,
-                (0 if np.isnan(value) else value, y),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=7,
-            )
+            end = (np.nan_to_num(value), y)
+            style = dict(textcoords="offset points", va="center", fontsize=7)
+            axis.annotate(text, end, xytext=(3, 0), **style)
     axis.set_yticks(where, labels.classes, fontsize=8)
     axis.invert_yaxis()
     axis.set_title(title, fontsize=10)
@@ -280,7 +253,7 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
 
 
 def series_colours(count):
-    """List colours for so many series; the last one is blue, the first of several is grey."""
+    """List the colours of so many series; the last one is blue, the first of several is grey."""
     if count == 1:
         return [BLUE]
     if count == 3:
@@ -297,6 +270,6 @@ def show(figure, alt):
 def show_gif(path, alt):
     """Show an animation in a notebook, with a text for readers who cannot see it."""
     content = base64.b64encode(Path(path).read_bytes()).decode()
-    # As HTML, because GitHub and nbconvert show no output of type image/gif.
+    # as HTML, because GitHub and nbconvert do not show outputs of type image/gif
     image = f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">'
     display({"text/html": image, "text/plain": alt}, raw=True)

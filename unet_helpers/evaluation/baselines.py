@@ -1,4 +1,4 @@
-"""What can be predicted without learning any shape: the majority class, and colour alone."""
+"""Predictions that learn no shapes: the majority class, and colour alone."""
 
 import numpy as np
 
@@ -6,25 +6,22 @@ from unet_helpers.labels import VOID
 
 
 def majority_class(masks, n_classes):
-    """Find the class with the most labelled pixels.
-
-    Shapes: integer (N, H, W), classes or void -> int.
-    """
+    """Return the class with the most labelled pixels; integer (N, H, W), classes or void -> int."""
     masks = np.asarray(masks)
     return int(np.bincount(masks[masks != VOID], minlength=n_classes).argmax())
 
 
 def colour_bins(images):
-    """Number the colours in 16 steps per channel: uint8 (..., 3) -> int (...), 0 to 4095."""
+    """Number colours in 16 steps per channel: uint8 (..., 3) -> int (...), 0 to 4095."""
     red, green, blue = np.moveaxis(np.asarray(images).astype(int) // 16, -1, 0)
     return 256 * red + 16 * green + blue
 
 
 def class_of_colours(images, masks, n_classes):
-    """Find for each colour the class it mostly has; colours never seen get the majority class.
+    """Return the most frequent class of each colour; unseen colours get the majority class.
 
-    Shapes: uint8 (N, H, W, 3), integer (N, H, W), classes or void -> uint8 (4096,), to be
-    indexed with `colour_bins`.
+    Shapes: uint8 (N, H, W, 3), integer (N, H, W), classes or void -> uint8 (4096,), indexed by
+    `colour_bins`.
     """
     masks = np.asarray(masks)
     valid = masks != VOID

@@ -7,19 +7,19 @@ from unet_helpers.labels import VOID
 
 
 def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
-    """Score how well the borders of the classes are met, within a tolerance in pixels.
+    """Compute how well the predicted borders of each class match the true ones.
 
     Args:
         y_true: integer array (N, H, W) or (H, W), classes or void.
         y_pred: integer array of the same shape, classes.
         n_classes: number of classes.
-        tolerance: a border pixel counts as met when the other mask has a border pixel of the
-            same class at most this many pixels away, rows and columns counted separately.
+        tolerance: a border pixel is matched if the other mask has a border pixel of the same
+            class at most this many rows and this many columns away.
         void: value in y_true of pixels without a label; no border is counted in or along them.
 
     Returns:
-        float array (n_classes,): harmonic mean of border precision and recall, counted over all
-        images together; nan for a class with no border in either.
+        float array (n_classes,): harmonic mean of border precision and recall over all images
+        together; nan for a class without a border in both masks.
 
     Raises:
         ValueError: the shapes differ.
@@ -27,9 +27,7 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
     Source: Csurka et al. 2013, section 3 (there per image; here over the whole set, so that a
     small image counts less than a large one).
     """
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
-    if y_true.shape != y_pred.shape:
-        raise ValueError(f"y_true has shape {y_true.shape}, y_pred {y_pred.shape}.")
+    y_true, y_pred = check_shapes(y_true, y_pred)
     if y_true.ndim == 2:
         y_true, y_pred = y_true[None], y_pred[None]
     f1 = np.full(n_classes, np.nan)
@@ -50,7 +48,7 @@ def border(region, valid=True):
     """Mark the pixels of a region that touch a labelled pixel outside it (4 neighbours).
 
     Shapes: bool (N, H, W), and valid likewise, False where void -> bool (N, H, W). Neither the
-    margin of the image nor void makes a border: nobody knows what lies behind them.
+    image's edge nor void makes a border: what lies behind them is unknown.
     """
     outside = np.pad(~region & valid, ((0, 0), (1, 1), (1, 1)))
     above, below = outside[:, :-2, 1:-1], outside[:, 2:, 1:-1]
@@ -59,15 +57,11 @@ def border(region, valid=True):
 
 
 def dilate(region, radius):
-    """Grow a region by radius pixels to all sides, corners included.
-
-    Shapes: bool (N, H, W) -> bool (N, H, W).
-    """
+    """Grow a region by radius pixels in all directions; bool (N, H, W) -> bool (N, H, W)."""
     for axis in (1, 2):
         grown = region.copy()
         for step in range(1, radius + 1):
-            ahead = [slice(None)] * 3
-            behind = [slice(None)] * 3
+            ahead, behind = [slice(None)] * 3, [slice(None)] * 3
             ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
             grown[tuple(ahead)] |= region[tuple(behind)]
             grown[tuple(behind)] |= region[tuple(ahead)]
@@ -76,18 +70,18 @@ def dilate(region, radius):
 
 
 def boundary_distance(masks, maximum=20, void=VOID):
-    """Count for each pixel how far it is from the nearest boundary between two classes.
+    """Compute for each pixel the distance to the nearest boundary between two classes.
 
     Args:
         masks: integer array (N, H, W), classes or void.
-        maximum: larger distances are cut to this; also the answer where there is no boundary.
-        void: value of pixels without a label. They make no boundary: nobody knows whether there
-            is one. (They get a distance, too, but no score counts them.)
+        maximum: larger distances are cut to this; also the distance where there is no boundary.
+        void: value of pixels without a label. They make no boundary, as in `border`. (They have a
+            distance as well, but no score counts them.)
 
     Returns:
         int64 array (N, H, W), 0 .. maximum. A pixel with a neighbour of another class above,
         below, left or right has distance 0; the others count the steps to such a pixel, where a
-        diagonal step is one step, as in `evaluation.boundary_f1`.
+        diagonal step is one step, as in `boundary_f1`.
 
     Raises:
         ValueError: the masks are not (N, H, W).
@@ -95,14 +89,9 @@ def boundary_distance(masks, maximum=20, void=VOID):
     masks = np.asarray(masks)
     if masks.ndim != 3:
         raise ValueError(f"The masks have shape {masks.shape}; expected (N, H, W): mask[None].")
-    valid = masks != void
-    near = np.zeros(masks.shape, bool)
-    below = (masks[:, 1:] != masks[:, :-1]) & valid[:, 1:] & valid[:, :-1]
-    right = (masks[:, :, 1:] != masks[:, :, :-1]) & valid[:, :, 1:] & valid[:, :, :-1]
-    near[:, 1:] |= below
-    near[:, :-1] |= below
-    near[:, :, 1:] |= right
-    near[:, :, :-1] |= right
+    valid, near = masks != void, np.zeros(masks.shape, bool)
+    for c in np.unique(masks[valid]):
+        near |= border(masks == c, valid)
     distance = np.zeros(masks.shape, np.int64)
     for _ in range(maximum):
         distance += ~near  # what was not reached yet is one step further away
@@ -120,8 +109,8 @@ def error_rates(y_true, y_pred, groups, n_groups, void=VOID):
         void: value in y_true of pixels that are not counted.
 
     Returns:
-        (float array (n_groups,), nan for a group without a labelled pixel;
-        int64 array (n_groups,), the labelled pixels of each group).
+        (error rates, float (n_groups,), nan for a group without labels; number of labelled
+        pixels, int64 (n_groups,)).
 
     Raises:
         ValueError: the shapes differ.

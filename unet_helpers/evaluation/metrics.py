@@ -1,7 +1,4 @@
-"""Scores of predicted masks, all computed from one confusion matrix over a whole data set.
-
-Works on NumPy arrays, so it does not matter which backend or device made the predictions.
-"""
+"""Scores of predicted masks, all from one confusion matrix over a whole data set; NumPy only."""
 
 from dataclasses import dataclass
 
@@ -26,18 +23,13 @@ def confusion_matrix(y_true, y_pred, n_classes, void=VOID):
     Raises:
         ValueError: shapes differ, logits instead of classes, or a value outside the classes.
     """
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    y_true, y_pred = check_shapes(y_true, y_pred)
     for name, array in (("y_true", y_true), ("y_pred", y_pred)):
         if not np.issubdtype(array.dtype, np.integer):
             raise ValueError(
                 f"{name} has dtype {array.dtype}; classes are integers. "
-                "For logits or probabilities take the largest first: array.argmax(axis=-1)."
+                "For logits or probabilities, take the largest first: array.argmax(axis=-1)."
             )
-    if y_true.shape != y_pred.shape:
-        raise ValueError(
-            f"y_true has shape {y_true.shape}, y_pred {y_pred.shape}; they must be equal. "
-            "Is there a channel axis of size 1 to drop, mask[..., 0], or logits to argmax?"
-        )
     valid = y_true != void
     true, pred = y_true[valid].astype(np.int64), y_pred[valid].astype(np.int64)
     for name, array in (("y_true", true), ("y_pred", pred)):
@@ -53,10 +45,10 @@ def confusion_matrix(y_true, y_pred, n_classes, void=VOID):
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one confusion matrix; arrays have one entry per class, nan where it is absent.
+    """Scores of one confusion matrix, from 0 to 1; arrays have one entry per class.
 
-    A class is absent when it is neither in the truth nor in the prediction: its IoU would be
-    0 / 0. It is left out of the mean rather than counted as 0 or as 1.
+    A class that is neither in the truth nor in the prediction is absent: its IoU would be 0 / 0.
+    Its entries are nan, and the means leave it out rather than count it as 0 or 1.
     """
 
     pixel_accuracy: float
@@ -70,19 +62,12 @@ class Scores:
 
 
 def scores(confusion):
-    """Compute accuracy, IoU and Dice from a confusion matrix.
+    """Compute Scores (accuracy, IoU, Dice) from a confusion matrix.
 
-    Args:
-        confusion: integer array (C, C), rows true, columns predicted.
+    Shapes: integer (C, C), rows true, columns predicted -> Scores with arrays (C,). Raises
+    ValueError if the matrix is not square or counts nothing.
 
-    Returns:
-        Scores: pixel_accuracy, mean_iou, mean_dice and frequency_weighted_iou as floats from 0
-        to 1; iou, dice, recall and precision as float arrays (C,).
-
-    Raises:
-        ValueError: the matrix is not square or counts nothing.
-
-    Source: IoU is Everingham et al. 2010, section 4.1, tp / (tp + fp + fn); Dice is
+    Source: IoU is tp / (tp + fp + fn), Everingham et al. 2010, section 4.1; Dice is
     2 tp / (2 tp + fp + fn).
     """
     confusion = np.asarray(confusion, dtype=np.float64)
@@ -110,14 +95,9 @@ def scores(confusion):
 
 
 def score_lines(scores, classes):
-    """Write scores as text: accuracy and mean IoU, then a line a class; nan is an absent class.
+    """Format Scores as text: accuracy and mean IoU, then a line per class (nan: absent).
 
-    Args:
-        scores: Scores of the function `scores`.
-        classes: names of the classes, as `labels.CARLA.classes`.
-
-    Returns:
-        str, lines of three digits, indented by two spaces, without a newline at the end.
+    classes are the names, such as `labels.CARLA.classes`. Returns str, indented by two spaces.
     """
     lines = [f"  accuracy {scores.pixel_accuracy:.3f}, mean IoU {scores.mean_iou:.3f}"]
     for name, iou, dice in zip(classes, scores.iou, scores.dice, strict=True):
@@ -126,11 +106,11 @@ def score_lines(scores, classes):
 
 
 def evaluate(model, dataset, n_classes):
-    """Count one confusion matrix over a whole data set of batches.
+    """Count one confusion matrix of a model over a whole data set.
 
     Args:
-        model: gives logits (B, H, W, n_classes).
-        dataset: iterable of (uint8 (B, H, W, 3), uint8 (B, H, W)) batches.
+        model: returns logits (B, H, W, n_classes).
+        dataset: iterable of batches (uint8 (B, H, W, 3), uint8 (B, H, W)).
         n_classes: number of classes.
 
     Returns:
@@ -144,7 +124,7 @@ def evaluate(model, dataset, n_classes):
 
 
 def image_ious(y_true, y_pred, n_classes, void=VOID):
-    """Compute the IoU of every class in every image by itself, to find the worst images.
+    """Compute the IoU of every class in each image, to find the worst images.
 
     Args:
         y_true, y_pred: integer arrays (N, H, W), classes (or void in y_true).
@@ -152,11 +132,11 @@ def image_ious(y_true, y_pred, n_classes, void=VOID):
         void: value in y_true of pixels that are not counted.
 
     Returns:
-        float array (N, n_classes), nan where a class is neither in the truth nor predicted; a
-        image without a label is all nan.
+        float array (N, n_classes), nan for a class that is neither in the truth nor predicted,
+        and for an image without labels.
 
     Raises:
-        ValueError: as `evaluation.confusion_matrix`.
+        ValueError: as `confusion_matrix`.
     """
     result = np.full((len(y_true), n_classes), np.nan)
     for row, true, pred in zip(result, y_true, y_pred, strict=True):
@@ -167,9 +147,12 @@ def image_ious(y_true, y_pred, n_classes, void=VOID):
 
 
 def check_shapes(*arrays):
-    """Return the arrays as NumPy's; raises ValueError unless their shapes are equal."""
+    """Return masks or other arrays as NumPy's; raises ValueError unless their shapes are equal."""
     arrays = [np.asarray(array) for array in arrays]
     if len({array.shape for array in arrays}) > 1:
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        raise ValueError(f"The arrays have the shapes {shapes}; they must be equal.")
+        raise ValueError(
+            f"The arrays have the shapes {', '.join(str(array.shape) for array in arrays)}; they "
+            "must be equal. Is there a channel axis of size 1 to drop, mask[..., 0], or logits to "
+            "argmax?"
+        )
     return arrays

@@ -1,33 +1,34 @@
-"""How sure a model is: calibration, entropy, flips and dropout."""
+"""How certain a model is: calibration, entropy, flips and dropout."""
 
+import itertools
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from unet_helpers.evaluation.metrics import check_shapes
-from unet_helpers.inference import predict
-from unet_helpers.inference.predict import to_probabilities
+from unet_helpers.inference.predict import predict_logits, to_probabilities
 from unet_helpers.labels import VOID
+from unet_helpers.models.folding import flat_layers
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Said and true frequency of being right, by bins of the said one; nan in an empty bin."""
+    """Predicted and true frequency of being right, by bins of confidence; nan in an empty bin."""
 
     confidence: np.ndarray  # mean probability of the predicted class
-    accuracy: np.ndarray  # share of right pixels
-    pixels: np.ndarray
+    accuracy: np.ndarray  # share of correct pixels
+    pixels: np.ndarray  # number of labelled pixels
 
     @property
     def expected_calibration_error(self):
-        """Mean gap between confidence and accuracy, each bin weighed by its pixels."""
+        """Mean gap between confidence and accuracy, bins weighted by pixels; 0 is calibrated."""
         gaps = np.abs(self.confidence - self.accuracy)
         return float(np.nansum(gaps * self.pixels) / self.pixels.sum())
 
 
 def reliability(y_true, probabilities, n_bins=10, void=VOID):
-    """Sort pixels into bins by the probability of their predicted class, and count who is right.
+    """Compare confidence with accuracy, in bins of the predicted class's probability.
 
     Args:
         y_true: integer array (...), classes or void.
@@ -36,8 +37,7 @@ def reliability(y_true, probabilities, n_bins=10, void=VOID):
         void: value in y_true of pixels that are not counted.
 
     Returns:
-        Reliability: confidence and accuracy as float arrays (n_bins,), pixels as int64, and
-        expected_calibration_error, from 0 (calibrated) to 1.
+        Reliability: confidence and accuracy as float arrays (n_bins,), pixels as int64.
 
     Raises:
         ValueError: the shapes do not fit, the probabilities are logits, or all is void.
@@ -48,14 +48,14 @@ def reliability(y_true, probabilities, n_bins=10, void=VOID):
     if probabilities.shape[:-1] != y_true.shape:
         raise ValueError(
             f"The truth has shape {y_true.shape}, the probabilities {probabilities.shape}; "
-            "expected the same and one axis of classes at the end."
+            "expected the same shape plus an axis of classes at the end."
         )
     valid = y_true != void
     if not valid.any():
         raise ValueError("No pixel has a label: all is void.")
     rows = probabilities[valid]
     if rows.min() < 0 or np.abs(rows.sum(axis=-1) - 1).max() > 1e-3:
-        raise ValueError("These are no probabilities. Are they logits? Use to_probabilities.")
+        raise ValueError("These are not probabilities. Are they logits? Use to_probabilities.")
     confidence = rows.max(axis=-1).astype(np.float64)
     right = rows.argmax(axis=-1) == y_true[valid]
     bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
@@ -69,9 +69,9 @@ def reliability(y_true, probabilities, n_bins=10, void=VOID):
 
 
 def entropy(probabilities):
-    """Measure the doubt in a distribution over the classes, in nats.
+    """Compute the entropy of a distribution over the classes, in nats: how uncertain it is.
 
-    Shapes: float (..., C) -> float (...), from 0 (certain) to ln C (no idea).
+    Shapes: float (..., C) -> float (...), from 0 (certain) to ln C (all classes alike).
     Source: Shannon 1948, section 6.
     """
     probabilities = np.asarray(probabilities)
@@ -81,95 +81,88 @@ def entropy(probabilities):
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several predictions of the same images, summed up."""
+    """The average of several predictions of the same images, and how much they disagree."""
 
     probabilities: np.ndarray  # (N, H, W, C), their mean
-    mutual_information: np.ndarray  # (N, H, W), entropy of the mean minus mean entropy
+    mutual_information: np.ndarray  # (N, H, W), entropy of the mean minus mean entropy, in nats
 
 
 def flip_tta(model, images, batch_size=8):
-    """Predict images as they are and mirrored left to right, and mirror the answers back.
+    """Predict images as they are and mirrored left to right: test-time augmentation by flips.
 
     Args:
-        model: gives logits (B, H, W, C).
+        model: returns logits (B, H, W, C).
         images: uint8 (N, H, W, 3).
         batch_size: images per step.
 
     Returns:
-        Ensemble: probabilities (N, H, W, C), the mean of both; mutual information (N, H, W).
+        Ensemble of both predictions, the second one mirrored back.
 
     Raises:
         DataError: as `inference.predict_logits`.
     """
     images = np.asarray(images)
-
-    def predictions():
-        yield predict.predict_logits(model, images, batch_size)
-        yield predict.predict_logits(model, images[:, :, ::-1], batch_size)[:, :, ::-1]
-
-    return average_predictions(predictions())
+    views = (np.s_[:], np.s_[:, :, ::-1])
+    return average_predictions(predict_logits(model, images[v], batch_size)[v] for v in views)
 
 
 def mc_dropout(model, images, times=10, seed=0, batch_size=8):
     """Predict images several times with dropout left on: Monte Carlo dropout.
 
     Args:
-        model: gives logits (B, H, W, C) and has dropout layers; it is not changed.
+        model: returns logits (B, H, W, C) and has dropout layers; it is not changed.
         images: uint8 (N, H, W, 3).
         times: number of predictions.
         seed: of the dropped activations.
         batch_size: images per step.
 
     Returns:
-        Ensemble: probabilities (N, H, W, C), the mean of all; mutual information (N, H, W).
+        Ensemble of all predictions.
 
     Raises:
         ValueError: the model has no dropout, or times is less than 1.
         DataError: as `inference.predict_logits`.
 
-    Source: Gal and Ghahramani 2016, section 4; the mutual information is the mutual information of
-    Gal et al. 2017, section 3.
+    Source: Gal and Ghahramani 2016, section 4; mutual information as in Gal et al. 2017, section 3.
     """
     if times < 1:
         raise ValueError(f"times is {times}; at least one prediction is needed.")
     random = with_dropout_on(model, seed)
-    return average_predictions(
-        predict.predict_logits(random, images, batch_size) for _ in range(times)
-    )
+    return average_predictions(predict_logits(random, images, batch_size) for _ in range(times))
 
 
 class DropoutLeftOn(keras.layers.Dropout):
-    """Drop activations at prediction as in training."""
+    """Drop activations in prediction as in training."""
 
     def call(self, inputs, training=True):
         return super().call(inputs, training=True)
 
 
 def with_dropout_on(model, seed=0):
-    """Copy a model so that its dropout layers drop at prediction, and nothing else changes.
+    """Copy a model so that its dropout layers drop in prediction too, and nothing else changes.
 
     Calling the model with training=True would do more: batch normalisation would normalise by
-    the batch at hand and change its averages.
+    the current batch and update its averages.
 
     Args:
-        model: a functional keras.Model; dropout layers inside nested models stay off.
+        model: functional or sequential keras.Model; models used as layers are copied alike.
         seed: of the dropped activations.
 
     Returns:
-        keras.Model with the same weights, a copy of its own.
+        keras.Model with a copy of the weights.
 
     Raises:
-        ValueError: the model has no dropout layer.
+        ValueError: the model has no dropout layer, or its layers cannot be followed.
     """
-    dropouts = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    if not dropouts:
+    if not any(isinstance(layer, keras.layers.Dropout) for layer in flat_layers(model)):
         raise ValueError(f"The model {model.name!r} has no dropout layer that could be left on.")
+    seeds = itertools.count(seed)  # each layer its own, or two of them would drop the same places
 
     def copy(layer):
-        if layer.name in dropouts:
-            # each layer its own seed, or two of them would drop the same places
-            config = {**layer.get_config(), "seed": seed + dropouts.index(layer.name)}
-            return DropoutLeftOn.from_config(config)
+        if isinstance(layer, keras.Model):
+            return keras.models.clone_model(layer, clone_function=copy)
+        if isinstance(layer, keras.layers.Dropout):
+            return DropoutLeftOn.from_config({**layer.get_config(), "seed": next(seeds)})
         return type(layer).from_config(layer.get_config())
 
     random = keras.models.clone_model(model, clone_function=copy)
@@ -178,37 +171,37 @@ def with_dropout_on(model, seed=0):
 
 
 def average_predictions(predictions):
-    """Sum up several logits of the same images as Ensemble.
+    """Average several logits of the same images.
 
-    Shapes: iterable of float (N, H, W, C) -> Ensemble. One at a time is in memory, so a generator
-    may give as many as it likes.
+    Shapes: iterable of float (N, H, W, C) -> Ensemble. It may be a generator, since only one
+    prediction at a time is kept in memory.
     """
-    total, doubt, count = 0.0, 0.0, 0
+    total, entropies, count = 0.0, 0.0, 0
     for logits in predictions:
         probabilities = to_probabilities(logits)
         total = total + probabilities
-        doubt = doubt + entropy(probabilities)
+        entropies = entropies + entropy(probabilities)
         count += 1
     mean = total / count
     # never below zero in exact arithmetic (Jensen), so neither here
-    return Ensemble(mean, np.maximum(entropy(mean) - doubt / count, 0))
+    return Ensemble(mean, np.maximum(entropy(mean) - entropies / count, 0))
 
 
 def risk_coverage(y_true, y_pred, uncertainty, shares, void=VOID):
-    """Compute the error rate that is left when the most uncertain pixels are set aside.
+    """Compute the error rate that remains when the most uncertain pixels are set aside.
 
     Args:
         y_true, y_pred: integer arrays of one shape, classes (or void in y_true).
-        uncertainty: float array of the same shape, larger is less certain.
+        uncertainty: float array of the same shape, larger for less certain pixels.
         shares: sequence of floats from 0 up to, but not including, 1: how many to set aside.
         void: value in y_true of pixels that are not counted.
 
     Returns:
         float array (len(shares),): the share of wrong pixels among those that are kept. It falls
-        if the doubt is in the right places, and stays where it is if the doubt is random.
+        if the wrong pixels are the uncertain ones, and stays level if uncertainty is random.
 
     Raises:
-        ValueError: the shapes differ, or a share outside 0 .. 1.
+        ValueError: the shapes differ, or a share is below 0 or not below 1.
 
     Source: the risk-coverage curve of Geifman and El-Yaniv 2017, section 2.
     """

@@ -1,4 +1,4 @@
-"""The networks: blocks, U-Net, FCN, and tools to draw, measure and fold them."""
+"""The networks: blocks, U-Net, FCN, and tools to draw, profile and fold them."""
 
 from unet_helpers.lazy import hand_on
 
@@ -6,11 +6,14 @@ __getattr__, __dir__ = hand_on(
     __name__,
     {
         "bilinear_kernel": "fcn",
+        "concat_skip": "blocks",
         "conv_block": "blocks",
         "convolution": "blocks",
         "crop_to": "blocks",
+        "draw_model": "diagram",
         "fcn_model": "fcn",
-        "concat_skip": "blocks",
+        "fold_batch_norm": "folding",
+        "in_precision": "folding",
         "naive_cnn": "fcn",
         "next_multiple": "unet",
         "paper_unet": "unet",

@@ -119,10 +119,10 @@ def test_evaluate_counts_one_matrix_over_uneven_batches(model, rng):
     assert confusion.sum() == (masks != 255).sum()
 
 
-# ---------------------------------------------------------------- rims
+# ---------------------------------------------------------------- padding
 
 
-def test_pad_to_multiple_mirrors_the_rim():
+def test_pad_to_multiple_mirrors_the_border():
     image = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(3, 5, 3)
     padded = inference.pad_to_multiple(image, 4)
     assert padded.shape == (4, 8, 3)
@@ -170,7 +170,7 @@ def test_predict_video_names_a_missing_or_unreadable_source(tmp_path):
         inference.predict_video(threshold_model(), tmp_path / "gone.gif", "out.gif", TWO)
     (tmp_path / "text.gif").write_text("no video")
     (tmp_path / "out.gif").write_text("old")
-    with pytest.raises(DataError, match=r"(?s)text\.gif could not be turned into .*imageio-ffmpeg"):
+    with pytest.raises(DataError, match=r"(?s)text\.gif could not be converted .*imageio-ffmpeg"):
         inference.predict_video(threshold_model(), tmp_path / "text.gif", tmp_path / "out.gif", TWO)
     assert (tmp_path / "out.gif").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 2
@@ -191,7 +191,7 @@ def test_load_model_names_a_missing_or_damaged_file(tmp_path, model, share):
     model.save(tmp_path / "a.keras")
     whole = (tmp_path / "a.keras").read_bytes()
     (tmp_path / "a.keras").write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(DataError, match=r"a\.keras is no model that can be loaded .*cut off"):
+    with pytest.raises(DataError, match=r"a\.keras cannot be loaded as a model .*cut off"):
         inference.load_model(tmp_path / "a.keras")
 
 
@@ -212,7 +212,7 @@ def test_load_model_runs_no_lambda(tmp_path, capsys):
     hostile = keras.layers.Lambda(lambda x: [print("the code ran"), x][1])(inputs)
     keras.Model(inputs, hostile).save(tmp_path / "a.keras")
     capsys.readouterr()
-    with pytest.raises(DataError, match=r"a\.keras wants .*Lambda, .* It was not run"):
+    with pytest.raises(DataError, match=r"a\.keras asks for .*Lambda, .* It was not run"):
         inference.load_model(tmp_path / "a.keras")
     assert "ran" not in capsys.readouterr().out
 
@@ -223,7 +223,7 @@ def test_load_model_imports_no_module_that_a_file_names(tmp_path, model, monkeyp
     path = tmp_path / "a.keras"
     model.save(path)
     rewrite(path, config_json=lambda text: text.replace('"keras.layers"', '"hostile_model"'))
-    with pytest.raises(DataError, match=r"wants hostile_model\.[A-Z]\w+, which is code of its"):
+    with pytest.raises(DataError, match=r"asks for hostile_model\.[A-Z]\w+, which is not one"):
         inference.load_model(path)
     assert "hostile_model" not in sys.modules
 

@@ -1,4 +1,4 @@
-"""Images of any size by tiles, folders of them, and films."""
+"""Images of any size by tiles, folders of them, and videos."""
 
 import importlib.util
 
@@ -109,7 +109,7 @@ def test_enough_overlap_gives_exactly_the_whole_image(unet, large):
     assert np.abs(poor - whole).max() > 1e-4
 
 
-def test_reach_by_hand():
+def test_receptive_field_radius_by_hand():
     """Three 3x3 convolutions see 3 pixels; after a pooling each sees twice as far."""
     inputs = keras.Input((16, 16, 3))
     x = inputs
@@ -127,7 +127,7 @@ def test_inside_of_blended_tiles_is_exact_too(unet, large):
     """Only one tile counts there, and it sees all that the pixel depends on."""
     whole = inference.predict_logits(unet, large[None])[0]
     blended = stitched(unet, large, tile=(304, 400), overlap=128)
-    # tiles start at rows 0 and 32; only the second holds row 304 and below, 128 below its rim
+    # tiles start at rows 0 and 32; only the second holds row 304 and below, 128 below its border
     np.testing.assert_allclose(blended[304:], whole[304:], atol=1e-5)
     np.testing.assert_allclose(blended[:32], whole[:32], atol=1e-5)
     assert np.abs(blended - whole).max() > 1e-4
@@ -143,10 +143,29 @@ def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large):
     assert np.abs(shifted[middle, 150] - whole[141:181, 150]).max() > 1e-3
 
 
-def test_grid_of_networks(model):
+def test_total_stride_of_networks(model):
     assert inference.total_stride(models.unet_model((32, 32, 3), 1, 2)) == 16
     assert inference.total_stride(models.fcn_model((None, None, 3), 1, 2, stride=8)) == 32
     assert inference.total_stride(model) == 1
+
+
+def test_models_used_as_layers_count_in_the_total_stride():
+    """The inner model pools by 4, the outer one by 2 before it; 8 is the deepest level."""
+    x = inner = keras.Input((None, None, 4))
+    for _ in range(2):
+        x = layers.MaxPooling2D()(x)
+    inner = keras.Model(inner, layers.UpSampling2D(4)(x), name="inner")
+    inputs = keras.Input((None, None, 3))
+    x = keras.Sequential([layers.Rescaling(1 / 255)])(inputs)
+    x = layers.MaxPooling2D()(layers.Conv2D(4, 1)(x))
+    outer = keras.Model(inputs, layers.UpSampling2D()(inner(x)))
+    assert inference.total_stride(outer) == 8
+    image = np.random.default_rng(0).integers(0, 256, (30, 41, 3)).astype(np.uint8)
+    whole = inference.predict_logits(outer, inference.pad_to_multiple(image, 8)[None])[0]
+    tiled = stitched(outer, image, tile=(16, 16), overlap=0)
+    np.testing.assert_allclose(tiled, whole[:30, :41], atol=1e-5)
+    with pytest.raises(DataError, match=r"uses the model inner as a layer"):
+        inference.receptive_field_radius(keras.Model(inner.input, inner(inner.input)))
 
 
 def test_tile_starts_by_hand():
@@ -172,7 +191,7 @@ def test_tiles_cover_every_pixel_and_lie_on_the_grid(overlap, grid):
 
 @pytest.mark.parametrize("blend", [True, False])
 @pytest.mark.parametrize(("length", "overlap"), [(16, 4), (40, 0), (41, 5), (90, 12), (3, 2)])
-def test_shares_of_a_pixel_sum_to_1(length, overlap, blend):
+def test_weights_of_a_pixel_sum_to_1(length, overlap, blend):
     starts = inference.tile_starts(length, 16, overlap)
     total = np.zeros(max(length, 16))
     for start, share in zip(
@@ -183,7 +202,7 @@ def test_shares_of_a_pixel_sum_to_1(length, overlap, blend):
     np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
-def test_tile_shares_by_hand():
+def test_blend_weights_by_hand():
     # two tiles of 6 that share pixels 4 and 5
     first, second = inference.blend_weights([0, 4], 6, 2, blend=True)
     np.testing.assert_allclose(first, [1, 1, 1, 1, 2 / 3, 1 / 3])
@@ -191,15 +210,6 @@ def test_tile_shares_by_hand():
     first, second = inference.blend_weights([0, 4], 6, 2, blend=False)
     assert first.tolist() == [1, 1, 1, 1, 1, 0]
     assert second.tolist() == [0, 1, 1, 1, 1, 1]
-
-
-def test_cut_tile_goes_on_by_mirroring():
-    image = np.arange(3, dtype=np.uint8)[None, :, None]
-    line = tiles.cut_tile(image, 0, -4, (1, 12))[0, :, 0]
-    assert line.tolist() == [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]
-    big = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
-    expected = np.pad(big, ((3, 2), (4, 5), (0, 0)), mode="symmetric")
-    np.testing.assert_array_equal(tiles.cut_tile(big, -3, -4, (9, 14)), expected)
 
 
 def test_margin_shows_the_model_a_mirrored_image_around(rng):
@@ -218,7 +228,7 @@ def test_margin_shows_the_model_a_mirrored_image_around(rng):
     [
         ({"overlap": 16}, r"overlap is 16; for tiles of 16x16 .* between 0 and 15"),
         ({"overlap": -1}, "overlap is -1"),
-        ({"flips": "up"}, "flips is 'up'; there are none, left-right, all"),
+        ({"flips": "up"}, "flips is 'up'; expected one of none, left-right, all"),
         ({"tile": (0, 16)}, r"Tiles of 0x16 do not fit"),
         ({"scale": 0}, "scale is 0"),
         ({"scale": float("nan")}, "scale is nan"),
@@ -238,7 +248,7 @@ def test_predict_image_refuses_models_that_do_not_fit(unet):
         inference.predict_image(pointwise(size=(8, 8)), image, tile=(16, 16))
     inputs = keras.Input((16, 16, 3))
     valid = keras.Model(inputs, layers.Conv2D(2, 3)(inputs))
-    with pytest.raises(DataError, match=r"gives 14x14 for a tile of 16x16.*padded"):
+    with pytest.raises(DataError, match=r"returns 14x14 for a tile of 16x16.*padded"):
         inference.predict_image(valid, image)
     inputs = keras.Input((16, 16, 1))
     grey = keras.Model(inputs, layers.Conv2D(2, 1)(inputs))
@@ -382,7 +392,7 @@ def test_predict_folder_refuses_before_it_writes(folder, tmp_path):
     with pytest.raises(DataError, match=r"b\.bmp and b\.png would both become"):
         inference.predict_folder(brightness(), folder, tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"holds no images\. Endings"):
+    with pytest.raises(DataError, match=r"contains no images\. Accepted endings"):
         inference.predict_folder(brightness(), tmp_path / "empty", tmp_path / "out")
     with pytest.raises(DataError, match="There is no folder"):
         inference.predict_folder(brightness(), tmp_path / "gone", tmp_path / "out")
@@ -413,7 +423,7 @@ def test_batches_of_images(rng, batch_size, shapes):
 
 
 def test_many_small_images_go_in_steps(rng, monkeypatch):
-    monkeypatch.setattr(image_inference, "TOGETHER", 4)
+    monkeypatch.setattr(image_inference, "MOST", 4)
     model = noting(pointwise(size=(16, 16)))
     images = rng.integers(0, 256, (9, 16, 16, 3)).astype(np.uint8)
     assert len(list(inference.predict_images(model, images))) == 9
@@ -450,10 +460,10 @@ def test_images_together_take_all_options(unet, rng, options):
         np.testing.assert_allclose(together[i], alone, atol=1e-5)
 
 
-def test_wrong_options_are_told_for_several_images(model):
+def test_invalid_options_are_refused_for_several_images(model):
     images = np.zeros((2, 16, 16, 3), np.uint8)
     for scale in (0, -1, np.nan, np.inf):
-        with pytest.raises(DataError, match=f"scale is {scale}; it must be above 0"):
+        with pytest.raises(DataError, match=f"scale is {scale}; it must be positive"):
             list(inference.predict_images(model, images, scale=scale))
     with pytest.raises(DataError, match="overlap is 99"):
         list(inference.predict_images(model, images, overlap=99))
@@ -469,7 +479,7 @@ def test_a_mask_that_cannot_be_written_is_named(tmp_path):
         inference.save_mask(tmp_path / "file" / "a.png", np.zeros((2, 2), np.uint8))
 
 
-def test_whole_file_leaves_what_was_there_after_an_error(tmp_path):
+def test_atomic_write_keeps_what_was_there_after_an_error(tmp_path):
     (tmp_path / "a").write_text("old")
     with pytest.raises(KeyboardInterrupt), files.atomic_write(tmp_path / "a") as part:
         part.write_text("half")
@@ -478,7 +488,7 @@ def test_whole_file_leaves_what_was_there_after_an_error(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-# ---------------------------------------------------------------- films
+# ---------------------------------------------------------------- videos
 
 
 @pytest.fixture
@@ -494,39 +504,39 @@ def frames(tmp_path):
 
 
 def test_a_folder_of_frames_becomes_a_gif(frames, tmp_path):
-    target = tmp_path / "film.gif"
+    target = tmp_path / "video.gif"
     count = inference.predict_video(threshold_at_half(), frames, target, TWO, opacity=1)
-    film = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
-    assert count == len(film) == 5
-    for i, frame in enumerate(film):
+    video = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
+    assert count == len(video) == 5
+    for i, frame in enumerate(video):
         expected = np.where(np.arange(31)[None, :, None] < 5 * (i + 1), *TWO.colours[::-1])
         assert np.abs(frame.astype(int) - expected).max() < 12
 
 
 def test_a_folder_of_frames_becomes_an_mp4(frames, tmp_path):
     pytest.importorskip("imageio_ffmpeg")
-    target = tmp_path / "film.mp4"
+    target = tmp_path / "video.mp4"
     assert inference.predict_video(threshold_at_half(), frames, target, TWO, opacity=1) == 5
-    film = [np.asarray(frame) for frame in imageio.get_reader(target)]
-    assert [frame.shape for frame in film] == [(22, 32, 3)] * 5
-    assert np.abs(film[2][10, 2].astype(int) - TWO.colours[1]).max() < 40
-    assert np.abs(film[2][10, 28].astype(int) - TWO.colours[0]).max() < 40
+    video = [np.asarray(frame) for frame in imageio.get_reader(target)]
+    assert [frame.shape for frame in video] == [(22, 32, 3)] * 5
+    assert np.abs(video[2][10, 2].astype(int) - TWO.colours[1]).max() < 40
+    assert np.abs(video[2][10, 28].astype(int) - TWO.colours[0]).max() < 40
 
 
 @pytest.mark.skipif(
     importlib.util.find_spec("imageio_ffmpeg") is not None, reason="imageio-ffmpeg is installed"
 )
-def test_mp4_without_its_package_is_told(frames, tmp_path):
-    with pytest.raises(DataError, match=r"film\.mp4 .*pip install imageio-ffmpeg"):
-        inference.predict_video(brightness(), frames, tmp_path / "film.mp4", TWO)
+def test_mp4_without_its_package_says_what_to_install(frames, tmp_path):
+    with pytest.raises(DataError, match=r"video\.mp4 .*pip install imageio-ffmpeg"):
+        inference.predict_video(brightness(), frames, tmp_path / "video.mp4", TWO)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames"]
 
 
-def test_frames_of_two_sizes_and_no_frames_are_told(frames, tmp_path):
+def test_frames_of_two_sizes_and_no_frames_are_refused(frames, tmp_path):
     Image.new("RGB", (8, 8)).save(frames / "003.png")
-    with pytest.raises(DataError, match=r"Image 4 of .* is 8x8, the first is 21x31"):
-        inference.predict_video(brightness(), frames, tmp_path / "film.gif", TWO)
+    with pytest.raises(DataError, match=r"Frame 4 of .* is 8x8, the first is 21x31"):
+        inference.predict_video(brightness(), frames, tmp_path / "video.gif", TWO)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no images"):
-        inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "film.gif", TWO)
-    assert not list(tmp_path.glob("*film*"))
+    with pytest.raises(DataError, match="contains no images"):
+        inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "video.gif", TWO)
+    assert not list(tmp_path.glob("*video*"))

@@ -441,7 +441,7 @@ def test_unet_and_losses_run_on_jax(repo):
     pytest.importorskip("jax")
     program = """
         import sys, keras, numpy as np
-        from unet_helpers.losses import CrossEntropyAndDice, pixel_weights
+        from unet_helpers.training import CrossEntropyAndDice, pixel_weights
         from unet_helpers.models import unet_model
         assert keras.backend.backend() == "jax"
         model = unet_model((16, 16, 3), 2, 3)

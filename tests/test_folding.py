@@ -316,7 +316,10 @@ def half():
 
 
 def policies(model):
-    return {layer.dtype_policy.name for layer in model.layers[1:-1]}
+    """The policies of all layers but the inputs and the one that gives the logits."""
+    leave = (layers.InputLayer, keras.Model)
+    inside = [layer for layer in model.layers if not isinstance(layer, leave)]
+    return {layer.dtype_policy.name for layer in inside if layer.name != "logits"}
 
 
 def test_a_model_in_half_precision_stays_in_it(half, images):
@@ -342,6 +345,29 @@ def test_precision_there_and_back(images):
     np.testing.assert_array_equal(logits_of(back, images), logits_of(model, images))
 
 
+def test_a_model_that_computes_in_the_precision_already_is_returned_itself():
+    model = models.naive_cnn((8, 8, 3), 2, 3)
+    assert folding.in_precision(model, "float32") is model
+
+
+def test_models_used_as_layers_change_their_precision_too(half, images):
+    part = keras.Sequential([keras.Input((32, 64, 3)), layers.Conv2D(4, 3)], name="part")
+    inputs = keras.Input((32, 64, 3))
+    model = keras.Model(inputs, layers.ReLU(dtype="float32")(part(inputs)))
+    keras.config.set_dtype_policy("float32")
+    exact = folding.in_precision(model, "float32")
+    assert policies(exact.get_layer("part")) == policies(exact) == {"float32"}
+    assert policies(part) == {"mixed_bfloat16"}
+    assert not np.array_equal(logits_of(exact, images), logits_of(model, images))
+    same(model, exact, images, tolerance=0.02)
+
+
+def test_a_last_layer_in_half_precision_becomes_float32(half, images):
+    inputs = keras.Input((32, 64, 3))
+    model = keras.Model(inputs, layers.Conv2D(4, 3)(inputs))
+    assert logits_of(folding.in_precision(model, "float32"), images).dtype == np.float32
+
+
 def test_an_unknown_precision_is_told():
     with pytest.raises(ValueError, match="float17"):
         folding.in_precision(models.naive_cnn((8, 8, 3), 2, 3), "float17")
@@ -351,7 +377,8 @@ def test_folding_runs_on_jax(repo):
     pytest.importorskip("jax")
     program = """
         import keras, numpy as np
-        from unet_helpers import folding, models
+        from unet_helpers import models
+        from unet_helpers.models import folding
         assert keras.backend.backend() == "jax"
         model = models.unet_model((16, 16, 3), 2, 3, batch_norm=True)
         random = np.random.default_rng(0)

@@ -74,10 +74,28 @@ def test_mask_to_colour_refuses_labels_outside_the_classes(dtype):
         mask_to_colour(mask, TWO)
 
 
-def test_colour_to_mask_refuses_colours_outside_the_palette():
+def test_colour_to_mask_reads_a_dict_of_colours():
+    colour = mask_to_colour(np.array([[0, 1], [1, 255]], np.uint8), TWO)
+    palette = {(200, 100, 50): 4, (10, 20, 30): VOID, (0, 0, 0): 2}
+    assert colour_to_mask(colour, palette).tolist() == [[255, 4], [4, 2]]
+
+
+@pytest.mark.parametrize(
+    ("palette", "where", "message"),
+    [
+        (
+            TWO,
+            "m.png",
+            r"m\.png holds 2 colours .* \(10, 20, 31\) in row 0, column 1; .*, a\.",
+        ),
+        (TWO, "m.JPG", "JPEG changes colours"),
+        ({(10, 20, 30): 0}, "m.png", r"class 0\. So many are blends at the borders"),
+    ],
+)
+def test_colour_to_mask_refuses_colours_outside_the_palette(palette, where, message):
     colour = np.array([[[10, 20, 30], [10, 20, 31], [9, 9, 9]]], np.uint8)
-    with pytest.raises(DataError, match=r"2 pixels .* two palette, .*\(10, 20, 31\).*JPEG"):
-        colour_to_mask(colour, TWO)
+    with pytest.raises(DataError, match=message):
+        colour_to_mask(colour, palette, where)
 
 
 def test_check_values_names_the_file_and_lets_void_pass():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-VOID = 255  # in memory, for every data set: "nobody says what this pixel is"
+VOID = 255  # in memory, for every data set: a pixel without a label
 VOID_COLOUR = (0, 0, 0)
 
 
@@ -20,10 +20,7 @@ class DataError(ValueError):
 
 
 def printable(text):
-    """Write what no screen can show as escapes: a file's name may be any bytes, a path any text.
-
-    Returns str. Line ends stay.
-    """
+    """Escape unprintable characters except line ends, because a file name may hold any; str."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
         for c in str(text)
@@ -38,84 +35,64 @@ class Labels:
     classes: tuple
     colours: tuple
 
+    @classmethod
+    def of(cls, name, colours):
+        """Make Labels of a dict from each class name to its colour, in the order of the ids."""
+        return cls(name, tuple(colours), tuple(colours.values()))
+
     @property
     def n_classes(self):
         """Number of classes, void not counted."""
         return len(self.classes)
 
     def index(self, class_name):
-        """Give the id of a class name; raises ValueError with the known names."""
+        """Return the id of a class name; raises ValueError with the known names."""
         if class_name not in self.classes:
             raise ValueError(f"{self.name} has no class {class_name!r}; it has {self.classes}.")
         return self.classes.index(class_name)
 
 
-CARLA = Labels(
+CARLA = Labels.of(
     "CARLA",
-    (
-        "None",
-        "Buildings",
-        "Fences",
-        "Other",
-        "Pedestrians",
-        "Poles",
-        "RoadLines",
-        "Roads",
-        "Sidewalks",
-        "Vegetation",
-        "Vehicles",
-        "Walls",
-        "TrafficSigns",
-    ),
-    (
-        (35, 18, 58),
-        (108, 60, 61),
-        (255, 211, 175),
-        (164, 193, 255),
-        (221, 0, 20),
-        (255, 232, 69),
-        (238, 242, 255),
-        (69, 25, 146),
-        (180, 98, 255),
-        (25, 170, 86),
-        (59, 39, 255),
-        (55, 118, 167),
-        (13, 164, 152),
-    ),
+    {
+        "None": (35, 18, 58),
+        "Buildings": (108, 60, 61),
+        "Fences": (255, 211, 175),
+        "Other": (164, 193, 255),
+        "Pedestrians": (221, 0, 20),
+        "Poles": (255, 232, 69),
+        "RoadLines": (238, 242, 255),
+        "Roads": (69, 25, 146),
+        "Sidewalks": (180, 98, 255),
+        "Vegetation": (25, 170, 86),
+        "Vehicles": (59, 39, 255),
+        "Walls": (55, 118, 167),
+        "TrafficSigns": (13, 164, 152),
+    },
 )
-PETS = Labels(
+PETS = Labels.of(
     "Oxford-IIIT Pet",
-    ("pet", "background", "outline"),
-    ((90, 190, 170), (40, 70, 120), (250, 235, 150)),
+    {
+        "pet": (90, 190, 170),
+        "background": (40, 70, 120),
+        "outline": (250, 235, 150),
+    },
 )
-CAMVID = Labels(
+CAMVID = Labels.of(
     "CamVid",
-    (
-        "Sky",
-        "Building",
-        "Pole",
-        "Road",
-        "Sidewalk",
-        "Tree",
-        "Sign",
-        "Fence",
-        "Car",
-        "Pedestrian",
-        "Cyclist",
-    ),
-    (
-        (94, 134, 253),
-        (97, 48, 50),
-        (255, 255, 44),
-        (81, 38, 137),
-        (186, 187, 254),
-        (53, 172, 95),
-        (0, 168, 155),
-        (252, 234, 127),
-        (29, 44, 207),
-        (214, 0, 16),
-        (255, 253, 246),
-    ),
+    {
+        "Sky": (94, 134, 253),
+        "Building": (97, 48, 50),
+        "Pole": (255, 255, 44),
+        "Road": (81, 38, 137),
+        "Sidewalk": (186, 187, 254),
+        "Tree": (53, 172, 95),
+        "Sign": (0, 168, 155),
+        "Fence": (252, 234, 127),
+        "Car": (29, 44, 207),
+        "Pedestrian": (214, 0, 16),
+        "Cyclist": (255, 253, 246),
+    },
 )
 
 
@@ -140,32 +117,65 @@ def mask_to_colour(mask, labels):
     return lookup[mask]
 
 
-def colour_to_mask(colour, labels):
+def colour_to_mask(colour, palette, where="this mask", names=None):
     """Read a mask back from its colours, as `mask_to_colour` paints them.
 
     Args:
         colour: uint8 array (..., H, W, 3).
-        labels: Labels of the data set.
+        palette: Labels, with black for void, or a dict from (r, g, b) to class or void.
+        where: names the mask in the error, for instance its path.
+        names: class names for the error where the palette is a dict.
 
     Returns:
         uint8 array (..., H, W), classes and void.
 
     Raises:
-        DataError: a colour that is in no palette (a JPEG or a resized mask has such colours).
+        DataError: colours outside the palette: which, where, the nearest known one and the cure.
     """
     colour = np.asarray(colour)
-    red, green, blue = np.moveaxis(colour.astype(np.int64), -1, 0)
-    code = red << 16 | green << 8 | blue
-    mask = np.full(code.shape, -1, np.int64)
-    for value, (r, g, b) in [*enumerate(labels.colours), (VOID, VOID_COLOUR)]:
-        mask[code == (r << 16 | g << 8 | b)] = value
-    if (mask < 0).any():
-        r, g, b = colour[mask < 0][0].tolist()
-        raise DataError(
-            f"{int((mask < 0).sum())} pixels have colours outside the {labels.name} palette, "
-            f"the first ({r}, {g}, {b}). Was the mask saved as JPEG or resized with interpolation?"
+    if isinstance(palette, Labels):
+        names = palette.classes
+        palette = {known: c for c, known in enumerate(palette.colours)} | {VOID_COLOUR: VOID}
+    colours = sorted(palette)
+    codes, known = pack(colour), pack(np.array(colours))
+    place = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    unknown = known[place] != codes
+    if unknown.any():
+        raise DataError(f"{where} holds {about_colours(colour, unknown, palette, where, names)}")
+    return np.array([palette[known] for known in colours], np.uint8)[place]
+
+
+def pack(colours):
+    """Pack each colour into one number: integer (..., 3) -> int32 (...)."""
+    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
+
+
+def about_colours(colour, unknown, palette, where, names):
+    """Say how many colours are unknown, where the first is, what is nearest, and the cure."""
+    *_, row, column = place = tuple(np.argwhere(unknown)[0])
+    first = tuple(colour[place].tolist())
+    nearest = min(palette, key=lambda known: np.abs(np.subtract(known, first)).max())
+    value = palette[nearest]
+    name = "void" if value == VOID else names[value] if names else f"class {value}"
+    different = len(np.unique(pack(colour[unknown])))
+    if str(where).lower().endswith((".jpg", ".jpeg")):
+        cure = "JPEG changes colours, so no mask survives it. Export the masks again as PNG."
+    elif different > len(palette):
+        cure = (
+            "So many are blends at the borders: the mask was resized with interpolation or drawn "
+            "with smooth edges. Export it again without antialiasing, resize by nearest neighbour."
         )
-    return mask.astype(np.uint8)
+    else:
+        cure = (
+            "Add each to the palette (in a folder of your own, as a line of labels.csv; as void "
+            "if it means no label). Or is this the mask of another data set?"
+        )
+    return (
+        f"{'a colour' if different == 1 else f'{different:,} colours'} that the palette does not "
+        f"have, in {int(unknown.sum()):,} pixels. The first is {first} in row {row}, column "
+        f"{column}; the nearest known one is {nearest}, {name}. {cure}"
+    )
 
 
 def overlay(image, mask, labels, opacity=0.5):

@@ -194,41 +194,53 @@ def fold_layers(convolution, normalisation):
     return [kernel.reshape(shape).astype(np.float32), bias.astype(np.float32)]
 
 
+def flat_layers(model):
+    """List a model's layers, with those of models used as layers in place of these models."""
+    return [
+        layer
+        for outer in model.layers
+        for layer in (flat_layers(outer) if isinstance(outer, keras.Model) else [outer])
+    ]
+
+
 def count_normalisations(model):
-    """Count the batch normalisations of a model, those of models within it as well."""
-    return sum(
-        count_normalisations(layer)
-        if isinstance(layer, keras.Model)
-        else isinstance(layer, layers.BatchNormalization)
-        for layer in model.layers
-    )
+    """Count the batch normalisations of a model, including those in models used as layers."""
+    return sum(isinstance(layer, layers.BatchNormalization) for layer in flat_layers(model))
 
 
 def in_precision(model, policy):
-    """Copy a model so that it computes in another precision; the outputs stay as they were.
+    """Return a model with the same weights that computes in another precision.
 
     Args:
-        model: functional or sequential keras.Model.
-        policy: name of a Keras policy such as "mixed_bfloat16" or "float32". A processor is fast
-            only in what it multiplies in hardware, see `training.describe_machine`.
+        model: functional or sequential keras.Model; models used as layers are converted as well.
+        policy: name of a Keras policy, such as "mixed_bfloat16" or "float32". A processor is fast
+            only in what it multiplies in hardware; see `training.describe_machine`.
 
     Returns:
-        keras.Model, not compiled, with weights of its own, in float32. The layers that give the
-        outputs compute as before: half precision is too coarse for logits.
+        keras.Model, not compiled, with float32 weights of its own; `model` itself if every layer
+        computes in this precision already. Half precision is too coarse for logits: the layers
+        that give the outputs change to float32 only.
 
     Raises:
-        ValueError: as `fold_batch_norm`, or a policy that Keras does not know.
+        ValueError: an unknown policy, or a model as in `fold_batch_norm`.
     """
+    wanted = keras.dtype_policies.get(policy).compute_dtype
+    if all(layer.compute_dtype == wanted for layer in flat_layers(model) if not is_input(layer)):
+        return model
+    return convert(model, policy)
+
+
+def convert(model, policy):
+    """Copy a model for `in_precision`, whatever it computes in."""
     graph = as_graph(model)
-    keras.dtype_policies.get(policy)  # an unknown name is told here
     calls, ends = calls_of(graph)
     last = {name for name, _, output, _ in calls if any(output is end for end in ends)}
 
     def copy(layer):
         if isinstance(layer, keras.Model):
-            return in_precision(layer, policy)
+            return convert(layer, policy)
         config = layer.get_config()
-        if layer.name not in last:
+        if layer.name not in last or policy == "float32":
             config["dtype"] = policy
         return type(layer).from_config(config)
 

@@ -129,14 +129,14 @@ def test_a_folder_that_is_not_a_saved_model_is_not_touched(model, tmp_path):
 
 
 def test_a_keras_file_runs_in_a_new_process_without_custom_objects(
-    exported, images, logits, tmp_path
+    exported, images, logits, monkeypatch
 ):
     given = export.run_in_new_process(exported("a.keras"), images)
     assert given.dtype == np.float32
     np.testing.assert_allclose(given, logits, atol=1e-4)
-    (tmp_path / "a.keras").write_bytes(b"not a model")
-    with pytest.raises(DataError, match=r"new process could not run .*a\.keras: ValueError"):
-        export.run_in_new_process(tmp_path / "a.keras", images)
+    monkeypatch.setattr(export, "LOAD_AND_RUN", "raise ValueError('damaged')")
+    with pytest.raises(DataError, match=r"process could not run .*a\.keras: ValueError: damaged"):
+        export.run_in_new_process(exported("a.keras"), images)
 
 
 def test_int8_computes_in_bytes_from_end_to_end(exported, model, images, logits, tmp_path):

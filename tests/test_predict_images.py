@@ -229,7 +229,7 @@ def test_margin_shows_the_model_a_mirrored_image_around(rng):
         ({"overlap": 16}, r"overlap is 16; for tiles of 16x16 .* between 0 and 15"),
         ({"overlap": -1}, "overlap is -1"),
         ({"flips": "up"}, "flips is 'up'; expected one of none, left-right, all"),
-        ({"tile": (0, 16)}, r"Tiles of 0x16 do not fit"),
+        ({"tile": (0, 16)}, r"tiles of 0 x 16 x 3 do not fit"),
         ({"scale": 0}, "scale is 0"),
         ({"scale": float("nan")}, "scale is nan"),
     ],
@@ -242,9 +242,9 @@ def test_predict_image_refuses_options(model, options, message):
 
 def test_predict_image_refuses_models_that_do_not_fit(unet):
     image = np.zeros((20, 20, 3), np.uint8)
-    with pytest.raises(DataError, match="multiples of 16"):
+    with pytest.raises(DataError, match="it takes any x any x 3, in multiples of 16"):
         inference.predict_image(unet, image, tile=(40, 48))
-    with pytest.raises(DataError, match=r"it takes 8x8"):
+    with pytest.raises(DataError, match="it takes 8 x 8 x 3"):
         inference.predict_image(pointwise(size=(8, 8)), image, tile=(16, 16))
     inputs = keras.Input((16, 16, 3))
     valid = keras.Model(inputs, layers.Conv2D(2, 3)(inputs))
@@ -252,7 +252,7 @@ def test_predict_image_refuses_models_that_do_not_fit(unet):
         inference.predict_image(valid, image)
     inputs = keras.Input((16, 16, 1))
     grey = keras.Model(inputs, layers.Conv2D(2, 1)(inputs))
-    with pytest.raises(DataError, match="images of 1 channels"):
+    with pytest.raises(DataError, match=r"16 x 16 x 3 do not fit .* it takes 16 x 16 x 1"):
         inference.predict_image(grey, image)
 
 

@@ -156,26 +156,15 @@ def explained(problem, advice):
         logger.setLevel(level)
 
 
-def open_exported(path, threads=None):
-    """Open an exported file with the runtime of its format.
+def open_exported(path):
+    """Open an exported file with the runtime of its format, which uses all cores.
 
-    Args:
-        path: .keras, .tflite or .onnx file, or the folder of a SavedModel.
-        threads: used by LiteRT and ONNX; None means all cores.
-
-    Returns:
-        function from uint8 (N, H, W, 3), of the model's size, to float32 logits (N, H, W, C).
-
-    Raises:
-        DataError: the file is missing, damaged or of another format, or its runtime is not
-            installed.
+    path: .keras, .tflite or .onnx file, or the folder of a SavedModel. Returns a function from
+    uint8 (N, H, W, 3), of the model's size, to float32 logits (N, H, W, C). Raises DataError when
+    the file is missing, damaged or of another format, or its runtime is not installed.
     """
-    path, threads = Path(path), threads or os.cpu_count()
-    openers = {
-        ".keras": lambda path, threads: load_model(path).predict_on_batch,
-        ".tflite": open_tflite,
-        ".onnx": open_onnx,
-    }
+    path = Path(path)
+    openers = {".keras": open_keras, ".tflite": open_tflite, ".onnx": open_onnx}
     if not path.exists():
         raise DataError(f"There is no model {path}. Export one first, or correct the path.")
     opener = open_saved_model if path.is_dir() else openers.get(path.suffix)
@@ -183,20 +172,25 @@ def open_exported(path, threads=None):
         raise DataError(f"{path} is neither {', '.join(openers)} nor the folder of a SavedModel.")
     advice = "Was it cut off while copying, or does its ending belong to another format?"
     with explained(f"{path} cannot be loaded", advice):
-        run = opener(path, threads)
+        run = opener(path)
     return lambda images: np.concatenate(
         [np.asarray(run(image[None]), np.float32) for image in images]
     )
 
 
-def open_saved_model(folder, threads):
-    """Open a SavedModel with TensorFlow alone, which uses all cores."""
+def open_keras(path):
+    """Open a .keras file with Keras."""
+    return load_model(path).predict_on_batch
+
+
+def open_saved_model(folder):
+    """Open a SavedModel with TensorFlow alone."""
     loaded = tf.saved_model.load(str(folder))
     # the lambda keeps `loaded` alive, to which the function `serve` belongs
     return lambda image: loaded.serve(tf.constant(image, tf.float32))
 
 
-def open_tflite(path, threads):
+def open_tflite(path):
     """Open a .tflite file with LiteRT's interpreter, or with the older one in TensorFlow.
 
     An 8-bit tensor stores value / scale + zero point, rounded. Source: Jacob et al. 2018,
@@ -207,7 +201,7 @@ def open_tflite(path, threads):
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
         Interpreter = tf.lite.Interpreter
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
     interpreter.allocate_tensors()
     (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
 
@@ -225,13 +219,11 @@ def open_tflite(path, threads):
     return run
 
 
-def open_onnx(path, threads):
+def open_onnx(path):
     """Open an .onnx file with ONNX Runtime."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (source,) = session.get_inputs()
     return lambda image: session.run(None, {source.name: image.astype(np.float32)})[0]
 

@@ -92,23 +92,17 @@ def tile_logits(
 
 def choose_tile(model, size, tile, grid):
     """Return the tile's (height, width) for a model and an image, as `tile_logits` describes."""
-    own, channels = model.input_shape[1:3], model.input_shape[-1]
-    if channels != 3:
-        raise DataError(
-            f"{model.name} takes images of {channels} channels; images are read as RGB, so it "
-            "must take 3."
-        )
+    own = model.input_shape[1:]
     if tile is None:
         tile = [
             fixed or min(TILE, next_multiple(side, grid))
-            for fixed, side in zip(own, size, strict=True)
+            for fixed, side in zip(own[:2], size, strict=True)
         ]
-    for given, fixed in zip(tile, own, strict=True):
-        if given < 1 or given % grid or fixed not in (None, given):
-            takes = "any size" if None in own else f"{own[0]}x{own[1]}"
+    for given, fixed in zip((*tile, 3), own, strict=True):
+        if given < 1 or fixed not in (None, given) or any(side % grid for side in tile):
             raise DataError(
-                f"Tiles of {tile[0]}x{tile[1]} do not fit {model.name}: it takes {takes}, with "
-                f"sides that are multiples of {grid}."
+                f"RGB tiles of {tile[0]} x {tile[1]} x 3 do not fit {model.name}: it takes "
+                f"{' x '.join(str(n or 'any') for n in own)}, in multiples of {grid}."
             )
     return tuple(tile)
 
@@ -159,9 +153,8 @@ def receptive_field_radius(model):
     inner = next((layer.name for layer in model.layers if isinstance(layer, keras.Model)), None)
     if inner:
         raise DataError(
-            f"{model.name} uses the model {inner} as a layer, so its receptive field cannot be "
-            "followed. Build it from layers alone, or measure the field with "
-            "models.effective_receptive_field."
+            f"{model.name} uses the model {inner} as a layer, through which a receptive field "
+            "cannot be followed. Build it from layers alone."
         )
     last, radius = model.layers[-1].name, 0
     for step in range(total_stride(model)):

@@ -6,9 +6,9 @@ from pathlib import Path
 import imageio.v2 as imageio
 from tqdm.auto import tqdm
 
-from unet_helpers.datasets.images import image_files, read_image
+from unet_helpers.datasets.images import image_files
 from unet_helpers.files import atomic_write
-from unet_helpers.inference.images import as_image, predict_images
+from unet_helpers.inference.images import predict_images
 from unet_helpers.inference.tiles import pad_to_multiple
 from unet_helpers.labels import DataError, overlay
 
@@ -43,14 +43,11 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
     try:
         with atomic_write(target) as part, contextlib.ExitStack() as closing:
             if source.is_dir():
-                frames = map(read_image, files := image_files(source))
-                total = len(files)
-            else:
-                frames = map(as_image, closing.enter_context(imageio.get_reader(source)))
-                total = None  # not every format says
+                frames = image_files(source)
+            else:  # an iterator, because some videos do not tell their length
+                frames = iter(closing.enter_context(imageio.get_reader(source)))
             writer = closing.enter_context(imageio.get_writer(part, mode="I", **timing))
-            frames = tqdm(frames, source.name, total)
-            for image, mask in predict_images(model, frames, **options):
+            for image, mask in predict_images(model, tqdm(frames, source.name), **options):
                 size = size or image.shape
                 if image.shape != size:
                     raise DataError(

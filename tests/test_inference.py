@@ -1,10 +1,9 @@
-"""Masks from models: arrays, videos, and the files of models."""
+"""Logits and masks from batches of images, and loading models."""
 
 import logging
 import sys
 import zipfile
 
-import imageio.v2 as imageio
 import keras
 import numpy as np
 import pytest
@@ -12,9 +11,7 @@ from keras import layers
 
 from unet_helpers import datasets, evaluation, inference, models, training
 from unet_helpers.evaluation import confusion_matrix
-from unet_helpers.labels import DataError, Labels
-
-TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
+from unet_helpers.labels import DataError
 
 
 def pointwise(n_classes=5, size=(None, None), seed=0):
@@ -133,47 +130,7 @@ def test_pad_to_multiple_mirrors_the_border():
     assert inference.pad_to_multiple(np.zeros((3, 17, 3), np.uint8)).shape == (16, 32, 3)
 
 
-# ---------------------------------------------------------------- video and model files
-
-
-@pytest.fixture
-def video(tmp_path):
-    """A GIF of five images whose bright part grows."""
-    frames = np.zeros((5, 20, 30, 3), np.uint8)
-    for i, frame in enumerate(frames):
-        frame[:, : 5 * (i + 1)] = 220
-    imageio.mimwrite(tmp_path / "source.gif", list(frames), format="GIF", duration=100)
-    return tmp_path / "source.gif"
-
-
-def threshold_model():
-    """Call a pixel bright when its mean is above the middle."""
-    model = pointwise(2)
-    kernel = np.array([[0, 1]] * 3, np.float32)[None, None]
-    model.set_weights([kernel, np.zeros(2, np.float32)])
-    return model
-
-
-def test_predict_video_lays_the_mask_over_every_image(video, tmp_path):
-    target = tmp_path / "target.gif"
-    assert inference.predict_video(threshold_model(), video, target, TWO, opacity=1) == 5
-    frames = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
-    assert [frame.shape for frame in frames] == [(20, 30, 3)] * 5
-    for i, frame in enumerate(frames):
-        expected = np.where(np.arange(30)[None, :, None] < 5 * (i + 1), *TWO.colours[::-1])
-        assert np.abs(frame.astype(int) - expected).max() < 12
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["source.gif", "target.gif"]
-
-
-def test_predict_video_names_a_missing_or_unreadable_source(tmp_path):
-    with pytest.raises(DataError, match=r"There is no video .*gone\.gif"):
-        inference.predict_video(threshold_model(), tmp_path / "gone.gif", "out.gif", TWO)
-    (tmp_path / "text.gif").write_text("no video")
-    (tmp_path / "out.gif").write_text("old")
-    with pytest.raises(DataError, match=r"(?s)text\.gif could not be converted .*imageio-ffmpeg"):
-        inference.predict_video(threshold_model(), tmp_path / "text.gif", tmp_path / "out.gif", TWO)
-    assert (tmp_path / "out.gif").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 2
+# ---------------------------------------------------------------- model files
 
 
 def test_load_model_gives_the_saved_model(tmp_path, model, image):

@@ -57,6 +57,12 @@ def large():
     return np.random.default_rng(5).integers(0, 256, (336, 400, 3)).astype(np.uint8)
 
 
+@pytest.fixture(scope="module")
+def whole(unet, large):
+    """Logits of the large image in one piece."""
+    return inference.predict_logits(unet, large[None])[0]
+
+
 def stitched(model, image, **options):
     """Collect all bands of logits, of one image or of several."""
     bands, end = [], 0
@@ -97,11 +103,10 @@ def test_a_small_image_goes_through_a_model_of_any_size_at_once(unet, rng):
     np.testing.assert_allclose(logits, whole[:33, :48], atol=1e-5)
 
 
-def test_enough_overlap_gives_exactly_the_whole_image(unet, large):
+def test_enough_overlap_gives_exactly_the_whole_image(unet, large, whole):
     """Cut where each pixel lies deepest, no pixel lacks anything that it can see."""
     far = inference.receptive_field_radius(models.unet_model((64, 64, 3), 2, 4, 0))
     assert 2 * far <= 256
-    whole = inference.predict_logits(unet, large[None])[0]
     exact = stitched(unet, large, tile=(304, 304), overlap=256, blend=False)
     np.testing.assert_allclose(exact, whole, atol=5e-6)
     # and with less overlap some pixel does lack something
@@ -123,9 +128,8 @@ def test_receptive_field_radius_by_hand():
     assert inference.receptive_field_radius(keras.Model(inputs, x)) == 3
 
 
-def test_inside_of_blended_tiles_is_exact_too(unet, large):
+def test_inside_of_blended_tiles_is_exact_too(unet, large, whole):
     """Only one tile counts there, and it sees all that the pixel depends on."""
-    whole = inference.predict_logits(unet, large[None])[0]
     blended = stitched(unet, large, tile=(304, 400), overlap=128)
     # tiles start at rows 0 and 32; only the second holds row 304 and below, 128 below its border
     np.testing.assert_allclose(blended[304:], whole[304:], atol=1e-5)
@@ -133,11 +137,10 @@ def test_inside_of_blended_tiles_is_exact_too(unet, large):
     assert np.abs(blended - whole).max() > 1e-4
 
 
-def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large):
+def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large, whole):
     """The reason for the grid: a shift by one pixel changes what is pooled together."""
     shifted = inference.predict_logits(unet, large[None, 1 : 1 + 320, :320])[0]
     on_grid = inference.predict_logits(unet, large[None, 16 : 16 + 320, :320])[0]
-    whole = inference.predict_logits(unet, large[None])[0]
     middle = slice(140, 180)
     np.testing.assert_allclose(on_grid[middle, 150], whole[156:196, 150], atol=1e-5)
     assert np.abs(shifted[middle, 150] - whole[141:181, 150]).max() > 1e-3
@@ -503,14 +506,21 @@ def frames(tmp_path):
     return folder
 
 
-def test_a_folder_of_frames_becomes_a_gif(frames, tmp_path):
-    target = tmp_path / "video.gif"
-    count = inference.predict_video(threshold_at_half(), frames, target, TWO, opacity=1)
+@pytest.mark.parametrize("kind", ["folder", "gif"])
+def test_frames_become_a_gif_with_masks_laid_over_them(frames, tmp_path, kind):
+    source, target = frames, tmp_path / "video.gif"
+    if kind == "gif":
+        source = tmp_path / "source.gif"
+        images = [imageio.imread(path) for path in sorted(frames.iterdir())]
+        imageio.mimwrite(source, images, format="GIF", duration=100)
+    count = inference.predict_video(brightness(), source, target, TWO, opacity=1)
     video = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
     assert count == len(video) == 5
     for i, frame in enumerate(video):
+        assert frame.shape == (21, 31, 3)
         expected = np.where(np.arange(31)[None, :, None] < 5 * (i + 1), *TWO.colours[::-1])
         assert np.abs(frame.astype(int) - expected).max() < 12
+    assert {path.name for path in tmp_path.iterdir()} == {"frames", source.name, "video.gif"}
 
 
 def test_a_folder_of_frames_becomes_an_mp4(frames, tmp_path):
@@ -540,3 +550,15 @@ def test_frames_of_two_sizes_and_no_frames_are_refused(frames, tmp_path):
     with pytest.raises(DataError, match="contains no images"):
         inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "video.gif", TWO)
     assert not list(tmp_path.glob("*video*"))
+
+
+def test_a_missing_or_unreadable_video_is_named(tmp_path):
+    source, target = tmp_path / "text.gif", tmp_path / "out.gif"
+    with pytest.raises(DataError, match=r"There is no video .*text\.gif"):
+        inference.predict_video(brightness(), source, target, TWO)
+    source.write_text("not a video")
+    target.write_text("old")
+    with pytest.raises(DataError, match=r"(?s)text\.gif could not be converted .*imageio-ffmpeg"):
+        inference.predict_video(brightness(), source, target, TWO)
+    assert target.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2

@@ -66,28 +66,27 @@ def tile_logits(
         mirrored.append(np.pad(np.arange(side), (margin, after), "symmetric"))
     (rows, columns), band = starts, None
     # tiles go from left to right, and at each place through all images
-    places = [(n, j) for j in range(len(columns)) for n in range(len(stack))]
-    for i, row in enumerate(rows):
-        inside = mirrored[0][row : row + tile[0]]
+    sides = [(slice(x, x + tile[1]), share) for x, share in zip(columns, shares[1], strict=True)]
+    places = [(n, *side) for side in sides for n in range(len(stack))]
+    ends = [*rows[1:], rows[-1] + tile[0]]  # no later tile reaches above the next row of tiles
+    for row, end, row_share in zip(rows, ends, shares[0], strict=True):
+        lines = mirrored[0][row : row + tile[0]]
         for first in range(0, len(places), batch_size):
             group = places[first : first + batch_size]
-            beside = [mirrored[1][columns[j] : columns[j] + tile[1]] for _, j in group]
-            tiles = [stack[n][np.ix_(inside, x)] for (n, _), x in zip(group, beside, strict=True)]
+            tiles = [stack[n][np.ix_(lines, mirrored[1][across])] for n, across, _ in group]
             logits = mean_logits(model, np.stack(tiles), flips)
             if band is None:
                 shape = (len(stack), tile[0], columns[-1] + tile[1], logits.shape[-1])
                 band = np.zeros(shape, np.float32)
-            for (n, j), part in zip(group, logits, strict=True):
-                share = np.outer(shares[0][i], shares[1][j])[..., None]
-                band[n, :, columns[j] : columns[j] + tile[1]] += part * share
-        # no later tile reaches above the next row of tiles
-        done = (rows[i + 1] if i + 1 < len(rows) else row + tile[0]) - row
-        top, bottom = max(row, margin), min(row + done, margin + height)
+            for (n, across, share), part in zip(group, logits, strict=True):
+                band[n, :, across] += part * np.outer(row_share, share)[..., None]
+        top, bottom = max(row, margin), min(end, margin + height)
         if top < bottom:
             part = band[:, top - row : bottom - row, margin : margin + width]
             yield top - margin, part if image.ndim == 4 else part[0]
-        band[:, : tile[0] - done] = band[:, done:].copy()
-        band[:, tile[0] - done :] = 0
+        kept = tile[0] - (end - row)
+        band[:, :kept] = band[:, end - row :].copy()
+        band[:, kept:] = 0
 
 
 def choose_tile(model, size, tile, grid):

@@ -102,7 +102,7 @@ def make_step(size, filters):
         [v.value for v in model.trainable_variables],
         [v.value for v in optimizer.variables],
     )
-    return jax.jit(step), state, 2 * profiling.totals(model)["operations"]
+    return jax.jit(step), state, 2 * profiling.totals(model)["macs"]
 
 
 def rate(step, state, size, batch_size, seconds):

@@ -40,7 +40,7 @@ def train(name, epochs=pretrained.EPOCHS, progress=True):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=list(pretrained.NETS), help="none is all")
+    parser.add_argument("names", nargs="*", default=list(pretrained.NETWORKS), help="none is all")
     parser.add_argument("--out", type=Path, default=HERE / "trained")
     parser.add_argument("--epochs", type=int, default=pretrained.EPOCHS)
     options = parser.parse_args()

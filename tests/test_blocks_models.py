@@ -153,7 +153,7 @@ def test_upsampling_block_crops_a_larger_skip_connection_when_valid():
 
 
 def test_upsampling_block_names_sizes_that_do_not_meet():
-    with pytest.raises(ValueError, match=r"skip connection is 9x9, .* come up to 8x8.*odd"):
+    with pytest.raises(ValueError, match=r"skip connection is 9x9, .* features are 8x8.*odd"):
         upsampling_block(keras.Input((4, 4, 8)), keras.Input((9, 9, 4)), 4)
 
 
@@ -206,7 +206,7 @@ def test_filters_double_on_the_way_down_and_halve_on_the_way_up(tiny):
     assert [x.filters for x in of_kind(tiny, layers.Conv2DTranspose)] == [16, 8, 4, 2]
 
 
-def test_decoder_joins_enlarged_features_before_the_skip_connection(tiny):
+def test_decoder_joins_upsampled_features_before_the_skip_connection(tiny):
     ups, joins = of_kind(tiny, layers.Conv2DTranspose), of_kind(tiny, layers.Concatenate)
     pools = of_kind(tiny, layers.MaxPooling2D)[::-1]
     assert len(ups) == len(joins) == len(pools) == 4
@@ -315,7 +315,7 @@ def test_sizes_that_do_not_work_are_named_with_the_next_that_does(build, size, m
 
 
 @pytest.mark.parametrize(("size", "output"), [((188, 204, 1), (4, 20)), ((252, 188, 1), (68, 4))])
-def test_sizes_named_for_the_paper_s_net_do_work(size, output):
+def test_sizes_named_for_the_paper_s_network_do_work(size, output):
     model = models.paper_unet(size, n_filters=1)
     assert model.output_shape == (None, *output, 2)
 
@@ -335,14 +335,14 @@ def test_fcn_adds_scores_of_earlier_poolings(stride, skips):
     assert len(of_kind(model, layers.MaxPooling2D)) == 5
     ups = of_kind(model, layers.Conv2DTranspose)
     assert [up.strides for up in ups] == [(2, 2)] * skips
-    # the last enlargement is bilinear and learns nothing
+    # the last upsampling is bilinear and learns nothing
     last = model.get_layer("logits")
     assert (last.size, last.interpolation) == ((stride, stride), "bilinear")
     assert not last.weights
 
 
 def test_fcn_knows_three_strides():
-    with pytest.raises(ValueError, match=r"stride is 4; FCN knows 32, 16 and 8"):
+    with pytest.raises(ValueError, match=r"stride is 4; it must be 32, 16 or 8"):
         models.fcn_model(stride=4)
 
 
@@ -356,17 +356,18 @@ def test_bilinear_kernel_by_hand():
 
 
 @pytest.mark.parametrize("factor", [2, 8])
-def test_enlarging_a_constant_gives_the_constant_inside(factor):
+def test_upsampling_a_constant_gives_the_constant_inside(factor):
     scores = np.broadcast_to(np.float32([3, -2]), (1, 4, 5, 2))
     large = ops.convert_to_numpy(fcn.upsample(scores, 2, factor))
     assert large.shape == (1, 4 * factor, 5 * factor, 2)
-    rim = factor // 2
+    margin = factor // 2
     np.testing.assert_allclose(
-        large[:, rim:-rim, rim:-rim], np.broadcast_to([3, -2], (1, 3 * factor, 4 * factor, 2))
+        large[:, margin:-margin, margin:-margin],
+        np.broadcast_to([3, -2], (1, 3 * factor, 4 * factor, 2)),
     )
 
 
-def test_enlarging_a_ramp_interpolates_between_its_steps():
+def test_upsampling_a_ramp_interpolates_between_its_steps():
     ramp = np.zeros((1, 3, 3, 1), np.float32)
     ramp[0, :, :, 0] = [0, 4, 8]
     large = ops.convert_to_numpy(fcn.upsample(ramp, 1, 2))[0, 2, :, 0]

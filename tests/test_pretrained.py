@@ -1,4 +1,4 @@
-"""The stored nets load, say what notebooks 01 to 04 claim of them, and are small."""
+"""The stored networks load, do what notebooks 01 to 04 claim of them, and are small."""
 
 import numpy as np
 import pytest
@@ -21,13 +21,13 @@ def scores():
     }
 
 
-def test_every_net_is_stored_and_small():
+def test_every_network_is_stored_and_small():
     stored = {path.stem: path for path in files.sample_folder("trained").glob("*.npz")}
-    assert set(stored) == set(pretrained.NETS)
+    assert set(stored) == set(pretrained.NETWORKS)
     assert all(path.stat().st_size < 700_000 for path in stored.values())
 
 
-def test_compared_nets_have_about_the_same_number_of_parameters():
+def test_compared_networks_have_about_the_same_number_of_parameters():
     counts = [pretrained.build(name).count_params() for name in ("fcn_32s", "fcn_8s", "unet")]
     assert max(counts) < 1.1 * min(counts)
 
@@ -67,5 +67,5 @@ def test_a_missing_a_broken_and_another_file_are_named(tmp_path):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="no net 'resnet'; there are fcn_32s"):
+    with pytest.raises(ValueError, match="no network 'resnet'; there are fcn_32s"):
         pretrained.build("resnet")

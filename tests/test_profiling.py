@@ -34,25 +34,24 @@ def test_facts_of_a_small_model_counted_by_hand(small):
     assert facts["conv"].inputs == ("image",)
     assert facts["conv"].output_shape == (8, 12, 4)
     assert facts["conv"].parameters == 3 * 3 * 3 * 4 + 4
-    assert facts["conv"].operations == 8 * 12 * 3 * 3 * 3 * 4
+    assert facts["conv"].macs == 8 * 12 * 3 * 3 * 3 * 4
     assert facts["conv"].values == 8 * 12 * 4
-    assert facts["pool"].operations == 0
+    assert facts["pool"].macs == 0
     # a transposed convolution multiplies once per input pixel
-    assert facts["up"].operations == 4 * 6 * 2 * 2 * 4 * 5
+    assert facts["up"].macs == 4 * 6 * 2 * 2 * 4 * 5
     assert facts["up"].parameters == 2 * 2 * 4 * 5 + 5
 
 
 def test_totals_are_the_sums(small):
     totals = profiling.totals(small)
     assert totals["parameters"] == 112 + 85
-    assert totals["operations"] == 8 * 12 * 108 + 24 * 80
+    assert totals["macs"] == 8 * 12 * 108 + 24 * 80
     assert totals["megabytes"] == pytest.approx((96 * 3 + 96 * 4 + 24 * 4 + 96 * 5) * 4 / 1e6)
 
 
 def test_dense_layers_count_their_weights():
     model = keras.Sequential([keras.Input((6,)), layers.Dense(5)])
-    model = keras.Model(model.inputs[0], model.outputs[0])
-    assert profiling.layer_facts(model)[-1].operations == 30
+    assert profiling.layer_facts(model)[-1].macs == 30
 
 
 def test_levels_count_halvings(small):
@@ -71,10 +70,24 @@ def test_a_free_input_size_is_refused_with_a_cure():
 def test_a_layer_used_in_another_model_is_refused_with_a_cure(small):
     image = keras.Input((16, 16, 3))
     shared = keras.Model(image, small.get_layer("conv")(image))
-    with pytest.raises(ValueError, match=r"conv is used more than once.*clone_model"):
+    with pytest.raises(ValueError, match=r"conv or .* is used more than once.*clone_model"):
         profiling.layer_facts(shared)
     copy = keras.models.clone_model(shared, input_tensors=keras.Input((16, 16, 3)))
-    assert profiling.totals(copy)["operations"] == 16 * 16 * 108
+    assert profiling.totals(copy)["macs"] == 16 * 16 * 108
+
+
+@pytest.mark.parametrize(
+    "function",
+    [profiling.totals, profiling.strides, lambda model: profiling.receptive_field(model, "relu")],
+    ids=["totals", "strides", "receptive_field"],
+)
+def test_a_model_used_as_a_layer_is_refused_with_a_cure(small, function):
+    image = keras.Input((8, 12, 3))
+    outer = keras.Model(image, layers.ReLU(name="relu")(small(image)))
+    with pytest.raises(ValueError, match=rf"{small.name} is a model .*{small.name}\.output"):
+        function(outer)
+    flat = keras.Model(small.input, layers.ReLU(name="relu")(small.output))
+    function(flat)
 
 
 @pytest.mark.parametrize(
@@ -191,5 +204,5 @@ def test_bytes_moved_by_hand():
     [((100, 10), (2.0, "compute")), ((100, 30), (3.0, "memory")), ((10, 1), (0.2, "compute"))],
 )
 def test_roofline_by_hand(work, expected):
-    """A machine of 50 operations and 10 bytes a second has its balance at 5 operations a byte."""
-    assert profiling.roofline(*work, peak_operations=50, bandwidth=10) == expected
+    """A machine of 50 MACs and 10 bytes per second has its balance at 5 MACs per byte."""
+    assert profiling.roofline(*work, peak_macs=50, bandwidth=10) == expected

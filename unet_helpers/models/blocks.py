@@ -8,12 +8,12 @@ from keras import layers
 
 
 def convolution(inputs, n_filters, kernel_size=3, padding="same", batch_norm=False):
-    """Apply one 3x3 convolution and its ReLU, with batch normalisation in between if asked.
+    """Apply one 3x3 convolution and its ReLU, with batch normalisation between them if asked.
 
     Shapes: (batch, H, W, C) -> (batch, H, W, n_filters); with padding "valid" each side loses
     (kernel_size - 1) / 2 pixels. He initialisation keeps the variance of ReLU layers (He et al.
-    2015, eq. 10); with batch normalisation the bias is left out, because the normalisation
-    subtracts it again (Ioffe and Szegedy 2015, section 3.2).
+    2015, eq. 10). Batch normalisation makes the bias superfluous, because it subtracts it again
+    (Ioffe and Szegedy 2015, section 3.2).
     """
     x = layers.Conv2D(
         n_filters,
@@ -42,9 +42,8 @@ def conv_block(
         inputs: float tensor (batch, H, W, C).
         n_filters: number of filters of both convolutions.
         dropout_prob: share of activations set to zero while training, 0 for none.
-        max_pooling: False in the bottleneck, where nothing lies below.
-        batch_norm: normalise between each convolution and its ReLU; "block" only between the
-            second one and its ReLU, once a block.
+        max_pooling: False in the bottleneck, the lowest level.
+        batch_norm: normalise between each convolution and its ReLU; "block" only in the second.
         padding: "same", or "valid" as in the paper (each convolution then costs 2 pixels).
         dropout_after_pooling: drop activations on the way down only, not in the skip connection.
 
@@ -59,7 +58,7 @@ def conv_block(
     x = convolution(x, n_filters, padding=padding, batch_norm=bool(batch_norm))
     if dropout_prob > 0 and not dropout_after_pooling:
         x = layers.Dropout(dropout_prob)(x)
-    # The skip is taken before pooling: pooling is what throws positions away.
+    # The skip is taken before pooling, which discards positions.
     skip_connection = x
     next_layer = layers.MaxPooling2D(2)(x) if max_pooling else x
     if dropout_prob > 0 and dropout_after_pooling:
@@ -76,16 +75,15 @@ def upsampling_block(
     padding="same",
     up_kernel_size=3,
 ):
-    """Decoder block: double the size, join the encoder's features, convolve twice.
+    """Decoder block: double the size, concatenate the encoder's features, convolve twice.
 
     Args:
         expansive_input: float tensor (batch, h, w, C) from the level below.
         contractive_input: float tensor (batch, 2h, 2w, K), the skip connection. With padding
-            "valid" it may be larger and is cropped at its centre. None: a block without one.
+            "valid" it may be larger and is cropped to its centre. None: a block without one.
         n_filters: number of filters of all three convolutions.
-        dropout_prob: share of the joined features set to zero while training.
-        batch_norm: normalise between each convolution and its ReLU; "block" only between the
-            second one and its ReLU, once a block.
+        dropout_prob: share of the concatenated features set to zero while training.
+        batch_norm: normalise between each convolution and its ReLU; "block" only in the second.
         padding: "same", or "valid" as in the paper.
         up_kernel_size: side of the transposed convolution's kernel; 2 in the paper, 3 gives
             overlapping windows.
@@ -94,16 +92,12 @@ def upsampling_block(
         float tensor (batch, 2h, 2w, n_filters), 4 pixels less a side length with "valid".
 
     Raises:
-        ValueError: the skip connection does not fit the enlarged features.
+        ValueError: the skip connection does not fit the upsampled features.
 
     Source: Ronneberger et al. 2015, section 2 (expansive path).
     """
     up = layers.Conv2DTranspose(
-        n_filters,
-        up_kernel_size,
-        strides=2,
-        padding="same",
-        kernel_initializer="he_normal",
+        n_filters, up_kernel_size, strides=2, padding="same", kernel_initializer="he_normal"
     )(expansive_input)
     x = up if contractive_input is None else concat_skip(up, contractive_input, padding)
     if dropout_prob > 0:
@@ -113,28 +107,27 @@ def upsampling_block(
 
 
 def concat_skip(up, skip, padding="same"):
-    """Concatenate enlarged features and a skip connection, cropped if the padding is "valid".
+    """Concatenate upsampled features and a skip connection, cropped if the padding is "valid".
 
-    Shapes: (batch, H, W, C), (batch, H, W, K) -> (batch, H, W, C + K). Raises ValueError when the
+    Shapes: (batch, H, W, C), (batch, H, W, K) -> (batch, H, W, C + K). Raises ValueError if the
     two do not fit.
     """
     if padding == "valid":
         skip = crop_to(skip, up)
     elif None not in up.shape[1:3] + skip.shape[1:3] and up.shape[1:3] != skip.shape[1:3]:
         raise ValueError(
-            f"The skip connection is {skip.shape[1]}x{skip.shape[2]}, the features from below "
-            f"come up to {up.shape[1]}x{up.shape[2]}. Either it belongs to another level, or a "
-            "side was odd before a pooling: choose an image size that can be halved at every "
-            "level."
+            f"The skip connection is {skip.shape[1]}x{skip.shape[2]}, but the upsampled features "
+            f"are {up.shape[1]}x{up.shape[2]}. Either it belongs to another level, or a side was "
+            "odd before a pooling: choose an image size that can be halved at every level."
         )
     return layers.Concatenate()([up, skip])
 
 
 def crop_to(features, target):
-    """Cut the border off features so that they have the height and width of target.
+    """Crop features to their centre so that they have the height and width of target.
 
-    Shapes: (batch, H, W, C), (batch, h, w, K) -> (batch, h, w, C), the centre part. A side that
-    fits already stays as it is. Raises ValueError where target is the larger one.
+    Shapes: (batch, H, W, C), (batch, h, w, K) -> (batch, h, w, C). Raises ValueError if target is
+    larger.
     Source: Ronneberger et al. 2015, section 2 ("cropping is necessary due to the loss of border
     pixels in every convolution").
     """

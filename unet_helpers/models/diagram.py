@@ -1,21 +1,18 @@
-"""Draw a network from its live layers: boxes for feature maps, arrows for what is done to them."""
+"""Draw a network from its live layers: boxes for feature maps, arrows for the layers."""
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-import keras
 import matplotlib.pyplot as plt
+from keras import layers
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from unet_helpers.models import profiling
 from unet_helpers.plots import BLUE, DPI, GREEN, GREY, ORANGE, PURPLE
 
-JOINS = (keras.layers.Concatenate, keras.layers.Add)
-ENLARGES = (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D)
-SHRINKS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
 
-
-@dataclass
+@dataclass(eq=False)
 class Box:
     """One feature map of the drawing, and the arrows (from box, text, colour) that lead to it."""
 
@@ -29,11 +26,19 @@ class Box:
     x: float = 0.0
 
 
+class Output(NamedTuple):
+    """The box that shows a layer's output, and whether it was just upsampled or cropped."""
+
+    box: Box
+    upsampled: bool = False
+    cropped: bool = False
+
+
 def draw_model(model, title=None):
     """Draw a model as the U-Net paper draws it, read from the layers of the live model.
 
     A box is a feature map: its height in the drawing grows with the image's height, its width
-    with the number of channels; the text over it says channels and size. A row is a level: each
+    with the number of channels; the text over it gives channels and size. A row is a level: each
     halving leads one row down. Normalisation, ReLU, dropout, rescaling and cropping are part of
     the arrow or box they belong to.
 
@@ -45,7 +50,7 @@ def draw_model(model, title=None):
         matplotlib Figure.
 
     Raises:
-        ValueError: the model takes images of any size, so there are no sizes to draw.
+        ValueError: as `profiling.layer_facts`, for instance when the model takes any image size.
 
     Source: Ronneberger et al. 2015, figure 1 (the way of drawing).
     """
@@ -79,65 +84,44 @@ def draw_model(model, title=None):
 
 
 def boxes_of(model):
-    """Turn the layers of a model into boxes, in order; small layers join the box before them."""
-    deep = profiling.levels(model)
-    holder = {}  # layer name -> where its output is drawn
+    """Turn the layers of a model into boxes, each after those that lead to it."""
+    levels = profiling.levels(model)
+    outputs = {}  # layer name -> Output
     boxes = []
     for layer, fact in zip(model.layers, profiling.layer_facts(model), strict=True):
-        sources = [holder[name] for name in fact.inputs]
-        action = describe(layer, following(model, fact.name))
-        if isinstance(layer, JOINS) and any(source.up for source in sources):
-            holder[fact.name] = joined(layer, sources, fact.output_shape[-1])
-        elif len(sources) == 1 and action is None:
-            holder[fact.name] = passed_on(layer, sources[0])
+        sources = [outputs[name] for name in fact.inputs]
+        arrow = describe(layer, following(model, layer))
+        upsampled = next((source for source in sources if source.upsampled), None)
+        if isinstance(layer, (layers.Concatenate, layers.Add)) and upsampled:
+            # one box of the upsampled features and the skip connection, as in the paper
+            box = upsampled.box
+            for source in sources:
+                if source.box is not box:
+                    added = isinstance(layer, layers.Add)
+                    box.copied = 0 if added else box.copied + source.box.channels
+                    text = "add the skip connection" if added else "skip connection, copied"
+                    text += " and cropped" if source.cropped else ""
+                    box.arrows.append((source.box, text, GREY))
+            box.channels = fact.output_shape[-1]
+            boxes.append(boxes.pop(boxes.index(box)))  # after those that it now follows
+            outputs[layer.name] = Output(box)
+        elif len(sources) == 1 and not arrow:
+            # a small layer, such as ReLU, dropout or cropping, belongs to the box before it
+            (source,) = sources
+            source.box.dropout |= isinstance(layer, layers.Dropout)
+            cropped = source.cropped or isinstance(layer, layers.Cropping2D)
+            outputs[layer.name] = source._replace(cropped=cropped)
         else:
-            box = new_box(fact.output_shape, deep[fact.name], sources, action)
-            boxes.append(box)
-            holder[fact.name] = Held(box, isinstance(layer, ENLARGES))
+            arrows = [(source.box, *(arrow or ("join", GREY))) for source in sources]
+            boxes.append(Box(*fact.output_shape, levels[layer.name], arrows))
+            resized = isinstance(layer, (layers.Conv2DTranspose, layers.UpSampling2D))
+            outputs[layer.name] = Output(boxes[-1], resized)
     return boxes
 
 
-@dataclass
-class Held:
-    """Where a layer's output is drawn, and whether it was just enlarged or cropped."""
-
-    box: Box
-    up: bool = False
-    cropped: bool = False
-
-
-def joined(layer, sources, channels):
-    """Make one box of the enlarged features and the skip connection, as in the paper."""
-    box = next(source for source in sources if source.up).box
-    added = isinstance(layer, keras.layers.Add)
-    for source in sources:
-        if source.box is not box:
-            box.copied = 0 if added else box.copied + source.box.channels
-            text = "add the skip connection" if added else "skip connection, copied"
-            text += " and cropped" if source.cropped else ""
-            box.arrows.append((source.box, text, GREY))
-    box.channels = channels
-    return Held(box)
-
-
-def passed_on(layer, source):
-    """Let a small layer, such as ReLU, dropout or cropping, join the box before it."""
-    source.box.dropout |= isinstance(layer, keras.layers.Dropout)
-    cropped = source.cropped or isinstance(layer, keras.layers.Cropping2D)
-    return Held(source.box, source.up, cropped)
-
-
-def new_box(shape, level, sources, action):
-    """Make the box of a layer that is drawn by itself, with arrows from where its input is."""
-    # a layer that no longer has rows and columns is drawn as one pixel with many channels
-    height, width, channels = shape if len(shape) == 3 else (1, 1, shape[-1])
-    arrows = [(source.box, *(action or ("join", GREY))) for source in sources]
-    return Box(height, width, channels, level, arrows)
-
-
-def following(model, name):
-    """Say in words what normalises and activates a layer's output: ", BN, ReLU"."""
-    text, current = "", model.get_layer(name).output
+def following(model, layer):
+    """Name the normalisation and activation that follow a layer: ", BN, ReLU"."""
+    text, current = "", layer.output
     words = {"BatchNormalization": ", BN", "ReLU": ", ReLU"}
     for _ in range(2):
         after = [la for la in model.layers if [current] == profiling.input_tensors(la)]
@@ -149,53 +133,34 @@ def following(model, name):
 
 
 def describe(layer, after):
-    """Give the text and colour of the arrow that a layer draws; None for small layers."""
-    if isinstance(layer, keras.layers.Conv2DTranspose):
+    """Return the text and colour of the arrow that a layer draws; None for small layers."""
+    if isinstance(layer, layers.Conv2DTranspose):
         side, stride = layer.kernel_size[0], layer.strides[0]
         return f"{side}x{side} transposed convolution, stride {stride}{after}", GREEN
-    if isinstance(layer, keras.layers.UpSampling2D):
+    if isinstance(layer, layers.UpSampling2D):
         return f"upsampling by {layer.size[0]}, {layer.interpolation}", GREEN
-    if isinstance(layer, keras.layers.Conv2D):
+    if isinstance(layer, layers.Conv2D):
         side = layer.kernel_size[0]
         stride = f", stride {layer.strides[0]}" if layer.strides[0] > 1 else ""
         valid = ", valid" if layer.padding == "valid" and side > 1 else ""
         return f"{side}x{side} convolution{valid}{stride}{after}", BLUE if side > 1 else PURPLE
-    if isinstance(layer, SHRINKS):
-        kind = "max" if isinstance(layer, keras.layers.MaxPooling2D) else "average"
+    if isinstance(layer, (layers.MaxPooling2D, layers.AveragePooling2D)):
+        kind = "max" if isinstance(layer, layers.MaxPooling2D) else "average"
         return f"{layer.pool_size[0]}x{layer.pool_size[1]} {kind} pooling", ORANGE
-    if isinstance(layer, (keras.layers.Dense, keras.layers.GlobalAveragePooling2D)):
-        return f"{type(layer).__name__}{after}", PURPLE
     return None
 
 
 def place(boxes):
-    """Give every box its x: right of what it is made from, straight below or above a resize."""
+    """Set the x of every box: right of what leads to it, straight below or above a resize."""
     taken = {}  # level -> the last x in use
-    for box in in_order(boxes):
-        x = 0
-        for start, _, _ in box.arrows:
-            x = max(x, start.x + (start.level == box.level))
+    for box in boxes:
+        x = max((start.x + (start.level == box.level) for start, _, _ in box.arrows), default=0)
         box.x = max(x, taken.get(box.level, -1) + 1)
         taken[box.level] = box.x
 
 
-def in_order(boxes):
-    """Sort boxes so that each comes after all that lead to it."""
-    done = []
-
-    def visit(box):
-        if not any(box is other for other in done):
-            for start, _, _ in box.arrows:
-                visit(start)
-            done.append(box)
-
-    for box in boxes:
-        visit(box)
-    return done
-
-
 def size_of(box, tallest):
-    """Give the width and height of a box in the drawing, in units of the grid."""
+    """Return the width and height of a box in the drawing, in units of the grid."""
     return 0.07 + 0.055 * math.log2(box.channels), 0.1 + 0.5 * (box.height / tallest) ** 0.5
 
 
@@ -220,7 +185,7 @@ def draw_box(axis, box, tallest):
 
 
 def draw_arrow(axis, start, end, colour, boxes, tallest):
-    """Draw an arrow between two boxes; bend it below other boxes of the row that are in the way."""
+    """Draw an arrow between two boxes, bent below those in the row that are in its way."""
     (w0, h0), (w1, h1) = size_of(start, tallest), size_of(end, tallest)
     text = 0.3  # height of the two lines over a box
     bend = 0

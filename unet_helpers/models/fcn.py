@@ -1,4 +1,4 @@
-"""The fully convolutional networks (FCN) and the naive stack that U-Net is compared with."""
+"""Fully convolutional networks (FCN) and the naive stack, to compare U-Net with."""
 
 import keras
 from keras import layers
@@ -12,8 +12,8 @@ def fcn_model(
 ):
     """Build a fully convolutional network: an encoder, scores, and upsampling of the scores.
 
-    Scores that meet others are enlarged by learned transposed convolutions that start bilinear,
-    the last enlargement stays bilinear.
+    Scores that are added to others are upsampled by learned transposed convolutions that start as
+    bilinear interpolation. The last upsampling stays bilinear.
 
     Args:
         input_size: (H, W, channels), H and W divisible by 32, or None for any such size.
@@ -28,13 +28,13 @@ def fcn_model(
         float32 logits (batch, H, W, n_classes).
 
     Raises:
-        ValueError: a side that cannot be halved five times, or another stride.
+        ValueError: a side that cannot be halved five times, or an unknown stride.
 
     Source: Long et al. 2015, sections 4.2 and 4.3 and figure 3 (skip layers add scores, U-Net
     concatenates features).
     """
     if stride not in (32, 16, 8):
-        raise ValueError(f"stride is {stride}; FCN knows 32, 16 and 8.")
+        raise ValueError(f"stride is {stride}; it must be 32, 16 or 8.")
     check_divisible(input_size, 32)
     f = n_filters
     inputs = keras.Input(input_size, name="image")
@@ -52,7 +52,7 @@ def fcn_model(
     if stride <= 8:
         scores = upsample(scores, n_classes, 2)
         scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool3")(pool3)])
-    # The last enlargement is not learned, as in the paper (section 4.3).
+    # The last upsampling is not learned, as in the paper (section 4.3).
     logits = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")(
         scores
     )
@@ -60,7 +60,7 @@ def fcn_model(
 
 
 def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9, name="naive_cnn"):
-    """Build a stack of full-resolution convolutions, the costly way to label every pixel.
+    """Build a stack of convolutions at full resolution, the costly way to label every pixel.
 
     Args:
         input_size: (H, W, channels), any size, None allowed.
@@ -79,8 +79,8 @@ def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9, n
     return keras.Model(inputs, logits_layer(x, n_classes), name=name)
 
 
-def upsample(scores, n_classes, factor, **options):
-    """Enlarge scores by a transposed convolution that starts as bilinear interpolation.
+def upsample(scores, n_classes, factor):
+    """Upsample scores by a transposed convolution that starts as bilinear interpolation.
 
     Shapes: (batch, h, w, n_classes) -> (batch, factor h, factor w, n_classes).
     Source: Long et al. 2015, section 3.3.
@@ -92,12 +92,11 @@ def upsample(scores, n_classes, factor, **options):
         padding="same",
         use_bias=False,
         kernel_initializer=keras.initializers.Constant(bilinear_kernel(factor, n_classes)),
-        **options,
     )(scores)
 
 
 def bilinear_kernel(factor, n_classes):
-    """Give the kernel with which a transposed convolution interpolates bilinearly.
+    """Return the kernel with which a transposed convolution interpolates bilinearly.
 
     Returns a nested list of floats, shape (2 factor, 2 factor, n_classes, n_classes); each class
     is interpolated by itself, so only the diagonal of the last two axes is not zero.

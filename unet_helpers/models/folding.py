@@ -1,6 +1,6 @@
-"""Batch normalisation folded into the convolutions before it, for prediction.
+"""Models changed for prediction: batch normalisation folded into convolutions, other precisions.
 
-After training a normalisation multiplies each channel by a fixed number and adds another one. So
+After training, a normalisation multiplies each channel by a fixed number and adds another one. So
 does a convolution, with its kernel and bias; one layer can do both.
 """
 
@@ -10,16 +10,15 @@ import keras
 import numpy as np
 from keras import layers
 
-# Only what lies directly AFTER one of these can be folded. A normalisation BEFORE a convolution
-# adds a constant to every channel of its input. With "same" padding the convolution then sees that
-# constant inside the image and zeros outside, and no single bias gives both: along the margin the
-# result would differ.
+# Only a normalisation directly AFTER one of these can be folded. One BEFORE a convolution adds a
+# constant to every channel of its input. With "same" padding the convolution then sees that
+# constant inside the image and zeros outside, and no single bias can do that along the margin.
 CONVOLUTIONS = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D)
 DROPOUTS = (layers.Dropout, layers.SpatialDropout2D)
 
 
 def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
-    """Fold a normalisation into the convolution without a bias that lies before it.
+    """Fold a normalisation into the convolution without bias before it.
 
     Args:
         kernel: (h, w, channels in, channels out), of the convolution.
@@ -28,14 +27,14 @@ def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
         epsilon: small number that the normalisation adds to the variance.
 
     Returns:
-        (kernel, bias): arrays (h, w, channels in, channels out) and (channels out,) of the one
-        convolution that does the same as both.
+        (kernel, bias) of the one convolution that replaces both: (h, w, channels in, channels
+        out) and (channels out,).
 
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
     integer-arithmetic-only inference", section 3.2, equation 14; the normalisation is algorithm 1
     of Ioffe and Szegedy 2015.
     """
-    # gamma * (kernel * x - mean) / sqrt(variance + epsilon) + beta, sorted by what x is in
+    # gamma * (kernel * x - mean) / sqrt(variance + epsilon) + beta, the terms with x apart
     factor = gamma / np.sqrt(variance + epsilon)
     return kernel * factor, beta - mean * factor
 
@@ -43,28 +42,29 @@ def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
 def fold_batch_norm(model, report=True):
     """Copy a model for prediction, its batch normalisations folded into convolutions.
 
-    A BatchNormalization goes into the Conv2D, Conv2DTranspose or DepthwiseConv2D directly before
-    it, if nothing else uses what the convolution gives and no activation lies between. Others
-    stay. Dropout, which does nothing in prediction, is left out.
+    A BatchNormalization is folded into the Conv2D, Conv2DTranspose or DepthwiseConv2D directly
+    before it, if nothing else uses the convolution's output and there is no activation between
+    them. The others stay. Dropout, which does nothing in prediction, is left out.
 
     Args:
-        model: functional or sequential keras.Model, of any input size and precision.
+        model: functional or sequential keras.Model, of any input size and precision; models used
+            as layers are folded as well.
         report: print how many normalisations were folded, and how many stay.
 
     Returns:
-        keras.Model, not compiled, of Keras's own layers with the names they had. In float32 its
+        keras.Model, not compiled, of Keras's own layers under their old names. In float32 its
         logits equal those of `model` to rounding. Its weights are its own: training `model`
-        afterwards does not change it.
+        afterwards does not change them.
 
     Raises:
-        ValueError: a model of a class of its own, whose layers cannot be followed.
+        ValueError: a subclassed model, whose layers cannot be followed.
     """
     graph = as_graph(model)
     pairs, idle = find_pairs(graph)
     folded = set(pairs.values())
 
     def copy(layer):
-        if isinstance(layer, keras.Model):  # a model used as a layer
+        if isinstance(layer, keras.Model):
             return fold_batch_norm(layer, report=False)
         config = layer.get_config()
         if layer.name in pairs:
@@ -76,13 +76,13 @@ def fold_batch_norm(model, report=True):
             return inputs[0]
         return layer(*inputs, **options)
 
-    result = keras.models.clone_model(graph, new_inputs(graph), copy, call)
+    result = keras.models.clone_model(graph, clone_function=copy, call_function=call)
     for layer in result.layers:
-        original = graph.get_layer(layer.name)
         if layer.name in pairs:
-            layer.set_weights(fold_layers(original, graph.get_layer(pairs[layer.name])))
-        elif not isinstance(layer, keras.Model):  # which came with its weights
-            layer.set_weights(original.get_weights())
+            normalisation = graph.get_layer(pairs[layer.name])
+            layer.set_weights(fold_layers(graph.get_layer(layer.name), normalisation))
+        elif layer.weights and not isinstance(layer, keras.Model):  # which has its weights already
+            layer.set_weights(graph.get_layer(layer.name).get_weights())
     if report:
         stay = count_normalisations(result)
         done = count_normalisations(model) - stay
@@ -91,9 +91,9 @@ def fold_batch_norm(model, report=True):
 
 
 def as_graph(model):
-    """Give a model's graph as a functional model that is not compiled, with the same layers.
+    """Return a model as a functional one that is not compiled, with the same layers.
 
-    Raises ValueError when it has none.
+    Raises ValueError for a subclassed model.
     """
     try:
         if isinstance(model, keras.Sequential):
@@ -106,31 +106,18 @@ def as_graph(model):
         ) from error
 
 
-def new_inputs(graph):
-    """Make inputs like those of a graph, with the names of their layers."""
-    names = {id(layer.output): layer.name for layer in graph.layers if is_input(layer)}
-    return keras.tree.map_structure(
-        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=names[id(x)]), graph.input
-    )
-
-
-def is_input(layer):
-    """Tell whether a layer is the place of an input."""
-    return isinstance(layer, layers.InputLayer)
-
-
 def find_pairs(graph):
     """Find the normalisations that can be folded, and the dropouts that do nothing.
 
-    Returns (dict name of a convolution -> name of the normalisation after it, set of names of
-    dropouts).
+    Returns (dict from a convolution's name to that of the normalisation after it, set of the
+    dropouts' names).
     """
     calls, ends = calls_of(graph)
     users = Counter(id(tensor) for _, inputs, _, _ in calls for tensor in inputs)
     users.update(id(tensor) for tensor in ends)
     times = Counter(name for name, _, _, _ in calls)
-    # A layer that is used twice has one set of weights for two places: it stays as it is. So does
-    # one that is told to behave as in training wherever it is called.
+    # A layer that is used twice has one set of weights for two places and stays as it is. So does
+    # one that is called with training=True.
     once = [call for call in calls if times[call[0]] == 1 and not call[3]]
     convolutions = {
         id(output): graph.get_layer(name)
@@ -140,7 +127,7 @@ def find_pairs(graph):
     pairs, idle = {}, set()
     for name, inputs, _, _ in once:
         layer = graph.get_layer(name)
-        if type(layer) in DROPOUTS:  # a class derived from them may drop in prediction, too
+        if type(layer) in DROPOUTS:  # a subclass may drop in prediction as well
             idle.add(name)
         before = convolutions.get(id(inputs[0]))
         if (
@@ -156,10 +143,10 @@ def find_pairs(graph):
 
 
 def calls_of(graph):
-    """List who is called on what, by calling copies of all layers once more.
+    """List the calls of all layers, by cloning the graph.
 
-    Returns (list of (name, input tensors, output, whether training=True was asked for),
-    list of the model's outputs); all are tensors of the copy.
+    Returns (list of (name, input tensors, output, whether called with training=True), list of the
+    model's outputs); all are tensors of the clone.
     """
     calls = []
 
@@ -174,14 +161,14 @@ def calls_of(graph):
 
 
 def fold_layers(convolution, normalisation):
-    """Give the weights [kernel, bias] that replace a convolution and its normalisation."""
+    """Return the weights [kernel, bias] that replace a convolution and its normalisation."""
     kernel, *bias = (weight.astype(np.float64) for weight in convolution.get_weights())
     mean = np.float64(normalisation.moving_mean)
     variance = np.float64(normalisation.moving_variance)
     gamma = np.ones_like(mean) if normalisation.gamma is None else np.float64(normalisation.gamma)
     beta = np.zeros_like(mean) if normalisation.beta is None else np.float64(normalisation.beta)
     if bias:
-        mean = mean - bias[0]  # the normalisation subtracts the one and adds the other
+        mean = mean - bias[0]  # the convolution adds the bias, the normalisation subtracts the mean
     shape = kernel.shape
     if isinstance(convolution, layers.Conv2DTranspose):
         kernel = kernel.swapaxes(2, 3)  # Keras keeps it as (h, w, channels out, channels in)
@@ -195,7 +182,7 @@ def fold_layers(convolution, normalisation):
 
 
 def flat_layers(model):
-    """List a model's layers, with those of models used as layers in place of these models."""
+    """List a model's layers; a model used as a layer is replaced by its own layers."""
     return [
         layer
         for outer in model.layers
@@ -225,7 +212,8 @@ def in_precision(model, policy):
         ValueError: an unknown policy, or a model as in `fold_batch_norm`.
     """
     wanted = keras.dtype_policies.get(policy).compute_dtype
-    if all(layer.compute_dtype == wanted for layer in flat_layers(model) if not is_input(layer)):
+    inside = (layer for layer in flat_layers(model) if not isinstance(layer, layers.InputLayer))
+    if all(layer.compute_dtype == wanted for layer in inside):
         return model
     return convert(model, policy)
 
@@ -233,17 +221,15 @@ def in_precision(model, policy):
 def convert(model, policy):
     """Copy a model for `in_precision`, whatever it computes in."""
     graph = as_graph(model)
-    calls, ends = calls_of(graph)
-    last = {name for name, _, output, _ in calls if any(output is end for end in ends)}
 
     def copy(layer):
         if isinstance(layer, keras.Model):
             return convert(layer, policy)
         config = layer.get_config()
-        if layer.name not in last or policy == "float32":
+        if layer.name not in graph.output_names or policy == "float32":
             config["dtype"] = policy
         return type(layer).from_config(config)
 
-    result = keras.models.clone_model(graph, new_inputs(graph), copy)
+    result = keras.models.clone_model(graph, clone_function=copy)
     result.set_weights(graph.get_weights())
     return result

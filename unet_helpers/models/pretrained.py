@@ -1,7 +1,7 @@
 """Networks that `data/train_nets.py` trained on the CARLA sample: build, store and load them.
 
-They let a notebook compare networks that took minutes to train. All of them had the same
-images, number of passes, recipe and about the same number of parameters.
+They let a notebook compare networks that take minutes to train. All of them were trained with the
+same images, number of epochs and recipe, and have about the same number of parameters.
 """
 
 import functools
@@ -19,7 +19,7 @@ EPOCHS = 24
 WEIGHT_POWER = 0.75  # of the median-frequency weights
 UNET = functools.partial(unet.unet_model, n_filters=8, dropout_prob=0)
 FCN = functools.partial(fcn.fcn_model, n_filters=11)
-NETS = {
+NETWORKS = {
     "fcn_32s": functools.partial(FCN, stride=32),
     "fcn_16s": functools.partial(FCN, stride=16),
     "fcn_8s": functools.partial(FCN, stride=8),
@@ -33,36 +33,36 @@ NETS = {
 
 
 def build(name):
-    """Build one of the nets in NETS, untrained: (160, 192, 3) -> 13 logits a pixel.
+    """Build one of NETWORKS, untrained: images (B, 160, 192, 3) -> logits (B, 160, 192, 13).
 
-    Raises ValueError for a name that is not in NETS.
+    Raises ValueError for an unknown name.
     """
-    if name not in NETS:
-        raise ValueError(f"There is no net {name!r}; there are {', '.join(NETS)}.")
-    return NETS[name]((*SIZE, 3), n_classes=CARLA.n_classes, batch_norm=True, name=name)
+    if name not in NETWORKS:
+        raise ValueError(f"There is no network {name!r}; there are {', '.join(NETWORKS)}.")
+    return NETWORKS[name]((*SIZE, 3), n_classes=CARLA.n_classes, batch_norm=True, name=name)
 
 
 def load(name, folder=None):
-    """Load one of the stored nets.
+    """Load a stored network.
 
     Args:
-        name: a key of NETS.
-        folder: of the stored nets; None is the sample's, data/trained.
+        name: a key of NETWORKS.
+        folder: of the stored networks; None is the sample's, data/trained.
 
     Returns:
         keras.Model, (B, 160, 192, 3) images, 0 to 255 -> float32 logits (B, 160, 192, 13).
 
     Raises:
-        DataError: the file is missing or belongs to another net.
+        DataError: the file is missing, broken or that of another network.
     """
     model = build(name)
     path = Path(folder or sample_folder("trained")) / f"{name}.npz"
     try:
-        if not path.is_file():  # a pipe or a device would never end
+        if not path.is_file():  # reading a pipe or a device might never end
             raise FileNotFoundError(path)
         with zipfile.ZipFile(path) as archive:  # so that a small file cannot fill the memory
             if sum(entry.file_size for entry in archive.infolist()) > 8 * model.count_params():
-                raise ValueError("larger than the net")
+                raise ValueError("larger than the network")
         with np.load(path, allow_pickle=False) as kept:
             weights = [kept[f"{i}"] * kept[f"{i} scale"] for i in range(len(model.weights))]
         if not all(np.isfinite(weight).all() for weight in weights):
@@ -70,17 +70,17 @@ def load(name, folder=None):
         model.set_weights(weights)
     except Exception as error:  # zip, zlib and NumPy have their own kinds of errors
         raise DataError(
-            f"The trained net {path} cannot be loaded ({type(error).__name__}). Make it anew with "
-            f"python data/train_nets.py {name}."
+            f"The trained network {path} cannot be loaded ({type(error).__name__}). Train it "
+            f"again: python data/train_nets.py {name}."
         ) from error
     return model
 
 
 def store(model, name, folder):
-    """Write a net's weights to folder/NAME.npz, kernels in 8 bits; returns the path.
+    """Write a network's weights to folder/NAME.npz, kernels in 8 bits; returns the path.
 
     A kernel is stored as int8 with one float32 scale per filter, a quarter of float32's size;
-    the scores of the stored nets are those after this rounding. Other weights stay float32.
+    published scores are those after this rounding. Other weights stay float32.
     """
     arrays = {}
     for i, weight in enumerate(model.get_weights()):

@@ -1,4 +1,4 @@
-"""What a live model is made of: sizes, parameters, operations and receptive fields per layer."""
+"""What the layers of a live model cost and see: sizes, parameters, MACs and receptive fields."""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from keras import Model, layers
 class LayerFacts:
     """What one layer of a model takes, gives and costs, for one image.
 
-    Sizes are (height, width, channels) without the batch. `operations` counts multiply-adds of
-    convolutions and dense layers; the rest (ReLU, pooling, normalisation) costs little and is
-    counted as 0. `values` is the number of output values, 4 bytes each in float32.
+    Sizes are (height, width, channels) without the batch. `macs` counts the multiply-accumulate
+    operations of convolutions and dense layers; the rest (ReLU, pooling, normalisation) costs
+    little and counts as 0. `values` is the number of output values, 4 bytes each in float32.
     """
 
     name: str
@@ -21,60 +21,76 @@ class LayerFacts:
     inputs: tuple
     output_shape: tuple
     parameters: int
-    operations: int
+    macs: int
     values: int
 
 
 def layer_facts(model):
     """List LayerFacts for every layer of a functional model, in the order of its layers.
 
-    Raises ValueError for a layer that is used twice, or a model without a fixed input size.
+    Raises ValueError for a model without a fixed input size, a layer that is used more than once,
+    or a model used as a layer.
     """
-    check_fixed(model)
-    producer = {id(layer.output): layer.name for layer in model.layers}
-    facts = []
-    for layer in model.layers:
-        tensors = input_tensors(layer)
-        if any(id(tensor) not in producer for tensor in tensors):
-            raise ValueError(
-                f"{layer.name} is used more than once, in {model.name} or in another model, so its "
-                "size is not clear. keras.models.clone_model makes a copy with layers of its own."
-            )
-        shape = tuple(layer.output.shape[1:])
-        facts.append(
-            LayerFacts(
-                name=layer.name,
-                kind=type(layer).__name__,
-                inputs=tuple(producer[id(tensor)] for tensor in tensors),
-                output_shape=shape,
-                parameters=layer.count_params(),
-                operations=operations(layer),
-                values=math.prod(shape),
-            )
-        )
-    return facts
-
-
-def check_fixed(model):
-    """Raise ValueError when a model's input size is open, because its costs are open then too."""
     if None in model.input_shape[1:]:
         raise ValueError(
             f"{model.name} takes images of any size (its input is {model.input_shape[1:]}), and "
             "its layers have no sizes to count with. Build it with numbers as input_size."
         )
+    return [
+        LayerFacts(
+            name=layer.name,
+            kind=type(layer).__name__,
+            inputs=inputs,
+            output_shape=tuple(layer.output.shape[1:]),
+            parameters=layer.count_params(),
+            macs=macs(layer),
+            values=math.prod(layer.output.shape[1:]),
+        )
+        for layer, inputs in zip(model.layers, input_layers(model), strict=True)
+    ]
+
+
+def input_layers(model):
+    """List for every layer of a model the names of the layers it takes its inputs from.
+
+    Raises ValueError for a layer that is used more than once, or a model used as a layer.
+    """
+    producer = {id(tensor): None for tensor in model.inputs}  # a Sequential hides its input layer
+    producer |= {id(layer.output): layer.name for layer in model.layers}
+    found = []
+    for layer in model.layers:
+        tensors = input_tensors(layer)
+        if any(id(tensor) not in producer for tensor in tensors):
+            raise ValueError(
+                f"{layer.name} or a layer before it is used more than once, in {model.name} or in "
+                "another model, so its size is not clear. keras.models.clone_model makes a copy "
+                "with layers of its own."
+            )
+        names = [producer[id(tensor)] for tensor in tensors]
+        found.append(tuple(name for name in names if name))
+    return found
 
 
 def input_tensors(layer):
-    """List the tensors a layer takes; none for an input layer."""
+    """List the tensors a layer takes; none for an input layer.
+
+    Raises ValueError for a model used as a layer.
+    """
     if isinstance(layer, layers.InputLayer):
         return []
+    if isinstance(layer, Model):
+        raise ValueError(
+            f"{layer.name} is a model used as a layer, so the layers in it cannot be counted or "
+            f"followed. Build on its output instead: keras.Model({layer.name}.input, "
+            f"head({layer.name}.output))."
+        )
     return layer.input if isinstance(layer.input, list) else [layer.input]
 
 
-def operations(layer):
-    """Count the multiply-adds of a layer for one image; 0 for all but convolutions and dense.
+def macs(layer):
+    """Count a layer's multiply-accumulates for one image; 0 for all but convolutions and dense.
 
-    A convolution does kernel height * kernel width * channels in * filters of them per output
+    A convolution needs kernel height * kernel width * channels in * filters of them per output
     pixel, a transposed one as many per input pixel.
     """
     if isinstance(layer, (layers.Conv2D, layers.Conv2DTranspose, layers.Dense)):
@@ -87,66 +103,69 @@ def operations(layer):
 def bytes_moved(layer, bytes_each=4):
     """Count the bytes that a layer must read and write for one image, each value once.
 
-    Its inputs, its parameters and its output, bytes_each for a value: 4 in float32, 2 in half
-    precision. Real machines move more, where a value does not stay near until it is used again.
+    Its inputs, its parameters and its output, with bytes_each per value: 4 in float32, 2 in half
+    precision. Real machines move more, where a value is evicted from the cache before its reuse.
     """
     tensors = [*input_tensors(layer), layer.output]
     values = sum(math.prod(tensor.shape[1:]) for tensor in tensors)
     return bytes_each * (values + layer.count_params())
 
 
-def roofline(operations, bytes_moved, peak_operations, bandwidth):
-    """Tell how long some work takes at best on a machine, and what limits it.
+def roofline(macs, bytes_moved, peak_macs, bandwidth):
+    """Compute the shortest time that some work can take on a machine, and what limits it.
 
     Args:
-        operations: number of operations, multiply-adds as `operations` counts them.
+        macs: number of multiply-accumulates. FLOPs do as well, if both are FLOPs (2 per MAC).
         bytes_moved: bytes read from memory and written to it.
-        peak_operations: of the same operations, that the machine does in a second at most.
-        bandwidth: bytes that it moves in a second at most.
+        peak_macs: MACs per second that the machine reaches at most.
+        bandwidth: bytes per second that it moves at most.
 
     Returns:
-        (seconds, "compute" or "memory"). More operations per byte than peak_operations /
-        bandwidth, the machine's balance, make it "compute".
+        (seconds, "compute" or "memory"). It is "compute" from peak_macs / bandwidth MACs per
+        byte, the machine's balance, upwards.
 
     Source: Williams et al. 2009, "Roofline: an insightful visual performance model for multicore
     architectures".
     """
-    computing = operations / peak_operations
+    computing = macs / peak_macs
     moving = bytes_moved / bandwidth
     # a machine does both at the same time, so the longer one counts
     return max(computing, moving), "compute" if computing >= moving else "memory"
 
 
 def totals(model):
-    """Sum a model up, for one image.
+    """Sum up the costs of a model for one image.
 
-    Returns dict with parameters, operations (multiply-adds) and megabytes (the outputs of all
-    layers in float32, which training keeps until the gradients are computed).
+    Returns dict with parameters, macs and megabytes (the outputs of all layers in float32, which
+    training keeps until the gradients are computed).
     """
     facts = layer_facts(model)
     return {
         "parameters": model.count_params(),
-        "operations": sum(fact.operations for fact in facts),
+        "macs": sum(fact.macs for fact in facts),
         "megabytes": sum(fact.values for fact in facts) * 4 / 1e6,
     }
 
 
-def levels(model):
-    """Tell for every layer how deep it lies: how many times its input has been halved.
+def strides(model):
+    """Compute for every layer how many input pixels lie between neighbours in its output.
 
-    Returns dict layer name -> int, 0 for the size of the image. Read from the strides, so
-    pixels lost by valid convolutions do not matter.
+    Returns dict layer name -> number: 1 at the size of the image, 2 after the first pooling.
+    Read from the layers' own strides, so pixels lost by valid convolutions do not matter.
     """
-    deep = {}
-    for layer, fact in zip(model.layers, layer_facts(model), strict=True):
-        above = max((deep[name] for name in fact.inputs), default=0)
-        stride = stride_of(layer)
-        deep[fact.name] = above + round(math.log2(stride))
-    return deep
+    found = {}
+    for layer, inputs in zip(model.layers, input_layers(model), strict=True):
+        found[layer.name] = stride_of(layer) * max((found[name] for name in inputs), default=1)
+    return found
+
+
+def levels(model):
+    """Count for every layer how often its input has been halved; dict layer name -> int."""
+    return {name: round(math.log2(stride)) for name, stride in strides(model).items()}
 
 
 def stride_of(layer):
-    """Give by how much a layer shrinks its input: 2 for pooling, 1/2 for stride-2 upsampling."""
+    """Return by how much a layer shrinks its input: 2 for pooling, 1/2 for stride-2 upsampling."""
     if isinstance(layer, layers.Conv2DTranspose):
         return 1 / layer.strides[0]
     if isinstance(layer, layers.UpSampling2D):
@@ -158,18 +177,21 @@ def receptive_field(model, name, row=None, column=None):
     """Compute which input pixels one value of a layer can depend on, from kernels and strides.
 
     Args:
-        model: functional model of a fixed size.
+        model: functional model of a fixed size, as for `layer_facts`.
         name: of the layer.
         row, column: of the value in the layer's output; None is the middle.
 
     Returns:
         (top, bottom, left, right), all inclusive, in pixels of the input. They may lie outside
-        the image, where padding is seen.
+        the image, in the padding.
+
+    Raises:
+        ValueError: as `layer_facts`.
 
     Source: Araujo et al. 2019, "Computing receptive fields of convolutional neural networks";
     here by walking back from the value, so that branches and upsampling need no formula.
     """
-    check_fixed(model)
+    layer_facts(model)  # raises where layers cannot be followed
     shape = model.get_layer(name).output.shape
     centre = [
         n // 2 if given is None else given
@@ -192,10 +214,7 @@ def receptive_field(model, name, row=None, column=None):
 
 
 def needed(layer, place, axis):
-    """Tell which inputs of a layer its output at a place looks at, along one axis (0 rows).
-
-    Returns (first, last), inclusive.
-    """
+    """Return (first, last) input of a layer that its output at a place sees, along one axis."""
     if isinstance(layer, layers.Cropping2D):
         place += layer.cropping[axis][0]
         return place, place
@@ -245,7 +264,7 @@ def effective_receptive_field(model, name, images, row=None, column=None):
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(image)
             value = part(image, training=False)[0, row, column]
-            # A few channels are enough. Those that answer most: a silent one has no gradient.
+            # A few channels are enough. The most active ones: a silent one has no gradient.
             strongest = np.argsort(-np.abs(value), kind="stable")[:4]
             chosen = [value[int(c)] for c in strongest]
         for one in chosen:
@@ -254,9 +273,9 @@ def effective_receptive_field(model, name, images, row=None, column=None):
 
 
 def effective_side(field, row, column, share=0.95):
-    """Give the side of the smallest square around a pixel that holds a share of a field.
+    """Return the side of the smallest square around a pixel that holds a share of a field.
 
-    field: array (H, W) as `effective_receptive_field` gives it. Returns an odd int, in pixels.
+    field: array (H, W) from `effective_receptive_field`. Returns an odd int, in pixels.
     """
     height, width = field.shape
     for radius in range(max(height, width)):

@@ -1,4 +1,4 @@
-"""U-Net, as the course builds it and as the paper drew it."""
+"""U-Net, as the course builds it and as the paper describes it."""
 
 import keras
 from keras import layers
@@ -27,21 +27,19 @@ def unet_model(
         n_classes: number of logits per pixel; 1 for a binary mask.
         dropout_prob: in the fourth block and the bottleneck.
         dropout_everywhere: instead after every pooling and every concatenation.
-        batch_norm: convolution, batch normalisation, ReLU instead of convolution, ReLU. "block"
-            normalises only the second convolution of each block, nine times instead of 19
-            (notebook 12).
+        batch_norm: normalise between each convolution and its ReLU; "block" only in the second
+            convolution of each block, nine times instead of 19 (notebook 12).
         up_kernel_size: 3 or, as in the paper, 2.
         extra_convolution: one more 3x3 convolution before the last layer.
         last_kernel_size: 1 (a classifier per pixel) or 3 (it also sees the neighbours).
-        skips: levels whose skip connection is kept, 1 the finest. Leave some out to see what
-            they carry (notebook 03).
+        skips: levels whose skip connection is kept, 1 the finest (notebook 03 leaves some out).
 
     Returns:
         keras.Model: images (batch, H, W, channels), 0 to 255, uint8 or float ->
-        float32 logits (batch, H, W, n_classes), no softmax.
+        float32 logits (batch, H, W, n_classes), without softmax.
 
     Raises:
-        ValueError: a side that cannot be halved four times, with the next size that can.
+        ValueError: a side that cannot be halved four times; the message has the next that can.
 
     Source: Ronneberger et al. 2015, figure 1, with "same" padding.
     """
@@ -60,14 +58,11 @@ def unet_model(
     x, skip4 = conv_block(x, 8 * f, max(deep, every), **down)
     # Bottleneck
     x, _ = conv_block(x, 16 * f, deep, max_pooling=False, batch_norm=batch_norm)
-    kept = (skip1, skip2, skip3, skip4)
-    skip1, skip2, skip3, skip4 = (kept[i] if i + 1 in skips else None for i in range(4))
     # Decoder: where exactly is it? Larger maps, and the encoder's features by skip connections.
-    x = upsampling_block(x, skip4, 8 * f, **up)
-    x = upsampling_block(x, skip3, 4 * f, **up)
-    x = upsampling_block(x, skip2, 2 * f, **up)
-    x = upsampling_block(x, skip1, f, **up)
-
+    x = upsampling_block(x, skip4 if 4 in skips else None, 8 * f, **up)
+    x = upsampling_block(x, skip3 if 3 in skips else None, 4 * f, **up)
+    x = upsampling_block(x, skip2 if 2 in skips else None, 2 * f, **up)
+    x = upsampling_block(x, skip1 if 1 in skips else None, f, **up)
     if extra_convolution:
         x = convolution(x, f, batch_norm=batch_norm is True)
     return keras.Model(inputs, logits_layer(x, n_classes, last_kernel_size), name=name)
@@ -86,7 +81,7 @@ def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_
         logits belong to the image's centre, 92 pixels are lost on each side.
 
     Raises:
-        ValueError: a side that does not work out, with the next one that does.
+        ValueError: a side that does not work out; the message has the next one that does.
 
     Source: Ronneberger et al. 2015, figure 1 and section 2; dropout at the end of the
     contracting path as in section 3.1 (its rate is not given there; 0.5 here).
@@ -109,16 +104,16 @@ def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_
 
 
 def logits_layer(x, n_classes, kernel_size=1):
-    """Turn features into float32 logits, one per class and pixel, whatever the precision policy.
+    """Turn features into one logit per class and pixel, in float32 whatever the precision policy.
 
     Shapes: (batch, H, W, C) -> (batch, H, W, n_classes). Half precision is too coarse for the
-    softmax in the loss, so this layer always computes in float32.
+    softmax in the loss.
     """
     return layers.Conv2D(n_classes, kernel_size, padding="same", dtype="float32", name="logits")(x)
 
 
 def check_divisible(input_size, divisor):
-    """Raise ValueError when a side of (H, W, channels) is not divisible, naming the next size."""
+    """Raise ValueError with the next size that fits unless both sides are divisible."""
     height, width = input_size[:2]
     sides = [side for side in (height, width) if side is not None]
     if any(side <= 0 or side % divisor for side in sides):
@@ -132,12 +127,12 @@ def check_divisible(input_size, divisor):
 
 
 def next_multiple(side, divisor):
-    """Give the smallest positive multiple of divisor that is not below side."""
+    """Return the smallest positive multiple of divisor that is at least side."""
     return max(1, -(-side // divisor)) * divisor
 
 
 def check_paper_size(input_size):
-    """Raise ValueError unless all four poolings of the paper's net see even sides.
+    """Raise ValueError unless all four poolings of the paper's network see even sides.
 
     Two valid 3x3 convolutions cost 4 pixels a level, so sides are 16 n + 12 with n of 11 or more
     (188, 204, ..., 572): Ronneberger et al. 2015, section 2, last paragraph.

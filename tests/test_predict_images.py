@@ -167,7 +167,7 @@ def test_models_used_as_layers_count_in_the_total_stride():
     whole = inference.predict_logits(outer, inference.pad_to_multiple(image, 8)[None])[0]
     tiled = stitched(outer, image, tile=(16, 16), overlap=0)
     np.testing.assert_allclose(tiled, whole[:30, :41], atol=1e-5)
-    with pytest.raises(DataError, match=r"uses the model inner as a layer"):
+    with pytest.raises(ValueError, match="inner is a model used as a layer"):
         inference.receptive_field_radius(keras.Model(inner.input, inner(inner.input)))
 
 

@@ -146,15 +146,9 @@ def receptive_field_radius(model):
     """Return how far away the farthest input pixel lies that can change a logit, in pixels.
 
     About half of the receptive field: its size depends on where the logit lies between the
-    strides, and the largest counts. The model has a fixed size. Raises DataError for a model that
-    uses another one as a layer.
+    strides, and the largest counts. Raises ValueError for a model without a fixed size or with a
+    model used as a layer.
     """
-    inner = next((layer.name for layer in model.layers if isinstance(layer, keras.Model)), None)
-    if inner:
-        raise DataError(
-            f"{model.name} uses the model {inner} as a layer, through which a receptive field "
-            "cannot be followed. Build it from layers alone."
-        )
     last, radius = model.layers[-1].name, 0
     for step in range(total_stride(model)):
         row, column = (side // 2 + step for side in model.output_shape[1:3])

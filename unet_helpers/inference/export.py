@@ -21,7 +21,7 @@ from unet_helpers.inference.loading import load_model
 from unet_helpers.labels import DataError
 from unet_helpers.models.folding import in_precision
 
-KEPT = "Is there space, and has the model only layers of Keras? What was there before is kept."
+KEPT = "Is there space, and are all layers Keras's own? What was there before is kept."
 # Nothing of the course is imported here: a .keras file needs Keras alone.
 LOAD_AND_RUN = """
 import sys
@@ -85,8 +85,8 @@ def to_tflite(model, path, samples=None):
             f"{model.name} takes images of any size, LiteRT needs a fixed one: build the model "
             "again with numbers as input_size, then new.set_weights(model.get_weights())."
         )
-    # LiteRT's own operations only: others would need TensorFlow on the phone, floats in an 8-bit
-    # file would go unnoticed
+    # Only LiteRT's own operations: others need TensorFlow on the phone, and in an 8-bit file
+    # nobody would notice a few in float32.
     options = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
     if samples is not None:
         if np.shape(samples)[1:] != size:
@@ -147,7 +147,7 @@ def explained(problem, advice):
             yield
     except DataError:
         raise
-    except Exception as error:  # of many types
+    except Exception as error:  # each converter and runtime raises its own types
         if isinstance(error, ImportError):
             advice = "ONNX needs more packages: pip install tf2onnx onnx onnxruntime"
         reason = next(iter(str(error).splitlines()), "")[:300]

@@ -128,8 +128,8 @@ def total_stride(model):
     """Return by what factor a model shrinks its input at its deepest level: 16 for U-Net.
 
     Shifting the image by this many pixels shifts the logits alike; a smaller shift changes them.
-    What a model used as a layer, or a layer used twice, returns counts as lying at the deepest
-    level so far, so the result may be a multiple of the factor, which does as well.
+    The output of a model used as a layer, or of a layer used twice, counts as lying at the deepest
+    level so far; the result may then be a multiple of the factor, which serves as well.
     """
     deepest, shrunk = 1, {id(tensor): 1 for tensor in model.inputs}
     for layer in model.layers:

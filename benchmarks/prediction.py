@@ -1,10 +1,10 @@
-"""Compare ways to predict by images a second, in turns, and the masks they give.
+"""Compare ways to predict by images per second, in turns, and by their masks.
 
     python benchmarks/prediction.py [--filters 16 32] [--rounds 7] [--images 96]
 
 A U-Net with batch normalisation at 96 x 128 predicts the 48 frames of the unseen recording, again
-and again. It is trained for a few epochs first, because a network that knows nothing has no masks
-to compare. Every round runs all ways once, so a busy moment of the machine hits all alike.
+and again. It is trained for a few epochs first, because the masks of an untrained network are not
+worth comparing. Every round runs all ways once, so a busy moment affects all alike.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def trained_unet(n_filters, epochs):
 
 
 def ways_to_predict(model, half):
-    """List ways to get masks: dict name -> function images -> masks.
+    """Return ways to predict masks, dict name -> function images -> masks.
 
     half: whether to compute in bfloat16 as well.
     """
@@ -80,7 +80,7 @@ def ways_to_predict(model, half):
 
 
 def images_together(model, images):
-    """Predict as a folder or a film is predicted."""
+    """Predict as `predict_folder` and `predict_video` do."""
     return np.stack([mask for _, mask in inference.predict_images(model, images)])
 
 
@@ -89,7 +89,7 @@ def main():
     parser.add_argument("--filters", type=int, nargs="+", default=[16, 32])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=int, default=96, help="per round and way")
-    parser.add_argument("--epochs", type=int, default=2, help="of training before")
+    parser.add_argument("--epochs", type=int, default=2, help="of training beforehand")
     options = parser.parse_args()
     here = training.describe_machine()
     print(machine.describe())
@@ -101,7 +101,7 @@ def main():
         masks, first = {}, {}
         for name, predict in ways.items():
             start = time.perf_counter()
-            predict(images[:3])  # one smaller batch, which is compiled for itself
+            predict(images[:3])  # a smaller batch, which is compiled separately
             masks[name] = predict(images)
             first[name] = time.perf_counter() - start
         runs = {name: functools.partial(predict, images) for name, predict in ways.items()}

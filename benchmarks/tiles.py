@@ -1,12 +1,12 @@
-"""Measure what tiles cost and change: peak memory at 4K and 8K, and what is left of the seams.
+"""Measure what tiles cost and change: peak memory at 4K and 8K, and the remaining seams.
 
     python benchmarks/tiles.py memory
     python benchmarks/tiles.py seams
 
-Memory is measured in a new process each: the highest resident size, less what the process held
-with the model loaded and run once on a small image. Seams: how far the logits of the tiles are
-from those of the whole image, and how many pixels get another class, by distance to the nearest
-tile border.
+Memory is measured in a new process each time: the highest resident size, minus what the process
+held after the model had run once on a small image. Seams: how far the logits of the tiles are from
+those of the whole image, and how many pixels get another class, by distance to the nearest tile
+border.
 """
 
 import argparse
@@ -33,34 +33,34 @@ WAYS = {
 }
 
 
-def stored_net():
-    """Give the stored U-Net of 8 filters for images of any size."""
+def stored_unet():
+    """Return the stored U-Net of 8 filters, for images of any size."""
     from unet_helpers import models
     from unet_helpers.models import pretrained
 
-    net = models.unet_model((None, None, 3), 8, 13, 0, batch_norm=True)
-    net.set_weights(pretrained.load("unet").get_weights())
-    return net
+    model = models.unet_model((None, None, 3), 8, 13, 0, batch_norm=True)
+    model.set_weights(pretrained.load("unet").get_weights())
+    return model
 
 
 def peak():
-    """Give the highest resident memory of this process so far, in MB."""
+    """Return the highest resident memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def one_memory(name, way):
-    """Predict one image one way, in this process, and print memory and time."""
+    """Predict one image in one way, in this process, and print memory and time."""
     from unet_helpers import inference
 
-    net = stored_net()
+    model = stored_unet()
     options = WAYS[way]
     image = np.random.default_rng(0).integers(0, 256, (*SIZES[name], 3), np.uint8)
-    inference.predict_image(net, image[:64, :64])
+    inference.predict_image(model, image[:64, :64])
     before, start = peak(), time.perf_counter()
     if options is None:
-        mask = inference.predict_masks(net, image[None])[0]
+        mask = inference.predict_masks(model, image[None])[0]
     else:
-        mask = inference.predict_image(net, image, **options)
+        mask = inference.predict_image(model, image, **options)
     seconds = time.perf_counter() - start
     assert mask.shape == image.shape[:2]
     print(
@@ -78,14 +78,14 @@ def memory():
 
 
 def seams():
-    """Compare tiles with the whole image on a part of a 4K street, by distance to a border."""
+    """Compare tiles with the whole image on part of a 4K street, by distance to a tile border."""
     import make_streets
 
     from unet_helpers import inference
 
-    net = stored_net()
+    model = stored_unet()
     image = make_streets.render_large("dataE", 10, (2160, 3840))[0][800:1824, 1000:2536]
-    whole = inference.predict_logits(net, image[None])[0]
+    whole = inference.predict_logits(model, image[None])[0]
     mask = whole.argmax(-1)
     bands = [(0, 2), (2, 8), (8, 32), (32, 64), (64, 129)]
     print(f"{'tiles of 256':22}" + "".join(f"{f'{a}..{b - 1} px':>20}" for a, b in bands))
@@ -99,7 +99,7 @@ def seams():
     ):
         options = {"tile": (256, 256), **options}
         logits = np.empty_like(whole)
-        for row, band in inference.tile_logits(net, image, **options):
+        for row, band in inference.tile_logits(model, image, **options):
             logits[row : row + len(band)] = band
         distance = border_distance(image.shape[:2], options)
         error, wrong = np.abs(logits - whole).mean(-1), logits.argmax(-1) != mask
@@ -112,9 +112,9 @@ def seams():
 
 
 def border_distance(size, options):
-    """Give each pixel's distance to the nearest place where one tile's rule ends, in pixels.
+    """Return each pixel's distance to the nearest place where a tile's influence ends, in pixels.
 
-    That is the margin of a tile when it is blended, and the cut in the middle of the overlap else.
+    That is the border of a tile if tiles are blended, and the middle of the overlap otherwise.
     """
     from unet_helpers import inference
 
@@ -135,7 +135,7 @@ def border_distance(size, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("memory", "seams", "one"))
-    parser.add_argument("one", nargs="*", help="size and way, for a process of its own")
+    parser.add_argument("one", nargs="*", help="size and way, run in this process")
     options = parser.parse_args()
     if options.what == "one":
         one_memory(*options.one)

@@ -1,4 +1,4 @@
-"""Images of any size by tiles, folders of them, and films."""
+"""Images of any size by tiles, folders of them, and videos."""
 
 import importlib.util
 
@@ -57,6 +57,12 @@ def large():
     return np.random.default_rng(5).integers(0, 256, (336, 400, 3)).astype(np.uint8)
 
 
+@pytest.fixture(scope="module")
+def whole(unet, large):
+    """Logits of the large image in one piece."""
+    return inference.predict_logits(unet, large[None])[0]
+
+
 def stitched(model, image, **options):
     """Collect all bands of logits, of one image or of several."""
     bands, end = [], 0
@@ -97,11 +103,10 @@ def test_a_small_image_goes_through_a_model_of_any_size_at_once(unet, rng):
     np.testing.assert_allclose(logits, whole[:33, :48], atol=1e-5)
 
 
-def test_enough_overlap_gives_exactly_the_whole_image(unet, large):
+def test_enough_overlap_gives_exactly_the_whole_image(unet, large, whole):
     """Cut where each pixel lies deepest, no pixel lacks anything that it can see."""
     far = inference.receptive_field_radius(models.unet_model((64, 64, 3), 2, 4, 0))
     assert 2 * far <= 256
-    whole = inference.predict_logits(unet, large[None])[0]
     exact = stitched(unet, large, tile=(304, 304), overlap=256, blend=False)
     np.testing.assert_allclose(exact, whole, atol=5e-6)
     # and with less overlap some pixel does lack something
@@ -109,7 +114,7 @@ def test_enough_overlap_gives_exactly_the_whole_image(unet, large):
     assert np.abs(poor - whole).max() > 1e-4
 
 
-def test_reach_by_hand():
+def test_receptive_field_radius_by_hand():
     """Three 3x3 convolutions see 3 pixels; after a pooling each sees twice as far."""
     inputs = keras.Input((16, 16, 3))
     x = inputs
@@ -123,30 +128,47 @@ def test_reach_by_hand():
     assert inference.receptive_field_radius(keras.Model(inputs, x)) == 3
 
 
-def test_inside_of_blended_tiles_is_exact_too(unet, large):
+def test_inside_of_blended_tiles_is_exact_too(unet, large, whole):
     """Only one tile counts there, and it sees all that the pixel depends on."""
-    whole = inference.predict_logits(unet, large[None])[0]
     blended = stitched(unet, large, tile=(304, 400), overlap=128)
-    # tiles start at rows 0 and 32; only the second holds row 304 and below, 128 below its rim
+    # tiles start at rows 0 and 32; only the second holds row 304 and below, 128 below its border
     np.testing.assert_allclose(blended[304:], whole[304:], atol=1e-5)
     np.testing.assert_allclose(blended[:32], whole[:32], atol=1e-5)
     assert np.abs(blended - whole).max() > 1e-4
 
 
-def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large):
+def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large, whole):
     """The reason for the grid: a shift by one pixel changes what is pooled together."""
     shifted = inference.predict_logits(unet, large[None, 1 : 1 + 320, :320])[0]
     on_grid = inference.predict_logits(unet, large[None, 16 : 16 + 320, :320])[0]
-    whole = inference.predict_logits(unet, large[None])[0]
     middle = slice(140, 180)
     np.testing.assert_allclose(on_grid[middle, 150], whole[156:196, 150], atol=1e-5)
     assert np.abs(shifted[middle, 150] - whole[141:181, 150]).max() > 1e-3
 
 
-def test_grid_of_networks(model):
+def test_total_stride_of_networks(model):
     assert inference.total_stride(models.unet_model((32, 32, 3), 1, 2)) == 16
     assert inference.total_stride(models.fcn_model((None, None, 3), 1, 2, stride=8)) == 32
     assert inference.total_stride(model) == 1
+
+
+def test_models_used_as_layers_count_in_the_total_stride():
+    """The inner model pools by 4, the outer one by 2 before it; 8 is the deepest level."""
+    x = inner = keras.Input((None, None, 4))
+    for _ in range(2):
+        x = layers.MaxPooling2D()(x)
+    inner = keras.Model(inner, layers.UpSampling2D(4)(x), name="inner")
+    inputs = keras.Input((None, None, 3))
+    x = keras.Sequential([layers.Rescaling(1 / 255)])(inputs)
+    x = layers.MaxPooling2D()(layers.Conv2D(4, 1)(x))
+    outer = keras.Model(inputs, layers.UpSampling2D()(inner(x)))
+    assert inference.total_stride(outer) == 8
+    image = np.random.default_rng(0).integers(0, 256, (30, 41, 3)).astype(np.uint8)
+    whole = inference.predict_logits(outer, inference.pad_to_multiple(image, 8)[None])[0]
+    tiled = stitched(outer, image, tile=(16, 16), overlap=0)
+    np.testing.assert_allclose(tiled, whole[:30, :41], atol=1e-5)
+    with pytest.raises(ValueError, match="inner is a model used as a layer"):
+        inference.receptive_field_radius(keras.Model(inner.input, inner(inner.input)))
 
 
 def test_tile_starts_by_hand():
@@ -172,7 +194,7 @@ def test_tiles_cover_every_pixel_and_lie_on_the_grid(overlap, grid):
 
 @pytest.mark.parametrize("blend", [True, False])
 @pytest.mark.parametrize(("length", "overlap"), [(16, 4), (40, 0), (41, 5), (90, 12), (3, 2)])
-def test_shares_of_a_pixel_sum_to_1(length, overlap, blend):
+def test_weights_of_a_pixel_sum_to_1(length, overlap, blend):
     starts = inference.tile_starts(length, 16, overlap)
     total = np.zeros(max(length, 16))
     for start, share in zip(
@@ -183,7 +205,7 @@ def test_shares_of_a_pixel_sum_to_1(length, overlap, blend):
     np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
-def test_tile_shares_by_hand():
+def test_blend_weights_by_hand():
     # two tiles of 6 that share pixels 4 and 5
     first, second = inference.blend_weights([0, 4], 6, 2, blend=True)
     np.testing.assert_allclose(first, [1, 1, 1, 1, 2 / 3, 1 / 3])
@@ -191,15 +213,6 @@ def test_tile_shares_by_hand():
     first, second = inference.blend_weights([0, 4], 6, 2, blend=False)
     assert first.tolist() == [1, 1, 1, 1, 1, 0]
     assert second.tolist() == [0, 1, 1, 1, 1, 1]
-
-
-def test_cut_tile_goes_on_by_mirroring():
-    image = np.arange(3, dtype=np.uint8)[None, :, None]
-    line = tiles.cut_tile(image, 0, -4, (1, 12))[0, :, 0]
-    assert line.tolist() == [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]
-    big = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
-    expected = np.pad(big, ((3, 2), (4, 5), (0, 0)), mode="symmetric")
-    np.testing.assert_array_equal(tiles.cut_tile(big, -3, -4, (9, 14)), expected)
 
 
 def test_margin_shows_the_model_a_mirrored_image_around(rng):
@@ -218,8 +231,8 @@ def test_margin_shows_the_model_a_mirrored_image_around(rng):
     [
         ({"overlap": 16}, r"overlap is 16; for tiles of 16x16 .* between 0 and 15"),
         ({"overlap": -1}, "overlap is -1"),
-        ({"flips": "up"}, "flips is 'up'; there are none, left-right, all"),
-        ({"tile": (0, 16)}, r"Tiles of 0x16 do not fit"),
+        ({"flips": "up"}, "flips is 'up'; expected one of none, left-right, all"),
+        ({"tile": (0, 16)}, r"tiles of 0 x 16 x 3 do not fit"),
         ({"scale": 0}, "scale is 0"),
         ({"scale": float("nan")}, "scale is nan"),
     ],
@@ -232,17 +245,17 @@ def test_predict_image_refuses_options(model, options, message):
 
 def test_predict_image_refuses_models_that_do_not_fit(unet):
     image = np.zeros((20, 20, 3), np.uint8)
-    with pytest.raises(DataError, match="multiples of 16"):
+    with pytest.raises(DataError, match="it takes any x any x 3, in multiples of 16"):
         inference.predict_image(unet, image, tile=(40, 48))
-    with pytest.raises(DataError, match=r"it takes 8x8"):
+    with pytest.raises(DataError, match="it takes 8 x 8 x 3"):
         inference.predict_image(pointwise(size=(8, 8)), image, tile=(16, 16))
     inputs = keras.Input((16, 16, 3))
     valid = keras.Model(inputs, layers.Conv2D(2, 3)(inputs))
-    with pytest.raises(DataError, match=r"gives 14x14 for a tile of 16x16.*padded"):
+    with pytest.raises(DataError, match=r"returns 14x14 for a tile of 16x16.*padded"):
         inference.predict_image(valid, image)
     inputs = keras.Input((16, 16, 1))
     grey = keras.Model(inputs, layers.Conv2D(2, 1)(inputs))
-    with pytest.raises(DataError, match="images of 1 channels"):
+    with pytest.raises(DataError, match=r"16 x 16 x 3 do not fit .* it takes 16 x 16 x 1"):
         inference.predict_image(grey, image)
 
 
@@ -382,7 +395,7 @@ def test_predict_folder_refuses_before_it_writes(folder, tmp_path):
     with pytest.raises(DataError, match=r"b\.bmp and b\.png would both become"):
         inference.predict_folder(brightness(), folder, tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"holds no images\. Endings"):
+    with pytest.raises(DataError, match=r"contains no images\. Accepted endings"):
         inference.predict_folder(brightness(), tmp_path / "empty", tmp_path / "out")
     with pytest.raises(DataError, match="There is no folder"):
         inference.predict_folder(brightness(), tmp_path / "gone", tmp_path / "out")
@@ -413,7 +426,7 @@ def test_batches_of_images(rng, batch_size, shapes):
 
 
 def test_many_small_images_go_in_steps(rng, monkeypatch):
-    monkeypatch.setattr(image_inference, "TOGETHER", 4)
+    monkeypatch.setattr(image_inference, "MOST", 4)
     model = noting(pointwise(size=(16, 16)))
     images = rng.integers(0, 256, (9, 16, 16, 3)).astype(np.uint8)
     assert len(list(inference.predict_images(model, images))) == 9
@@ -450,10 +463,10 @@ def test_images_together_take_all_options(unet, rng, options):
         np.testing.assert_allclose(together[i], alone, atol=1e-5)
 
 
-def test_wrong_options_are_told_for_several_images(model):
+def test_invalid_options_are_refused_for_several_images(model):
     images = np.zeros((2, 16, 16, 3), np.uint8)
     for scale in (0, -1, np.nan, np.inf):
-        with pytest.raises(DataError, match=f"scale is {scale}; it must be above 0"):
+        with pytest.raises(DataError, match=f"scale is {scale}; it must be positive"):
             list(inference.predict_images(model, images, scale=scale))
     with pytest.raises(DataError, match="overlap is 99"):
         list(inference.predict_images(model, images, overlap=99))
@@ -469,7 +482,7 @@ def test_a_mask_that_cannot_be_written_is_named(tmp_path):
         inference.save_mask(tmp_path / "file" / "a.png", np.zeros((2, 2), np.uint8))
 
 
-def test_whole_file_leaves_what_was_there_after_an_error(tmp_path):
+def test_atomic_write_keeps_what_was_there_after_an_error(tmp_path):
     (tmp_path / "a").write_text("old")
     with pytest.raises(KeyboardInterrupt), files.atomic_write(tmp_path / "a") as part:
         part.write_text("half")
@@ -478,7 +491,7 @@ def test_whole_file_leaves_what_was_there_after_an_error(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-# ---------------------------------------------------------------- films
+# ---------------------------------------------------------------- videos
 
 
 @pytest.fixture
@@ -493,40 +506,59 @@ def frames(tmp_path):
     return folder
 
 
-def test_a_folder_of_frames_becomes_a_gif(frames, tmp_path):
-    target = tmp_path / "film.gif"
-    count = inference.predict_video(threshold_at_half(), frames, target, TWO, opacity=1)
-    film = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
-    assert count == len(film) == 5
-    for i, frame in enumerate(film):
+@pytest.mark.parametrize("kind", ["folder", "gif"])
+def test_frames_become_a_gif_with_masks_laid_over_them(frames, tmp_path, kind):
+    source, target = frames, tmp_path / "video.gif"
+    if kind == "gif":
+        source = tmp_path / "source.gif"
+        images = [imageio.imread(path) for path in sorted(frames.iterdir())]
+        imageio.mimwrite(source, images, format="GIF", duration=100)
+    count = inference.predict_video(brightness(), source, target, TWO, opacity=1)
+    video = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(target)]
+    assert count == len(video) == 5
+    for i, frame in enumerate(video):
+        assert frame.shape == (21, 31, 3)
         expected = np.where(np.arange(31)[None, :, None] < 5 * (i + 1), *TWO.colours[::-1])
         assert np.abs(frame.astype(int) - expected).max() < 12
+    assert {path.name for path in tmp_path.iterdir()} == {"frames", source.name, "video.gif"}
 
 
 def test_a_folder_of_frames_becomes_an_mp4(frames, tmp_path):
     pytest.importorskip("imageio_ffmpeg")
-    target = tmp_path / "film.mp4"
+    target = tmp_path / "video.mp4"
     assert inference.predict_video(threshold_at_half(), frames, target, TWO, opacity=1) == 5
-    film = [np.asarray(frame) for frame in imageio.get_reader(target)]
-    assert [frame.shape for frame in film] == [(22, 32, 3)] * 5
-    assert np.abs(film[2][10, 2].astype(int) - TWO.colours[1]).max() < 40
-    assert np.abs(film[2][10, 28].astype(int) - TWO.colours[0]).max() < 40
+    video = [np.asarray(frame) for frame in imageio.get_reader(target)]
+    assert [frame.shape for frame in video] == [(22, 32, 3)] * 5
+    assert np.abs(video[2][10, 2].astype(int) - TWO.colours[1]).max() < 40
+    assert np.abs(video[2][10, 28].astype(int) - TWO.colours[0]).max() < 40
 
 
 @pytest.mark.skipif(
     importlib.util.find_spec("imageio_ffmpeg") is not None, reason="imageio-ffmpeg is installed"
 )
-def test_mp4_without_its_package_is_told(frames, tmp_path):
-    with pytest.raises(DataError, match=r"film\.mp4 .*pip install imageio-ffmpeg"):
-        inference.predict_video(brightness(), frames, tmp_path / "film.mp4", TWO)
+def test_mp4_without_its_package_says_what_to_install(frames, tmp_path):
+    with pytest.raises(DataError, match=r"video\.mp4 .*pip install imageio-ffmpeg"):
+        inference.predict_video(brightness(), frames, tmp_path / "video.mp4", TWO)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames"]
 
 
-def test_frames_of_two_sizes_and_no_frames_are_told(frames, tmp_path):
+def test_frames_of_two_sizes_and_no_frames_are_refused(frames, tmp_path):
     Image.new("RGB", (8, 8)).save(frames / "003.png")
-    with pytest.raises(DataError, match=r"Image 4 of .* is 8x8, the first is 21x31"):
-        inference.predict_video(brightness(), frames, tmp_path / "film.gif", TWO)
+    with pytest.raises(DataError, match=r"Frame 4 of .* is 8x8, the first is 21x31"):
+        inference.predict_video(brightness(), frames, tmp_path / "video.gif", TWO)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no images"):
-        inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "film.gif", TWO)
-    assert not list(tmp_path.glob("*film*"))
+    with pytest.raises(DataError, match="contains no images"):
+        inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "video.gif", TWO)
+    assert not list(tmp_path.glob("*video*"))
+
+
+def test_a_missing_or_unreadable_video_is_named(tmp_path):
+    source, target = tmp_path / "text.gif", tmp_path / "out.gif"
+    with pytest.raises(DataError, match=r"There is no video .*text\.gif"):
+        inference.predict_video(brightness(), source, target, TWO)
+    source.write_text("not a video")
+    target.write_text("old")
+    with pytest.raises(DataError, match=r"(?s)text\.gif could not be converted .*imageio-ffmpeg"):
+        inference.predict_video(brightness(), source, target, TWO)
+    assert target.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,5 +1,6 @@
 """Masks for images of any size, and for folders of them."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -20,26 +21,25 @@ from unet_helpers.inference.predict import to_mask
 from unet_helpers.inference.tiles import TILE, choose_tile, tile_logits, total_stride
 from unet_helpers.labels import VOID, VOID_COLOUR, DataError
 
-TOGETHER = 16  # small images in a step; more of them are no faster
+MOST = 16  # small images in one step; more are no faster
 
 
 def predict_image(model, image, scale=1.0, threshold=0.5, **options):
-    """Predict the mask of an image of any size and format, by tiles where it is large.
+    """Predict the mask of an image of any size and format, by tiles if it is large.
 
     Args:
-        model: takes tiles (B, h, w, 3) of one size or of any, and gives logits of that size.
+        model: maps tiles (B, h, w, 3), of one size or of any, to logits of the same size.
         image: a file, or uint8 (H, W, 3), (H, W, 4) or (H, W).
-        scale: the model works on an image of this size and its mask is enlarged again (nearest).
-            Choose it so that things are as large as they were in training.
-        threshold: of the sigmoid, for a model with a single logit.
-        options: tile, overlap, blend, margin, flips, batch_size and progress, as of `tile_logits`.
+        scale: factor by which the image is resized for the model; the mask is resized back
+            (nearest). Choose it so that objects are as large as they were in training.
+        threshold: for the sigmoid of a model with a single logit.
+        options: tile, overlap, blend, margin, flips and batch_size of `tile_logits`.
 
     Returns:
         uint8 (H, W) mask, upright as `datasets.read_image` reads the image.
 
     Raises:
-        DataError: an image that cannot be read, a model that does not fit, or options that
-            cannot be.
+        DataError: an image that cannot be read, a model that does not fit, or invalid options.
 
     Memory: the image, the mask, and the logits of one row of tiles.
     """
@@ -47,17 +47,16 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
 
 
 def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **options):
-    """Predict the masks of many images; small ones that follow each other go together.
+    """Predict the masks of many images, small ones of one size several at a time.
 
     A processor's cores share the work on several small images better than that on one
-    (benchmarks/prediction.py). `folding` makes a model that is faster still.
+    (benchmarks/prediction.py). `models.folding` makes a model that is faster still.
 
     Args:
-        model: as for `predict_image`.
-        images: files or arrays, of any sizes, taken one after the other.
-        scale, threshold, options: as for `predict_image`.
+        model, scale, threshold, options: as for `predict_image`.
+        images: files or arrays, of any sizes, read one after the other.
         batch_size: images or tiles per step; None is as many as have the pixels of one tile
-            of TILE x TILE together, but no more than TOGETHER.
+            of TILE x TILE together, but at most MOST.
 
     Yields:
         (uint8 (H, W, 3), uint8 (H, W)): each image and its mask, in the given order.
@@ -65,53 +64,41 @@ def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **o
     Raises:
         DataError: as `predict_image`.
     """
-    waiting, most = [], 1
-    for image in map(as_image, images):
-        if waiting and (image.shape != waiting[0].shape or len(waiting) >= most):
-            yield from predict_waiting(model, waiting, scale, threshold, batch_size, options)
-            waiting = []
-        if not waiting:
-            most = how_many_together(model, image.shape, scale, batch_size, options)
-        waiting.append(image)
-    if waiting:
-        yield from predict_waiting(model, waiting, scale, threshold, batch_size, options)
+    for shape, group in itertools.groupby(map(as_image, images), lambda image: image.shape):
+        most = images_per_step(model, shape, scale, batch_size, options)
+        while step := list(itertools.islice(group, most)):
+            batch = {**options, "batch_size": batch_size or len(step)}
+            yield from zip(step, predict_stack(model, step, scale, threshold, batch), strict=True)
 
 
-def how_many_together(model, shape, scale, batch_size, options):
-    """Give how many images of a shape (H, W, 3) are predicted in one step; at least 1."""
+def images_per_step(model, shape, scale, batch_size, options):
+    """Return how many images of a shape (H, W, 3) are predicted in one step; at least 1."""
     size = [side + 2 * options.get("margin", 0) for side in scaled(shape[:2], scale)]
     tile = choose_tile(model, size, options.get("tile"), total_stride(model))
     if size[0] > tile[0] or size[1] > tile[1]:
-        return 1  # a whole row of tiles is in memory for each
-    return batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), TOGETHER)
-
-
-def predict_waiting(model, images, scale, threshold, batch_size, options):
-    """Give (image, mask) for images of one size that are predicted together."""
-    options = {**options, "batch_size": batch_size or len(images)}
-    return zip(images, predict_stack(model, images, scale, threshold, options), strict=True)
+        return 1  # each needs memory for a whole row of tiles
+    return batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), MOST)
 
 
 def predict_stack(model, images, scale, threshold, options):
     """Predict images of one size; list of uint8 (H, W, 3) -> list of uint8 (H, W)."""
-    whole = images[0].shape[:2]
-    size = scaled(whole, scale)
-    small = np.stack([resize_image(image, size) for image in images])
+    size = images[0].shape[:2]
+    small = np.stack([resize_image(image, scaled(size, scale)) for image in images])
     masks = np.empty(small.shape[:3], np.uint8)
     for row, logits in tile_logits(model, small, **options):
         masks[:, row : row + logits.shape[1]] = to_mask(logits, threshold)
-    return [resize_mask(mask, whole) for mask in masks]
+    return [resize_mask(mask, size) for mask in masks]
 
 
 def scaled(size, scale):
-    """Multiply (height, width) by scale, at least 1 pixel each; raises DataError unless it can."""
+    """Multiply (height, width) by a scale, to at least 1 pixel each; DataError if it is invalid."""
     if not 0 < scale < np.inf:
-        raise DataError(f"scale is {scale}; it must be above 0, and 1 keeps the image's size.")
+        raise DataError(f"scale is {scale}; it must be positive, and 1 keeps the image's size.")
     return [max(1, round(side * scale)) for side in size]
 
 
 def as_image(image):
-    """Give uint8 (H, W, 3) for a file or an array of bytes, grey and transparency included.
+    """Return uint8 (H, W, 3) for a file or a uint8 array, which may be grey or transparent.
 
     Raises DataError for other arrays.
     """
@@ -122,8 +109,8 @@ def as_image(image):
         image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=-1)
     if image.ndim != 3 or image.shape[-1] not in (3, 4) or not image.size:
         raise DataError(
-            f"The image has the shape {image.shape}; expected (H, W, 3). Of a batch pass one "
-            "image at a time: images[0]."
+            f"The image has the shape {image.shape}; expected (H, W, 3). Pass the "
+            "images of a batch one at a time: images[0]."
         )
     if image.dtype != np.uint8:
         raise DataError(
@@ -134,7 +121,7 @@ def as_image(image):
 
 
 def save_mask(path, mask, labels=None):
-    """Write a mask as PNG of class ids; with labels, viewers show it in their colours.
+    """Write a mask as a PNG of class ids; with labels, viewers show it in their colours.
 
     mask: uint8 (H, W). `datasets.read_mask` reads the ids back. Raises DataError when the file
     cannot be written.
@@ -144,22 +131,18 @@ def save_mask(path, mask, labels=None):
         palette = np.zeros((256, 3), np.uint8)
         palette[: labels.n_classes], palette[VOID] = labels.colours, VOID_COLOUR
         image.putpalette(palette.ravel().tolist())
-    try:
-        with atomic_write(path) as part:
-            image.save(part, format="PNG")
-    except OSError as error:
-        raise DataError(f"{path} could not be written ({error.strerror or error}).") from error
+    with atomic_write(path) as part:
+        image.save(part, format="PNG")
 
 
 def predict_folder(model, source, target, labels=None, **options):
     """Predict all images of a folder and write a mask for each, with a progress bar.
 
     Args:
-        model: as for `predict_image`.
+        model, options: as for `predict_image`.
         source: folder of images, of any sizes and formats.
-        target: folder for the masks, NAME.png for NAME.jpg; made if need be.
-        labels: Labels of the model's classes, to see the masks in colour.
-        options: as for `predict_image`.
+        target: folder for the masks, NAME.png for NAME.jpg; created if it does not exist.
+        labels: Labels of the model's classes, which give the masks their colours.
 
     Returns:
         list of the masks' paths, in the order of the images' names.
@@ -171,35 +154,35 @@ def predict_folder(model, source, target, labels=None, **options):
     files, target = image_files(source), Path(target)
     if not files:
         raise DataError(
-            f"{source} holds no images. Endings that are read: {', '.join(IMAGE_ENDINGS)}."
+            f"{source} contains no images. Accepted endings: {', '.join(IMAGE_ENDINGS)}."
         )
     masks = {}
     for file in files:
-        mask = target / f"{file.stem}.png"
-        if mask in masks:
+        path = target / f"{file.stem}.png"
+        if path in masks:
             raise DataError(
-                f"{masks[mask].name} and {file.name} would both become {mask}; rename one of them."
+                f"{masks[path].name} and {file.name} would both become {path}; rename one of them."
             )
-        if mask.resolve() == file.resolve():
-            raise DataError(f"{mask} is an image of {source}: choose another folder for masks.")
-        masks[mask] = file
-    whole, broken = [], {}
+        if path.resolve() == file.resolve():
+            raise DataError(f"{path} is an image of {source}: choose another folder for masks.")
+        masks[path] = file
+    readable, broken = [], []
 
-    def readable():
-        for mask, file in tqdm(masks.items(), "images"):
+    def read():
+        for path, file in tqdm(masks.items(), "images"):
             try:
                 image = read_image(file)
             except DataError as error:  # one bad file must not stop a thousand good ones
-                broken[mask] = str(error)
+                broken.append(error)
                 continue
-            whole.append(mask)
+            readable.append(path)
             yield image
 
-    for i, (_, mask) in enumerate(predict_images(model, readable(), **options)):
-        save_mask(whole[i], mask, labels)
+    for i, (_, mask) in enumerate(predict_images(model, read(), **options)):
+        save_mask(readable[i], mask, labels)
     if broken:
         raise DataError(
-            f"{len(broken)} of {len(files)} images could not be read, the masks of the others "
-            f"are in {target}. The first: {next(iter(broken.values()))}"
+            f"{len(broken)} of {len(files)} images could not be read; the masks of the others "
+            f"are in {target}. The first: {broken[0]}"
         )
     return list(masks)

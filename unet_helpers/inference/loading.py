@@ -1,4 +1,4 @@
-"""Load a saved model without running code from its file."""
+"""Loading a saved model without running code from its file."""
 
 import json
 import zipfile
@@ -8,7 +8,7 @@ import keras
 
 from unet_helpers.labels import DataError
 
-# Where the parts of a model without custom code come from.
+# The parts of a model without custom code come from these modules.
 KERAS_MODULES = {
     *("keras", "keras.models", "keras.src.models.functional", "keras.src.models.sequential"),
     *("keras.layers", "keras.initializers", "keras.activations", "keras.dtype_policies"),
@@ -17,37 +17,37 @@ KERAS_MODULES = {
 
 
 def load_model(path):
-    """Load a saved model for prediction; no custom objects are needed, and no code is run.
+    """Load a saved model for prediction, without custom objects and without running code.
 
-    Returns a keras.Model, not compiled. Raises DataError when the file is missing or damaged, or
-    when it wants more than Keras's own layers.
+    Returns a keras.Model, not compiled. Raises DataError when the file is missing, damaged, or
+    asks for more than Keras's own layers.
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"There is no model file {path}. Train first, or mend the path.")
+        raise DataError(f"There is no model file {path}. Train first, or correct the path.")
     try:
         check_parts(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except DataError:
         raise
-    except Exception as error:  # zip, h5 and json errors alike mean that the file is no model
+    except Exception as error:  # zip, HDF5 and JSON errors all mean that the file is damaged
         raise DataError(
-            f"{path} is no model that can be loaded ({type(error).__name__}). Was it cut off while "
-            "copying? A model is saved by model.save('name.keras')."
+            f"{path} cannot be loaded as a model ({type(error).__name__}). Was it cut off while "
+            "copying? model.save('name.keras') saves a model."
         ) from error
 
 
 def check_parts(path):
-    """Raise DataError when a .keras file names code outside Keras's layers, or is a bomb.
+    """Raise DataError when a .keras file names code outside Keras, or is a decompression bomb.
 
-    A model file is a list of class names that loading looks up and calls; a hostile one names
-    other things. The list is looked at before Keras sees it.
+    A model file lists classes that loading looks up and calls; a hostile file names other code.
+    So the list is checked before Keras sees it.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > 20 * path.stat().st_size + 2**20:
-            raise DataError(f"{path} would become 20 times as large: it is no model. Delete it.")
+            raise DataError(f"{path} would become 20 times as large: it is not a model. Delete it.")
         config = json.loads(archive.read("config.json"))
-    config.pop("compile_config", None)  # loss and optimizer, which are not loaded
+    config.pop("compile_config", None)  # loss and optimizer are not loaded
     remaining = [config]
     while remaining:
         part = remaining.pop()
@@ -57,7 +57,7 @@ def check_parts(path):
             module, name = part.get("module"), part["class_name"]
             if name == "Lambda" or (module is not None and module not in KERAS_MODULES):
                 raise DataError(
-                    f"{path} wants {module}.{name}, which is code of its own and not one of "
-                    "Keras's layers. It was not run. If you trust the file and know its source, "
-                    "load it with keras.saving.load_model."
+                    f"{path} asks for {module}.{name}, which is not one of Keras's layers. It was "
+                    "not run. If you trust the file's source, load it with "
+                    "keras.saving.load_model."
                 )

@@ -1,8 +1,8 @@
 """From a batch of images to logits, probabilities and masks."""
 
 import logging
+import re
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -10,30 +10,25 @@ from unet_helpers.labels import DataError
 
 
 def two_logits(logits):
-    """Turn one logit per pixel into the logits of two classes, 0 and the given one.
+    """Turn the single logit of a binary mask into the logits of its two classes.
 
-    Shapes: (..., 1) -> (..., 2). The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)), so what is
-    made for several classes works for a binary mask as well.
+    Shapes: (..., 1) -> (..., 2). The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)), so code
+    for several classes works for a binary mask as well.
     """
     return ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
 
 
-def is_of_use(record):
-    """Tell whether TensorFlow's message is one for the reader; for logging.Logger.addFilter."""
-    message = record.getMessage()
-    return "retracing" not in message or "one_step_on_data_distributed" not in message
-
-
-# Keras's prediction is compiled anew for another model and for another size of image, as it
-# should be. TensorFlow takes several of them for a mistake in a loop and prints half a page.
-logging.getLogger("tensorflow").addFilter(is_of_use)
+# Keras compiles its prediction for each model and image size, as it should. TensorFlow takes
+# that for a mistake in a loop and prints half a page.
+RETRACING = re.compile("one_step_on_data_distributed.*retracing")
+logging.getLogger("tensorflow").addFilter(lambda record: not RETRACING.search(record.getMessage()))
 
 
 def predict_logits(model, images, batch_size=8):
     """Run a model over images, a batch at a time.
 
     Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError when the images are not
-    a batch or have been divided by 255 already.
+    a batch or have already been divided by 255.
     """
     images = np.asarray(images)
     if images.ndim != 4 or not len(images):
@@ -41,7 +36,7 @@ def predict_logits(model, images, batch_size=8):
             f"Images have the shape {images.shape}; expected (N, H, W, 3). For a single image "
             "add the first axis: image[None]."
         )
-    # only fractions give it away: a black image is 0 everywhere, too
+    # look for fractions, because a black image lies between 0 and 1 as well
     if images.dtype != np.uint8 and images.max() <= 1 and (images % 1).any():
         raise DataError(
             "These images lie between 0 and 1. The model divides by 255 itself; pass them as "
@@ -50,15 +45,14 @@ def predict_logits(model, images, batch_size=8):
     parts = []
     for first in range(0, len(images), batch_size):
         batch = images[first : first + batch_size]
-        logits = keras.ops.convert_to_numpy(model.predict_on_batch(batch))
-        # of several devices (devices.py) each has predicted the whole batch
+        logits = ops.convert_to_numpy(model.predict_on_batch(batch))
+        # each of several devices (training/distributed.py) has predicted the whole batch
         parts.append(logits[: len(batch)])
     return np.concatenate(parts)
 
 
 def to_mask(logits, threshold=0.5):
-    """Take the class with the largest logit; of a single logit, whether its sigmoid is above
-    the threshold.
+    """Choose the class with the largest logit, or 1 where a single logit's sigmoid > threshold.
 
     Shapes: float (..., C) -> uint8 (...); with C = 1 the mask is 0 or 1.
     """
@@ -71,7 +65,7 @@ def to_mask(logits, threshold=0.5):
 
 
 def predict_masks(model, images, batch_size=8):
-    """Predict masks for a batch of images of the model's size.
+    """Predict the masks of images of the model's size, a batch at a time.
 
     Shapes: uint8 (N, H, W, 3) -> uint8 (N, H, W). Raises DataError as `predict_logits`.
     """
@@ -79,12 +73,12 @@ def predict_masks(model, images, batch_size=8):
 
 
 def to_probabilities(logits):
-    """Turn logits into probabilities: softmax, or for a single logit its sigmoid.
+    """Turn logits into probabilities: softmax, or the sigmoid of a single logit.
 
-    Shapes: float (..., C) -> float32 (..., C), summing to 1; a single logit gives two columns,
-    the probabilities of the labels 0 and 1.
+    Shapes: float (..., C) -> float32 (..., C), summing to 1; a single logit gives (..., 2), the
+    probabilities of the classes 0 and 1.
     """
     logits = np.asarray(logits, np.float32)
     if logits.shape[-1] == 1:
         logits = two_logits(logits)
-    return keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1))
+    return ops.convert_to_numpy(ops.softmax(logits, axis=-1))

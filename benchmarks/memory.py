@@ -70,9 +70,8 @@ def child(where, folder):
     pairs = carla.load("train", folder, SIDE, cache=where)
     loading = time.perf_counter() - start
     start = time.perf_counter()
-    for _ in range(2):
-        for _ in datasets.batches(pairs, 16, True, datasets.augment):
-            pass
+    for _ in datasets.batches(pairs, 16, 2, datasets.augment):
+        pass
     print(f"{peak():.0f} {loading:.1f} {(time.perf_counter() - start) / 2:.1f}")
 
 

@@ -86,7 +86,7 @@ def course(where):
     def build(folder, caches):
         place = caches if where == "disk" else where
         pairs = carla.load("train", folder, SIDE, cache=place)
-        return datasets.batches(pairs, BATCH, True, datasets.augment)
+        return datasets.batches(pairs, BATCH, 1, datasets.augment)
 
     return build
 

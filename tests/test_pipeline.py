@@ -473,48 +473,68 @@ def test_batches_keep_the_order_and_the_last_batch():
     assert int(batched.cardinality()) == 3
 
 
-def test_training_batches_shuffle_anew_each_epoch_and_hold_every_pair():
-    batched = datasets.batches(tagged(30), 8, training=True)
-    epochs = [tags(batched) for _ in range(3)]
+def test_epochs_follow_each_other_and_each_is_shuffled_anew():
+    batched = datasets.batches(tagged(30), 8, epochs=3)
+    assert [images.shape[0] for images, _ in batched] == [8, 8, 8, 6] * 3
+    assert len(batched) == 12
+    seen = tags(batched)
+    epochs = [seen[:30], seen[30:60], seen[60:]]
     assert all(sorted(epoch) == list(range(30)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in [*epochs, list(range(30))]}) == 4
     for images, masks in batched:
         assert (images[..., 0] == 10 * masks).numpy().all()
 
 
-def test_training_batches_repeat_with_the_seed():
-    def first(seed):
-        return tags(datasets.batches(tagged(30), 8, training=True, seed=seed))
-
-    assert first(1) == first(1)
-    assert first(1) != first(2)
+def show_seed(image, mask, seed):
+    """Take the place of an augmentation; two rows of 8 become the seed."""
+    return image, tf.concat([tf.bitcast(seed, tf.uint8), mask[2:]], axis=0)
 
 
-def test_training_batches_with_augmentation_hold_every_pair():
-    def brighter(image, mask, seed):
-        return image + 1, mask
-
-    batched = datasets.batches(tagged(), 4, training=True, augmentation=brighter)
-    assert int(batched.cardinality()) == 3
-    assert sorted(tags(batched)) == list(range(10))
-    for images, masks in batched:
-        assert (images[..., 0] == 10 * masks + 1).numpy().all()
+def rows(batched):
+    """List what is in batches, as comparable bytes."""
+    return [part.numpy().tobytes() for batch in batched for part in batch]
 
 
-def test_augmentation_is_for_training_only():
-    def forbidden(image, mask, seed):
-        raise AssertionError("called")
+def test_order_and_augmentation_follow_from_seed_epoch_and_place_alone():
+    """Fresh objects, another state of TensorFlow's own random numbers, and more epochs."""
 
-    assert tags(datasets.batches(tagged(), 4, augmentation=forbidden)) == list(range(10))
+    def two_or_more(epochs, seed=1):
+        return datasets.batches(tagged(30, (3, 8)), 8, epochs, show_seed, seed)
+
+    tf.random.set_seed(5)
+    first = rows(two_or_more(2))
+    tf.random.set_seed(6)
+    again = two_or_more(4)
+    tf.random.uniform(())
+    assert rows(again.take(8)) == first == rows(again.take(8))
+    assert rows(two_or_more(2, seed=2)) != first
+
+
+@pytest.mark.parametrize("done", [1, 3])
+def test_what_follows_an_epoch_is_what_follows_skipping_it(done):
+    whole = rows(datasets.batches(tagged(30), 8, 4, datasets.augment))
+    rest = datasets.batches(tagged(30), 8, 4, datasets.augment).skip(done * 4)
+    assert len(rest) == 16 - 4 * done
+    assert rows(rest) == whole[done * 4 * 2 :]
 
 
 def test_augmentation_gives_every_pair_and_every_epoch_another_seed():
-    def show_seed(image, mask, seed):
-        return image, tf.bitcast(seed, tf.uint8)
+    batched = datasets.batches(tagged(10, (3, 8)), 4, 3, show_seed)
+    assert len(batched) == 9
+    seeds = [mask[:2].tobytes() for _, masks in batched for mask in masks.numpy()]
+    assert len(set(seeds)) == len(seeds) == 30
+    for epoch in range(3):
+        pairs = [mask[2, 0] for _, masks in batched.skip(3 * epoch).take(3) for mask in masks]
+        assert sorted(int(tag) for tag in pairs) == list(range(10))
 
-    batched = datasets.batches(tagged(), 4, training=True, augmentation=show_seed)
-    seen = [row.tobytes() for _ in range(3) for _, seeds in batched for row in seeds.numpy()]
-    assert len(seen) == len(set(seen)) == 30
+
+def test_batches_refuse_what_cannot_be_meant():
+    with pytest.raises(DataError, match=r"Augmentation is for training: pass .*epochs=EPOCHS"):
+        datasets.batches(tagged(), augmentation=datasets.augment)
+    some = tagged().filter(lambda image, mask: mask[0, 0] > 3)
+    with pytest.raises(DataError, match=r"length .* is not known.*assert_cardinality"):
+        datasets.batches(some, epochs=2)
+    assert tags(datasets.batches(some)) == list(range(4, 10))
 
 
 def test_class_weights_become_the_weight_of_every_pixel_and_void_gets_none():
@@ -667,6 +687,6 @@ def test_batches_do_without_the_autotuner(rng):
     images = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
     masks = rng.integers(0, 3, (4, 8, 8), np.uint8)
     dataset = datasets.from_arrays(images, masks)
-    for shuffled in (False, True):
-        made = datasets.batches(dataset, 2, shuffled, datasets.augment)
+    for epochs in (None, 2):
+        made = datasets.batches(dataset, 2, epochs)
         assert made.options().autotune.enabled is False

@@ -171,17 +171,18 @@ def dataset(folder, name, mark, count, image_size, decoded):
     return pairs
 
 
-def shuffle(pairs, seed):
-    """Shuffle a whole data set of pairs, anew in every iteration.
+def shuffle(pairs, count, seed):
+    """Shuffle a whole data set of count pairs; called while a function of tf.data is traced.
 
-    The pairs of a cache on the disk are shuffled by their numbers, before they are read, so the
-    memory does not fill with images. The order is the one that they would get in memory.
+    The pairs of a cache on the disk are shuffled by their numbers, before they are read, so that
+    the memory does not fill with images. The order is the one that they would get in memory.
     """
-    size = int(pairs.cardinality())
-    size = size if size > 0 else 1000
-    if not hasattr(pairs, "numbers"):
-        return pairs.shuffle(size, seed=seed)
-    numbers = pairs.numbers.shuffle(size, seed=seed)
+    # The seed of the traced function only: without it, Keras's seed would change the order too.
+    tf.random.set_seed(1)
+    numbers = getattr(pairs, "numbers", pairs)
+    numbers = numbers.shuffle(max(count, 1), seed=seed, reshuffle_each_iteration=False)
+    if not hasattr(pairs, "read"):
+        return numbers
     return numbers.map(pairs.read, num_parallel_calls=os.cpu_count())
 
 

@@ -1,5 +1,6 @@
 """From pairs of files to `tf.data` batches."""
 
+import math
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -108,29 +109,55 @@ def to_arrays(dataset):
     return np.stack(images), np.stack(masks)
 
 
-def batches(dataset, batch_size=8, training=False, augmentation=None, seed=0):
-    """Turn a data set of pairs into batches, ready for `model.fit` or `model.predict`.
+def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
+    """Turn a data set of pairs into batches.
+
+    Shuffling and augmentation follow from the seed, the epoch and the place of a pair in it, and
+    from nothing else. So the batches after `skip(k * len(batches) // epochs)` are those that a
+    training run sees after k epochs.
 
     Args:
         dataset: tf.data.Dataset of (image, mask) pairs of one size.
-        batch_size: pairs per batch; the last batch may be smaller and is never dropped.
-        training: shuffle (each epoch anew) and augment.
-        augmentation: function (image, mask, seed) -> (image, mask), used only when training.
-        seed: of shuffling and augmentation.
+        batch_size: pairs per batch; the last batch of an epoch may be smaller.
+        epochs: None goes through the pairs once, in their order; a number goes through them as
+            often, one epoch after the other, shuffled anew in each.
+        augmentation: function (image, mask, seed) -> (image, mask), seed int64 (2,); needs epochs.
+        seed: integer, of shuffling and augmentation.
 
     Returns:
         tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)).
+
+    Raises:
+        DataError: augmentation without epochs, or a data set of unknown length.
     """
-    if training:
-        dataset = caching.shuffle(dataset, seed)
+    if epochs is None:
+        if augmentation is not None:
+            raise DataError(
+                "Augmentation is for training: pass batches(..., epochs=EPOCHS) as well, or leave "
+                "the augmentation out to see the pairs as they are."
+            )
+        return without_autotuning(dataset.batch(batch_size).prefetch(2))
+    count = int(dataset.cardinality())
+    if count < 0:
+        raise DataError(
+            "The length of this data set is not known, so it cannot be shuffled as a whole. Add "
+            ".apply(tf.data.experimental.assert_cardinality(n)) with its number of pairs n."
+        )
+
+    def one_epoch(epoch):
+        epoch_seed = tf.random.stateless_uniform((), (seed, epoch), None, None, tf.int64)
+        pairs = caching.shuffle(dataset, count, epoch_seed)
         if augmentation is not None:
             # After decoding and caching: otherwise every epoch would see the same "random" crop.
-            seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
-            dataset = tf.data.Dataset.zip(dataset, seeds).map(
-                lambda pair, pair_seed: augmentation(*pair, pair_seed),
+            pairs = pairs.enumerate().map(
+                lambda index, pair: augmentation(*pair, tf.stack([epoch_seed, index])),
                 num_parallel_calls=os.cpu_count(),
             )
-    return without_autotuning(dataset.batch(batch_size).prefetch(2))
+        return pairs.batch(batch_size)
+
+    batched = tf.data.Dataset.range(epochs).flat_map(one_epoch).prefetch(2)
+    length = tf.data.experimental.assert_cardinality(epochs * math.ceil(count / batch_size))
+    return without_autotuning(batched.apply(length))
 
 
 def without_autotuning(dataset):

@@ -51,12 +51,12 @@ def train(folder, place="end", epochs=EPOCHS):
     masks = values.integers(0, 2, (12, 16, 16)).astype(np.uint8)
     images = (masks[..., None] * 120 + values.integers(0, 100, (12, 16, 16, 3))).astype(np.uint8)
     data = datasets.from_arrays(images, masks)
-    batches = datasets.batches(data, 3, True, datasets.augment)
+    batches = datasets.batches(data, 3, epochs, datasets.augment)
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.Rescaling(1 / 255)(inputs))
     x = keras.layers.Dropout(0.3)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
-    training.compile_model(model, steps=epochs * len(batches))
+    training.compile_model(model, steps=len(batches))
 
     class Stop(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
@@ -81,7 +81,7 @@ def train(folder, place="end", epochs=EPOCHS):
     stop, checkpoint.atomic_write = Stop(), write_half
     stop.epoch = 0
     history = training.fit(
-        model, batches, datasets.batches(data), epochs, folder, [stop], progress=False
+        model, batches, datasets.batches(data), epochs, folder, 4, [stop], progress=False
     )
     print(json.dumps(history))
 

@@ -10,7 +10,10 @@ python survivor.py cache SET FOLDER PLACE
                                           PLACE: pair (half of one), last (all, no name yet), full
                                           (no file may become larger than a pair), end
 
-At the place it prints READY and waits to be killed. A training that reaches its end prints its
+python survivor.py serve                  import TensorFlow once, then fork a process for every line
+                                          of the input, a JSON list of the arguments above
+
+At the place it prints READY and waits to be killed. A training run that reaches its end prints its
 history.
 """
 
@@ -84,6 +87,21 @@ def train(folder, place="end", epochs=EPOCHS):
         model, batches, datasets.batches(data), epochs, folder, 4, [stop], progress=False
     )
     print(json.dumps(history))
+
+
+def serve():
+    """Run every line of the input in a process of its own; print PID and at its end ENDED."""
+    from unet_helpers import training  # noqa: F401  imported before the fork, it costs seconds
+    from unet_helpers.training import recipe  # noqa: F401
+
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            print("PID", os.getpid(), flush=True)
+            name, *arguments = json.loads(line)
+            return COMMANDS[name](*arguments)
+        _, status = os.waitpid(child, 0)
+        print("ENDED", os.waitstatus_to_exitcode(status), flush=True)
 
 
 def limited(folder, most):
@@ -164,7 +182,8 @@ def cache(source, folder, place):
     print(json.dumps({"decoded": len(decoded), "sums": sums}))
 
 
+COMMANDS = {"train": train, "limited": limited, "serve": serve}
+COMMANDS |= {"fetch": fetch, "unpack": unpack, "cache": cache}
+
 if __name__ == "__main__":
-    command = {"train": train, "limited": limited, "fetch": fetch, "unpack": unpack}
-    command["cache"] = cache
-    command[sys.argv[1]](*sys.argv[2:])
+    COMMANDS[sys.argv[1]](*sys.argv[2:])

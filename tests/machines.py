@@ -58,7 +58,7 @@ def train(
     stop=None,
     folder=None,
 ):
-    """Train; returns history, weights and logits. After `stop` epochs it starts again, to resume."""
+    """Train, with a new start after `stop` epochs; returns history, weights and logits."""
     keras.config.set_dtype_policy(policy)
     data = images(count)
     for until in [epochs] if stop is None else [stop, epochs]:

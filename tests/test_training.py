@@ -239,9 +239,9 @@ def test_fit_keeps_files_of_the_last_and_of_the_best_epoch(trained, validation):
 def test_best_model_is_that_of_the_best_epoch_and_not_of_the_last(tmp_path):
     model, checkpointer = learner(), checkpoint.Checkpointer(tmp_path)
     checkpointer.set_model(model)
+    checkpointer.on_train_begin()
     for epoch, iou in enumerate([0.3, 0.9, 0.5]):
         model.set_weights([0 * w + epoch for w in model.get_weights()])
-        checkpointer.epoch = []
         checkpointer.on_epoch_end(epoch, {"val_mean_iou": iou})
     best = inference.load_model(tmp_path / "best.keras")
     assert {float(w.flat[0]) for w in best.get_weights()} == {1.0}

@@ -253,7 +253,7 @@ def test_fit_trains_nothing_when_all_epochs_are_done(trained, train, validation,
     assert history == trained["history"]
     assert spy.epochs == []
     assert_same_weights(weights(model), weights(trained["model"]))
-    assert "Resuming after epoch 4 of 4" in capsys.readouterr().out
+    assert "All 4 epochs are done" in capsys.readouterr().out
 
 
 def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path):
@@ -314,7 +314,7 @@ def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("history", 7, "its history is not a table"),
+        ("history", 7, "cannot be read"),
         ("history", {"loss": [0.5], "seconds": []}, "not one number for every epoch"),
         ("history", {"loss": ["a"]}, "not one number for every epoch"),
         ("weights", "../epoch-1.weights.h5", "weights lie in another folder"),

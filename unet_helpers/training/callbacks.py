@@ -72,7 +72,7 @@ class Progress(keras.callbacks.Callback):
 
 
 class PredictionGif(keras.callbacks.Callback):
-    """Predict the same image before training and after every epoch, and write them as a GIF.
+    """Predict an image before training and after every epoch, and write the predictions as a GIF.
 
     Args:
         image: uint8 (H, W, 3) of the model's size.
@@ -80,43 +80,30 @@ class PredictionGif(keras.callbacks.Callback):
         path: file to write when training ends; it appears only when complete.
         truth: uint8 (H, W), shown beside the prediction if given.
         scale: whole number by which the images are magnified.
-        seconds: time each image is shown; the last one stays three times as long.
     """
 
-    def __init__(self, image, labels, path, truth=None, scale=3, seconds=0.5):
+    def __init__(self, image, labels, path, truth=None, scale=3):
         super().__init__()
         self.image, self.labels, self.path, self.truth = image, labels, Path(path), truth
-        self.scale, self.seconds = scale, seconds
-        self.masks = []
+        self.scale = scale
 
     def on_train_begin(self, logs=None):
         self.masks = []
-        self.add()
+        self.on_epoch_end(-1)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.add()
-
-    def on_train_end(self, logs=None):
-        self.write()
-
-    def add(self):
-        """Predict the image once more."""
         self.masks.append(predict.predict_masks(self.model, self.image[None])[0])
 
-    def write(self):
-        """Write the GIF and return its path."""
+    def on_train_end(self, logs=None):
         frames = [self.frame(number, mask) for number, mask in enumerate(self.masks)]
-        times = [1000 * self.seconds] * (len(frames) - 1) + [3000 * self.seconds]
+        milliseconds = [500] * (len(frames) - 1) + [1500]
         with atomic_write(self.path) as part:
-            imageio.mimwrite(part, frames, format="GIF", duration=times, loop=0)
-        return self.path
+            imageio.mimwrite(part, frames, format="GIF", duration=milliseconds, loop=0)
 
     def frame(self, number, mask):
         """Draw one frame: image, prediction, truth, and a bar that grows with the epochs."""
-        parts = [self.image, mask_to_colour(mask, self.labels)]
-        if self.truth is not None:
-            parts.append(mask_to_colour(self.truth, self.labels))
-        row = np.concatenate(parts, axis=1)
+        masks = [mask] if self.truth is None else [mask, self.truth]
+        row = np.hstack([self.image, *(mask_to_colour(each, self.labels) for each in masks)])
         row = row.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
         bar = np.full((2 * self.scale, row.shape[1], 3), 60, np.uint8)
         bar[:, : row.shape[1] * number // max(len(self.masks) - 1, 1)] = (255, 232, 69)

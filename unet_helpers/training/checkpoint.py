@@ -9,7 +9,8 @@ import numpy as np
 from unet_helpers.files import atomic_write, checksum
 from unet_helpers.labels import DataError
 
-UNREADABLE = (ValueError, OSError, LookupError, TypeError, ArithmeticError, RecursionError)
+# what a damaged folder makes Keras and Python raise
+DAMAGED = (ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError)
 
 
 class Checkpointer(keras.callbacks.History):
@@ -30,22 +31,17 @@ class Checkpointer(keras.callbacks.History):
         Raises DataError when the folder holds another model, or files that cannot be read.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not self.state.exists():
+        if not self.state.is_file():
             return
         try:
-            kept = read_state(self.state)
-            weights = self.folder / kept["weights"]
-            if not weights.is_file():  # reading a pipe would never end
-                raise ValueError(f"{weights.name} is missing")
-            if checksum(weights) != kept["sha256"]:
-                raise ValueError(f"{weights.name} is not the file that was written")
+            kept, weights = self.read()
             same = kept["shapes"] == weight_shapes(model)
             if same:
                 model.optimizer.build(model.trainable_variables)
                 model.load_weights(weights)
                 for state, value in zip(random_states(model), kept["random"], strict=True):
                     state.assign(np.array(value, np.uint32))
-        except UNREADABLE as error:
+        except DAMAGED as error:
             raise DataError(
                 f"The training run in {self.folder} cannot be read ({error}). Delete the folder "
                 "to start afresh, or choose another one."
@@ -58,6 +54,26 @@ class Checkpointer(keras.callbacks.History):
         self.history = kept["history"]
         self.set_model(model)
         self.finish(weights)  # the process may have been killed after writing history.json
+
+    def read(self):
+        """Read history.json and check it; raises one of DAMAGED.
+
+        Returns (dict: "weights" (a file name), "sha256", "shapes", "random" (states of dropout),
+        "history"; path of the weights).
+        """
+        kept = json.loads(self.state.read_text(encoding="utf-8"))
+        columns = list(dict(kept["history"]).values())
+        numbers = [value for column in columns for value in column]
+        if len(set(map(len, columns))) != 1 or {type(value) for value in numbers} != {float}:
+            raise ValueError("its history is not one number for every epoch")
+        weights = self.folder / kept["weights"]
+        if weights.parent != self.folder:
+            raise ValueError("its weights lie in another folder")
+        if not weights.is_file():  # reading a pipe would never end
+            raise ValueError(f"{weights.name} is missing")
+        if checksum(weights) != kept["sha256"]:
+            raise ValueError(f"{weights.name} is not the file that was written")
+        return kept, weights
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
@@ -100,27 +116,6 @@ class Checkpointer(keras.callbacks.History):
         for path in old:
             if path != weights:
                 path.unlink(missing_ok=True)
-
-
-def read_state(path):
-    """Read history.json; raises ValueError, KeyError or TypeError if it was changed.
-
-    Returns dict: "weights" (a file name), "sha256", "shapes", "random" (states of dropout),
-    "history" (dict of lists of float, all of one length).
-    """
-    if not path.is_file():
-        raise ValueError(f"{path.name} is not a file")
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    history = kept["history"]
-    if not isinstance(history, dict):
-        raise TypeError("its history is not a table")
-    lengths = {len(values) for values in history.values() if isinstance(values, list)}
-    numbers = [value for values in history.values() for value in values]
-    if len(lengths) != 1 or not all(isinstance(value, float) for value in numbers):
-        raise ValueError("its history is not one number for every epoch")
-    if Path(kept["weights"]).name != kept["weights"]:
-        raise ValueError("its weights lie in another folder")
-    return kept
 
 
 def weight_shapes(model):

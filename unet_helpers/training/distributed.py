@@ -60,7 +60,7 @@ def find_gpus():
         if not gpus:
             return 0, None, None
         capability = getattr(gpus[0], "compute_capability", None)
-        version = tuple(int(part) for part in str(capability).split(".")) if capability else None
+        version = tuple(map(int, str(capability).split("."))) if capability else None
         return len(gpus), gpus[0].device_kind, version
     gpus = tf.config.list_physical_devices("GPU")
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
@@ -126,9 +126,8 @@ def check_same(done, folder):
 
 def replicas(model):
     """Return the number of devices TensorFlow trains a model on; 1 with other backends."""
-    if keras.backend.backend() == "tensorflow":
-        return model.distribute_strategy.num_replicas_in_sync
-    return 1
+    tensorflow = keras.backend.backend() == "tensorflow"
+    return model.distribute_strategy.num_replicas_in_sync if tensorflow else 1
 
 
 @keras.saving.register_keras_serializable("unet_helpers")
@@ -166,10 +165,7 @@ def gather(context, tensor):
 
 
 def synchronise(model):
-    """Let a model's batch normalisation use the mean and variance of the whole batch.
-
-    Otherwise every device would use those of its own part.
-    """
+    """Let a model's batch normalisation use the statistics of the whole batch on every device."""
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
@@ -185,10 +181,8 @@ def share(model, dataset):
     Returns:
         a data set for `model.fit`; each of several machines gets its own part of every batch.
     """
-    if keras.backend.backend() == "jax":
-        found = keras.distribution.distribution()
-        if found is None:
-            return dataset
+    found = keras.distribution.distribution()
+    if found is not None:  # with JAX only
         import jax
 
         count, machines = found.device_mesh.devices.size, jax.process_count()

@@ -109,8 +109,10 @@ def fit(
         history.restore(model)
     done = len(history.history.get("loss", ()))
     distributed.check_same(done, folder)
-    if done:
-        print(f"Resuming after epoch {done} of {epochs}, kept in {folder}.")
+    if done >= epochs:
+        print(f"All {epochs} epochs are done, see {folder}: there is nothing left to train.")
+    elif done:
+        print(f"Resuming after epoch {done} of {epochs}, from {folder}.")
     # Scores are first, so that the other callbacks find them in the logs.
     every = [Scores(validation, model.output_shape[-1]), *callbacks, history]
     if progress:

@@ -50,10 +50,11 @@ def main(arguments=None):
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--process", type=int, default=0, help="number of this one, from 0")
     options = parser.parse_args(arguments)
-    quiet = contextlib.redirect_stdout(None) if options.process else contextlib.nullcontext()
+    if options.epochs < 1:
+        parser.error("--epochs must be 1 or more")
     try:
         distributed.join(options.address, options.processes, options.process)
-        with quiet:
+        with contextlib.redirect_stdout(None if options.process else sys.stdout):
             run(options)
     except (DataError, ValueError) as error:
         print(f"\nStopped: {error}", file=sys.stderr)

@@ -50,7 +50,11 @@ class Scores(keras.callbacks.Callback):
         }
 
 
-NAMES = {"loss": "loss", "val_accuracy": "accuracy", "val_mean_iou": "mean IoU"}
+SHOWN = {
+    "loss": "loss ≈ {:.3f}",
+    "val_accuracy": "accuracy ≈ {:.2f}",
+    "val_mean_iou": "mean IoU ≈ {:.2f}",
+}
 
 
 class Progress(keras.callbacks.Callback):
@@ -67,7 +71,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
-        values = [f"{name} ≈ {logs[key]:.3f}" for key, name in NAMES.items() if key in logs]
+        values = [text.format(logs[key]) for key, text in SHOWN.items() if key in logs]
         print(f"{self.title}: {', '.join(values)}", flush=True)
 
 

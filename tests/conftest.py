@@ -65,33 +65,27 @@ def rng():
 
 
 class FileHandler(BaseHTTPRequestHandler):
-    """Serve the bytes in server.files and note what was asked for and sent."""
+    """Serve the bytes in server.files, and note which of them were asked for."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         server = self.server
         content = server.files.get(self.path)
-        wanted = self.headers.get("Range")
-        server.requests.append((self.path, wanted))
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        server.requests.append(self.path)
         if content is None:
             self.send_error(404)
             return
-        if wanted and server.ranges and start >= len(content):
-            self.send_error(416)
-            return
-        body = content[start:] if server.ranges else content
-        self.send_response(206 if wanted and server.ranges else 200)
+        self.send_response(200)
         if server.chunked:
             self.send_header("Transfer-Encoding", "chunked")
         else:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        part = body if server.cut is None else body[: server.cut]
+        part = content if server.cut is None else content[: server.cut]
         if server.chunked:
-            part = b"%x\r\n%s\r\n" % (len(part), part) + (b"0\r\n\r\n" if part == body else b"")
-        server.sent += len(part)
+            end = b"0\r\n\r\n" if part == content else b""
+            part = b"%x\r\n%s\r\n" % (len(part), part) + end
         self.wfile.write(part)
         if server.cut is not None:
             self.close_connection = True
@@ -102,10 +96,10 @@ class FileHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def file_server():
-    """HTTP server on this machine: fill .files; .ranges, .cut and .chunked change its manners."""
+    """HTTP server on this machine: fill .files; .cut ends an answer early, .chunked its length."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), FileHandler)
-    server.files, server.requests, server.sent = {}, [], 0
-    server.ranges, server.cut, server.chunked = True, None, False
+    server.files, server.requests = {}, []
+    server.cut, server.chunked = None, False
     server.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -7,8 +7,8 @@ python survivor.py unpack ARCHIVE FOLDER
 python survivor.py limited FOLDER BYTES   train where no file may become larger than BYTES
 python survivor.py cache SET FOLDER PLACE
                                           load a set of one's own, its pairs cached in FOLDER;
-                                          PLACE: pair (half of one), last (all, no name yet), full
-                                          (no file may become larger than a pair), end
+                                          PLACE: pair (half of the sixth), full (no file may
+                                          become as large as a pair), end
 
 python survivor.py serve                  import TensorFlow once, then fork a process for every line
                                           of the input, a JSON list of the arguments above
@@ -116,16 +116,18 @@ def limited(folder, most):
 
 def fetch(url, target):
     """Download, and wait after the third piece."""
+    from pooch import downloaders
+
     download.CHUNK = 10_000
     pieces = iter(range(3))
 
-    class Bar(download.tqdm):
+    class Bar(downloaders.tqdm):
         def update(self, n=1):
             if next(pieces, None) is None:
                 ready()
             return super().update(n)
 
-    download.tqdm = Bar
+    downloaders.tqdm = Bar
     download.fetch(url, target)
 
 
@@ -138,26 +140,21 @@ def unpack(archive, folder):
         ready()
 
     download.shutil.copyfileobj = download.tarfile.copyfileobj = half
-    download.unpack(archive, folder)
+    download.unpack(archive, folder, "in")
 
 
 def cache(source, folder, place):
-    """Load images that are cached on the disk, and say how many of them were decoded."""
+    """Load images that are cached on disk; print how many were decoded, and their sums."""
     from unet_helpers import datasets
-    from unet_helpers.datasets import cache
     from unet_helpers.datasets import folder as folder_dataset
 
-    whole, replace, decoded = Path.write_bytes, Path.replace, []
+    write, read, decoded = Path.write_bytes, folder_dataset.read_pair, []
 
     def write_half(path, content):
-        if path.name == "5":
-            whole(path, content[:20])
+        if (path.parent / "4").exists():
+            write(path, content[:20])
             ready()
-        return whole(path, content)
-
-    def wait(path, target):
-        ready()
-        return replace(path, target)
+        return write(path, content)
 
     def read_pair(*pair, **options):
         decoded.append(pair)
@@ -165,13 +162,8 @@ def cache(source, folder, place):
 
     if place == "pair":
         Path.write_bytes = write_half
-    if place == "last":
-        Path.replace = wait
     if place == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
-    # the same fingerprint as without this program's counting
-    fingerprint, read = cache.fingerprint, folder_dataset.read_pair
-    cache.fingerprint = lambda pairs, _, settings: fingerprint(pairs, read, settings)
     folder_dataset.read_pair = read_pair
     try:
         images, masks = datasets.to_arrays(folder_dataset.load("all", source, (8, 8), cache=folder))

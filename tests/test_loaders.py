@@ -475,7 +475,7 @@ def test_pets_name_a_trimap_with_other_values(archives, value):
         pets.load("test", archives)
 
 
-def test_pets_archives_are_downloaded_resumed_and_unpacked(archives, tmp_path, file_server):
+def test_pets_archives_are_downloaded_and_unpacked(archives, tmp_path, file_server):
     files = {}
     for name in ("images", "annotations"):
         packed = io.BytesIO()
@@ -486,11 +486,10 @@ def test_pets_archives_are_downloaded_resumed_and_unpacked(archives, tmp_path, f
         files[f"{name}.tar.gz"] = (len(content), hashlib.sha256(content).hexdigest())
     folder = tmp_path / "full" / "pets"
     file_server.cut = 300
-    with pytest.raises(DataError, match=r"images\.tar\.gz stopped.* 300 bytes are kept; run this"):
+    with pytest.raises(DataError, match=r"images\.tar\.gz stopped: .*run this again"):
         pets.download_archives(folder, file_server.address, files)
     file_server.cut = None
     assert pets.download_archives(folder, file_server.address, files) == folder
-    assert ("/images.tar.gz", "bytes=300-") in file_server.requests
     assert len(pets.find_pairs("test", folder)) == 2
     assert len(pets.find_pairs("train", folder)) == 8
 

@@ -179,18 +179,13 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(server, trainin
 # ---------------------------------------------------------------- downloads
 
 
-def test_a_killed_download_goes_on_where_it_was(file_server, tmp_path):
+def test_a_killed_download_leaves_nothing_that_is_taken_for_the_file(file_server, tmp_path):
     file_server.files["/data.bin"] = CONTENT
     url, target = f"{file_server.address}/data.bin", tmp_path / "data.bin"
     kill_when_ready("fetch", url, target)
-    assert names(tmp_path) == ["data.bin.part"]
-    kept = target.with_name("data.bin.part").read_bytes()
-    assert CONTENT.startswith(kept)
-    assert 0 < len(kept) < len(CONTENT)
-    download.fetch(url, target, len(CONTENT))
-    assert target.read_bytes() == CONTENT
+    assert names(tmp_path) == ["part-data.bin"]
+    assert download.fetch(url, target).read_bytes() == CONTENT
     assert names(tmp_path) == ["data.bin"]
-    assert file_server.requests[-1] == ("/data.bin", f"bytes={len(kept)}-")
 
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.zip"])
@@ -198,16 +193,17 @@ def test_a_killed_unpacking_starts_again(tmp_path, name):
     archive = tmp_path / name
     if name.endswith("zip"):
         with zipfile.ZipFile(archive, "w") as file:
-            file.writestr("one.txt", "first second")
+            file.writestr("in/one.txt", "first second")
     else:
         with tarfile.open(archive, "w:gz") as file:
-            entry = tarfile.TarInfo("one.txt")
+            entry = tarfile.TarInfo("in/one.txt")
             entry.size = 12
             file.addfile(entry, io.BytesIO(b"first second"))
     kill_when_ready("unpack", archive, tmp_path / "out")
     assert names(tmp_path) == sorted([name, "out.part"])  # no folder of the final name
-    assert (tmp_path / "out.part" / "one.txt").read_text() == "first"
-    assert (download.unpack(archive, tmp_path / "out") / "one.txt").read_text() == "first second"
+    assert (tmp_path / "out.part" / "in" / "one.txt").read_text() == "first"
+    folder = download.unpack(archive, tmp_path / "out", "in")
+    assert (folder / "one.txt").read_text() == "first second"
     assert names(tmp_path) == sorted([name, "out"])
 
 
@@ -228,32 +224,23 @@ def images(tmp_path, rng):
     return root, sums
 
 
-@pytest.mark.parametrize("place", ["pair", "last"])
-def test_a_killed_writer_leaves_no_cache_that_is_taken_for_whole(images, tmp_path, place):
+def test_a_killed_writer_and_one_beside_it_leave_a_whole_cache(images, tmp_path):
+    """One process stands still in the middle of a pair, another one goes on, the first is killed.
+
+    Three pairs are decoded in any case, to find the cache.
+    """
     root, sums = images
     folder = tmp_path / "caches"
-    kill_when_ready("cache", root, folder, place)
-    [left] = [path for path in folder.iterdir() if path.name != "lock"]
-    assert left.name.startswith("part-")
-    assert len(names(left)) == {"pair": 6, "last": 12}[place]
-    # the killed process does not hold the lock any more
-    anew = json.loads(finish(start("cache", root, folder, "end")).splitlines()[-1])
-    assert anew == {"decoded": 12, "sums": sums}
-    assert [name.split("-")[0] for name in names(folder)] == ["all", "lock"]
-    again = json.loads(finish(start("cache", root, folder, "end")).splitlines()[-1])
-    assert again == {"decoded": 0, "sums": sums}
-
-
-def test_a_writer_waits_for_another_one(images, tmp_path):
-    """A process stands still while it writes; a second one waits, and decodes when it is gone."""
-    root, sums = images
-    first = start("cache", root, tmp_path / "caches", "pair")
+    first = start("cache", root, folder, "pair")
     assert first.stdout.readline() == "READY\n"
-    second = start("cache", root, tmp_path / "caches", "end")
-    assert second.stdout.readline().startswith("Waiting for another process that writes to")
+    [place] = folder.iterdir()
+    assert names(place) == ["0", "1", "2", "3", "4", f"part-{first.pid}"]
+    second = json.loads(finish(start("cache", root, folder, "end")).splitlines()[-1])
+    assert second == {"decoded": 3 + 7, "sums": sums}
     first.kill()
     first.communicate(timeout=60)
-    assert json.loads(finish(second).splitlines()[-1]) == {"decoded": 12, "sums": sums}
+    third = json.loads(finish(start("cache", root, folder, "end")).splitlines()[-1])
+    assert third == {"decoded": 3, "sums": sums}
 
 
 def test_a_full_disk_stops_the_cache_with_a_sentence(images, tmp_path):
@@ -261,4 +248,5 @@ def test_a_full_disk_stops_the_cache_with_a_sentence(images, tmp_path):
     root, _ = images
     out = finish(start("cache", root, tmp_path / "caches", "full"), status=1)
     assert "could not be written (File too large). Make space" in out
-    assert names(tmp_path / "caches") == ["lock"]
+    [place] = (tmp_path / "caches").iterdir()
+    assert [name.split("-")[0] for name in names(place)] == ["part"]

@@ -46,7 +46,6 @@ def load(split, root=None, image_size=(96, 128), split_by="recording", seed=0, c
         image_size,
         f"CARLA {split} images",
         cache,
-        variant=(split_by, seed),
     )
 
 

@@ -1,33 +1,25 @@
-"""Fetch and unpack archives so that a broken connection or a full disk loses nothing."""
+"""Download and unpack archives so that nothing incomplete is ever taken for complete."""
 
-import gzip
-import http.client
 import shutil
 import tarfile
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
-from unet_helpers.files import check_space, checksum
+from unet_helpers.files import atomic_write, check_space, checksum
 from unet_helpers.labels import DataError
 
 CHUNK = 1 << 20
 # What an archive may become: this many files, and this many bytes or times its own size.
 MOST_ENTRIES, MOST_BYTES, MOST_TIMES = 1_000_000, 1 << 30, 20
-LOST = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
-def fetch(url, target, size=None, sha256=None, timeout=60):
-    """Download a file; a download that broke off is resumed by calling again.
+def fetch(url, target, size=0, sha256=None, timeout=60):
+    """Download a file with pooch; an interrupted download starts again.
 
     Args:
         url: address of the file.
-        target: Path to write. It appears only when complete; until then the bytes lie beside it
-            in a file that ends in `.part`.
-        size: expected number of bytes, if known.
+        target: Path to write. It appears only when complete.
+        size: expected number of bytes, if known; so much space must be free.
         sha256: expected checksum in hexadecimal, if known.
         timeout: seconds without an answer after which the connection counts as lost.
 
@@ -35,183 +27,84 @@ def fetch(url, target, size=None, sha256=None, timeout=60):
         Path of the complete file. If it is there already, nothing is downloaded.
 
     Raises:
-        DataError: no connection, no space, or a file that is not the expected one.
+        DataError: no connection, no space, or not the expected file.
     """
+    import pooch  # here, because few sessions download anything
+
     target = Path(target)
-    if target.exists() and (size is None or target.stat().st_size == size):
+    if target.exists() and sha256 in (None, checksum(target)):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    done = part.stat().st_size if part.exists() else 0
-    if size is None or done < size:
-        if size is not None:
-            check_space(target.parent, size - done)
+    with atomic_write(target) as part:
+        check_space(target.parent, size)
+        print(f"Downloading {url}", flush=True)
         try:
-            receive(url, part, done, timeout)
-        except LOST as error:
-            reason = getattr(error, "reason", error)
-            kept = part.stat().st_size if part.exists() else 0
+            pooch.HTTPDownloader(True, CHUNK, timeout=timeout)(url, str(part), None)
+        except OSError as error:  # of the network as well as of the disk
             raise DataError(
-                f"The download of {url} stopped: {reason}. Is there a network connection? "
-                f"{kept:,} bytes are kept; run this again to go on from there."
+                f"The download of {url} stopped: {error}. Check the network connection and the "
+                f"free space of {target.parent}, then run this again."
             ) from None
-        except OSError as error:
+        if sha256 not in (None, checksum(part)):
             raise DataError(
-                f"{part} could not be written: {error.strerror or error}. Make space or choose "
-                "another folder with UNET_COURSE_DATA_DIR, then run this again; what has arrived "
-                "is kept."
-            ) from None
-    received = part.stat().st_size
-    if size is not None and received < size:
-        raise DataError(
-            f"The download of {url} ended after {received:,} of {size:,} bytes. They are kept; "
-            "run this again to go on from there."
-        )
-    if received != (size or received) or (sha256 and checksum(part) != sha256):
-        part.unlink()
-        raise DataError(
-            f"What arrived from {url} is not the expected file (size or checksum differ). It was "
-            "deleted; run this again, and if it happens again the file has changed at its source."
-        )
-    part.replace(target)
+                f"What arrived from {url} is not the expected file: its checksum differs. It was "
+                "deleted; run this again. If it happens again, the file has changed at its source."
+            )
     return target
 
 
-def receive(url, part, done, timeout):
-    """Append the bytes of url from position `done` to the file part, with a progress bar."""
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        if error.code != 416 or not done:
-            raise
-        # Nothing lies behind position `done`: the part is whole or of another file. Start again.
-        answer = urllib.request.urlopen(url, timeout=timeout)
-    with answer:
-        resumed = answer.status == 206
-        rest = int(answer.headers.get("Content-Length") or 0)
-        before = done if resumed else 0  # a server without ranges sends all of it again
-        with (
-            open(part, "ab" if resumed else "wb") as file,
-            tqdm(
-                desc=part.name.removesuffix(".part"),
-                total=before + rest or None,
-                initial=before,
-                unit="B",
-                unit_scale=True,
-            ) as bar,
-        ):
-            while chunk := answer.read(CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if rest and part.stat().st_size < before + rest:
-        raise ConnectionError(f"{before + rest - part.stat().st_size:,} bytes did not arrive")
-
-
-def unpack(archive, folder, inside=None):
-    """Unpack a .tar.gz or .zip; the folder appears only when everything is in it.
+def unpack(archive, folder, inside):
+    """Unpack one folder of a .tar.gz or .zip; `folder` appears only when everything is in it.
 
     Args:
         archive: Path of the archive.
         folder: Path of the folder to make. If it is there already, nothing is done.
-        inside: the only folder of the archive to take; its content comes to lie in `folder`.
+        inside: the folder of the archive whose content is to lie in `folder`.
 
     Returns:
         Path of the folder.
 
     Raises:
-        DataError: the archive is damaged, lacks the folder, or there is no space.
+        DataError: the archive is damaged or unsafe, lacks the folder, or there is no space.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.is_dir():
         return folder
     part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)  # what a killed run left behind
+    shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     try:
-        if not archive.is_file():
-            raise DataError(f"There is no archive {archive}; run this again to get it.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        check_space(folder.parent, archive.stat().st_size)
-        if zipfile.is_zipfile(archive):
-            unpack_zip(archive, part)
-        else:
-            unpack_tar(archive, part)
+        part.mkdir(parents=True)
+        extract(archive, part)
+        if not (part / inside).is_dir() or (part / inside).is_symlink():
+            raise DataError(f"{archive} has no folder {inside}; is it another archive?")
+        (part / inside).replace(folder)
     except DataError:
-        shutil.rmtree(part, ignore_errors=True)
         raise
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, gzip.BadGzipFile) or error.errno is None:
-            raise damaged(archive, error) from None
+    except Exception as error:  # each archive format raises its own kinds of errors
         raise DataError(
-            f"{archive} could not be unpacked to {folder}: {error.strerror or error}. Make space "
-            "and run this again; the archive is kept."
+            f"{archive} cannot be unpacked to {folder} ({error or type(error).__name__}). Make "
+            "space; if there is enough, the archive is damaged: delete it and run this again."
         ) from None
-    except Exception as error:  # the formats in archives let their own kinds of errors through
+    finally:
         shutil.rmtree(part, ignore_errors=True)
-        raise damaged(archive, error) from None
-    except BaseException:  # Ctrl-C
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    source = part / inside if inside else part
-    if not source.is_dir() or source.is_symlink():
-        shutil.rmtree(part, ignore_errors=True)
-        raise DataError(
-            f"{archive} has no folder {inside}; is it another archive?"
-            if inside
-            else f"{archive} is empty. Delete it and run this again to get it anew."
-        )
-    source.replace(folder)
-    shutil.rmtree(part, ignore_errors=True)
     return folder
 
 
-def damaged(archive, error):
-    """Make the DataError about an archive that cannot be read."""
-    return DataError(
-        f"{archive} cannot be unpacked ({error or type(error).__name__}). Delete it and run this "
-        "again to get it anew."
-    )
+def extract(archive, folder):
+    """Extract an archive entry by entry; raises DataError before one that is too large.
 
-
-def unpack_zip(archive, folder):
-    """Unpack a .zip; its list of contents, which comes first, is checked before."""
-    with zipfile.ZipFile(archive) as file:
-        counter = Counter(archive)
-        for entry in file.infolist():
-            counter.add(entry.filename, entry.file_size)
-        file.extractall(folder)
-
-
-def unpack_tar(archive, folder):
-    """Unpack a .tar.gz entry by entry; there is no list of contents to look at before."""
-    with tarfile.open(archive) as file:
-        counter = Counter(archive)
-        for entry in file:
-            counter.add(entry.name, entry.size)
-            file.extract(entry, folder, filter="data")
-
-
-class Counter:
-    """Count what comes out of an archive; `add` raises DataError when it cannot be meant well."""
-
-    def __init__(self, archive):
-        self.archive = archive
-        self.bytes = self.entries = 0
-        self.most = max(MOST_BYTES, MOST_TIMES * archive.stat().st_size)
-
-    def add(self, name, size):
-        """Count an entry before it is unpacked; name is its path in the archive."""
-        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/"):
-            raise DataError(
-                f"{self.archive} cannot be unpacked: it wants to write outside its folder, to "
-                f"{name}. Delete it, and get it from a source that you trust."
-            )
-        self.bytes, self.entries = self.bytes + size, self.entries + 1
-        if self.bytes > self.most or self.entries > MOST_ENTRIES:
-            raise DataError(
-                f"{self.archive} cannot be unpacked: from {self.archive.stat().st_size:,} bytes it "
-                f"wants to make more than {self.most:,}, or more than {MOST_ENTRIES:,} files. "
-                "Delete it; it is not a data set of images, or it is damaged."
-            )
-        check_space(self.archive.parent, size)
+    zipfile and tarfile's filter see to it that nothing is written outside the folder.
+    """
+    is_zip, packed, total = zipfile.is_zipfile(archive), archive.stat().st_size, 0
+    most = max(MOST_BYTES, MOST_TIMES * packed)
+    with (zipfile.ZipFile if is_zip else tarfile.open)(archive) as file:
+        for count, entry in enumerate(file.infolist() if is_zip else file, 1):
+            size = entry.file_size if is_zip else entry.size
+            total += size
+            if total > most or count > MOST_ENTRIES:
+                raise DataError(
+                    f"{archive} cannot be unpacked: from {packed:,} bytes it would make more than "
+                    f"{most:,}, or more than {MOST_ENTRIES:,} files. Delete it; it is not a data "
+                    "set of images, or it is damaged."
+                )
+            check_space(folder, size)
+            file.extract(entry, folder, **({} if is_zip else {"filter": "data"}))

@@ -80,7 +80,6 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
         image_size,
         f"{split} images",
         cache,
-        variant=(split_by, seed),
     )
 
 

@@ -64,7 +64,6 @@ def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
         image_size,
         f"pets {split} images",
         cache,
-        variant=(seed,),
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,9 +16,7 @@ from unet_helpers.files import full_folder
 from unet_helpers.labels import DataError
 
 
-def load_pairs(
-    pairs, read_pair, n_classes, image_size, description="images", cache="auto", variant=()
-):
+def load_pairs(pairs, read_pair, n_classes, image_size, description="images", cache="auto"):
     """Decode, check and resize pairs of files, several at a time, into a data set.
 
     Args:
@@ -29,8 +28,6 @@ def load_pairs(
         cache: "memory"; "disk", which is the folder `cache` beside the full data sets; the path of
             another folder; or "auto": the disk when the pairs would take more than a quarter of the
             free memory. UNET_COURSE_CACHE overrides "auto".
-        variant: what else tells this split from others of its description, such as a seed; a
-            cache on the disk replaces an older one of the same description, size and variant.
 
     Returns:
         tf.data.Dataset of (uint8 (h, w, 3), uint8 (h, w)), in the order of pairs, unbatched.
@@ -49,21 +46,24 @@ def load_pairs(
             image, mask = resize_image(image, image_size), resize_mask(mask, image_size)
         return image, mask
 
-    def decoded():
+    def decode(numbers):
         # A bar only for work one would wait for.
-        return tqdm(in_threads(load, pairs), description, len(pairs), disable=len(pairs) < 1000)
+        found = in_threads(load, [pairs[number] for number in numbers])
+        return tqdm(found, description, len(numbers), disable=len(numbers) < 1000)
 
     n_bytes = None if image_size is None else 4 * image_size[0] * image_size[1] * len(pairs)
     folder = caching.choose(cache, n_bytes, full_folder("cache"))
     if folder is not None:
-        name = caching.folder_name(description, variant, pairs, image_size)
-        mark = caching.fingerprint(pairs, read_pair, (description, n_classes, tuple(image_size)))
-        return caching.dataset(folder, name, mark, len(pairs), image_size, decoded)
+        settings = (n_classes, tuple(image_size), getattr(read_pair, "keywords", None))
+        name = re.sub(r"\W+", "-", description)[:80]
+        name += f"-{image_size[0]}x{image_size[1]}-{caching.fingerprint(pairs, load, settings)}"
+        return caching.dataset(folder / name, len(pairs), image_size, decode)
+    decoded = decode(range(len(pairs)))
     if image_size is None:
-        return from_arrays(*zip(*decoded(), strict=True))
+        return from_arrays(*zip(*decoded, strict=True))
     images = np.empty((len(pairs), *image_size, 3), np.uint8)
     masks = np.empty((len(pairs), *image_size), np.uint8)
-    for i, pair in enumerate(decoded()):
+    for i, pair in enumerate(decoded):
         images[i], masks[i] = pair
     return from_arrays(images, masks)
 
@@ -146,7 +146,14 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
 
     def one_epoch(epoch):
         epoch_seed = tf.random.stateless_uniform((), (seed, epoch), None, None, tf.int64)
-        pairs = caching.shuffle(dataset, count, epoch_seed)
+        # Sets the seed of this traced function only; else Keras's seed would change the order too.
+        tf.random.set_seed(1)
+        # A cache on disk is shuffled by number, so that images do not fill the memory.
+        cached = hasattr(dataset, "read")
+        pairs = tf.data.Dataset.range(count) if cached else dataset
+        pairs = pairs.shuffle(max(count, 1), seed=epoch_seed, reshuffle_each_iteration=False)
+        if cached:
+            pairs = pairs.map(dataset.read, num_parallel_calls=os.cpu_count())
         if augmentation is not None:
             # After decoding and caching: otherwise every epoch would see the same "random" crop.
             pairs = pairs.enumerate().map(

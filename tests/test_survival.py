@@ -62,13 +62,13 @@ class Server:
         self.process.stdin.flush()
         said, pid = [], None
         for line in self.process.stdout:
-            what, *number = line.split()
+            what, _, number = line.strip().partition(" ")
             if what == "PID":
-                pid = int(*number)
+                pid = int(number)
             elif what == "READY":
                 os.kill(pid, signal.SIGKILL)
             elif what == "ENDED":
-                return "".join(said), int(*number)
+                return "".join(said), int(number)
             else:
                 said.append(line)
         raise AssertionError(f"The server ended: {said}")

@@ -21,12 +21,12 @@ from refresh import execute  # noqa: E402
 
 PLAIN = """
 import keras
-from unet_helpers import one_pass, training
+from unet_helpers.training import fused, precision
 
-one_pass.update = lambda adam: adam
-one_pass.normalise = lambda model: model
-training.cpu_precision = lambda flags: ("float32", "Plain Keras computes in float32.")
-training.gpu_precision = lambda capability: ("float32", "Plain Keras computes in float32.")
+fused.fuse_adam = lambda adam: adam
+fused.fuse_batch_norm = lambda model: model
+precision.cpu_precision = lambda flags: ("float32", "Plain Keras computes in float32.")
+precision.gpu_precision = lambda capability: ("float32", "Plain Keras computes in float32.")
 plain_compile = keras.Model.compile
 keras.Model.compile = lambda *parts, **options: plain_compile(
     *parts, **options | {"jit_compile": "auto"}

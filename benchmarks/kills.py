@@ -1,4 +1,4 @@
-"""Kill a training at random moments until it is done, and compare it with an undisturbed one.
+"""Kill a training run at random moments until it is done; compare it with an undisturbed one.
 
 python benchmarks/kills.py [EPOCHS] [SECONDS]     each run trains for up to SECONDS
 """
@@ -15,7 +15,7 @@ PROGRAM = Path(__file__).resolve().parent.parent / "tests" / "survivor.py"
 
 
 def run(folder, epochs, life):
-    """Run the training; kill it life seconds after it began to train.
+    """Train, and kill the process life seconds after it began to train.
 
     Returns its last printed line, or None when it was killed.
     """

@@ -6,9 +6,9 @@
 Keras composes the normalisation of some thirty small operations on float32, and each of them
 reads and writes the whole feature map. On a CPU that costs more than the convolutions between
 them. Each variant here is the course's U-Net with the normalisation somewhere else, computed by
-TensorFlow's one kernel for it (`one_pass.normalise`) or composed. The speeds are measured in
+TensorFlow's one kernel for it (`fused.fuse_batch_norm`) or composed. The speeds are measured in
 turns; `user` is the processor time of all cores, which a busy machine changes less than the time
-on the clock. The quality is that of the main job: 16 filters, six passes over the sample's
+on the clock. The quality is that of the main job: 16 filters, six epochs of the sample's
 streets, one confusion matrix over the unseen recording dataE.
 """
 
@@ -54,10 +54,10 @@ VARIANTS = {
 
 def compiled(variant, n_filters, steps, learning_rate=5e-3):
     """Build the course's U-Net with a normalisation in some places, and compile it."""
-    layer, places, in_one_pass = variant
+    layer, places, fused = variant
     model = training.compile_model(build(n_filters, layer, places), steps, learning_rate)
     for part in model.layers:
-        if isinstance(part, layers.BatchNormalization) and not in_one_pass:
+        if isinstance(part, layers.BatchNormalization) and not fused:
             part.call = type(part).call.__get__(part)  # Keras's own again
     return model
 
@@ -125,7 +125,7 @@ def speed(options, variants):
 
 
 def processor_seconds():
-    """Give the processor time that this process has used on all cores."""
+    """Return the processor time that this process has used on all cores."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_utime
 
 
@@ -135,9 +135,12 @@ def quality(options, variants):
     for seed in range(options.seeds):
         for name, variant in variants.items():
             keras.utils.set_random_seed(seed)
-            batches = datasets.batches(train, 2, True, datasets.augment, seed=seed)
-            model = compiled(variant, 16, options.epochs * len(batches), options.learning_rate)
-            history = training.fit(model, batches, epochs=options.epochs, progress=False)
+            batches = datasets.batches(train, 2, options.epochs, datasets.augment, seed)
+            model = compiled(variant, 16, len(batches), options.learning_rate)
+            epochs, steps = options.epochs, len(batches) // options.epochs
+            history = training.fit(
+                model, batches, epochs=epochs, steps_per_epoch=steps, progress=False
+            )
             confusion = evaluation.evaluate(model, datasets.batches(test), CLASSES)
             scores = evaluation.scores(confusion)
             print(

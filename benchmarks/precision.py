@@ -32,12 +32,13 @@ def train(policy, seed, options, splits):
     """Train once; returns (mean IoU, accuracy, losses, smallest loss scale or nan)."""
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(seed)
-    batches = datasets.batches(splits["train"], 2, True, datasets.augment, seed=seed)
+    batches = datasets.batches(splits["train"], 2, options.epochs, datasets.augment, seed)
     model = models.unet_model(
         (*options.size, 3), options.filters, CLASSES, dropout_prob=0, batch_norm=True
     )
-    training.compile_model(model, steps=options.epochs * len(batches))
-    history = training.fit(model, batches, epochs=options.epochs, progress=False)
+    training.compile_model(model, steps=len(batches))
+    epochs, steps = options.epochs, len(batches) // options.epochs
+    history = training.fit(model, batches, epochs=epochs, steps_per_epoch=steps, progress=False)
     confusion = evaluation.evaluate(model, datasets.batches(splits["test"]), CLASSES)
     scores = evaluation.scores(confusion)
     scale = float(getattr(model.optimizer, "dynamic_scale", np.nan))

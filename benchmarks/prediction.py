@@ -33,9 +33,10 @@ def trained_unet(n_filters, epochs):
     """Build and train a U-Net of the course, in float32."""
     keras.utils.set_random_seed(0)
     model = models.unet_model((*SIZE, 3), n_filters, 13, batch_norm=True, dropout_prob=0.3)
-    batches = datasets.batches(carla.load("train", image_size=SIZE), training.BATCH_SIZE, True)
-    training.compile_model(model, epochs * len(batches))
-    training.fit(model, batches, epochs=epochs, progress=False)
+    batches = datasets.batches(carla.load("train", image_size=SIZE), training.BATCH_SIZE, epochs)
+    training.compile_model(model, len(batches))
+    steps = len(batches) // epochs
+    training.fit(model, batches, epochs=epochs, steps_per_epoch=steps, progress=False)
     return model
 
 

@@ -60,20 +60,20 @@ def main():
     training.use_best_precision()
     model = build(options, size, n_outputs)
     course = options.recipe == "course"
-    batches = datasets.batches(
-        train, options.batch_size, True, datasets.augment if course else None
-    )
+    augmentation = datasets.augment if course else None
+    batches = datasets.batches(train, options.batch_size, options.epochs, augmentation)
     if options.weights:
         masks = (mask for _, mask in train.as_numpy_iterator())
         weights = training.median_frequency_weights(masks, labels.n_classes) ** options.weights
         print("weights", dict(zip(labels.classes, weights.round(2).tolist(), strict=True)))
         batches = training.with_class_weights(batches, weights)
     loss = training.CrossEntropyAndDice() if options.binary else None
-    training.compile_model(model, steps=options.epochs * len(batches), loss=loss)
+    training.compile_model(model, steps=len(batches), loss=loss)
     if not course:
         model.compile(keras.optimizers.Adam(1e-3), model.loss, jit_compile=model.jit_compile)
     start = time.monotonic()
-    training.fit(model, batches, epochs=options.epochs, progress=False)
+    epochs, steps = options.epochs, len(batches) // options.epochs
+    training.fit(model, batches, epochs=epochs, steps_per_epoch=steps, progress=False)
     seconds = time.monotonic() - start
     print(
         f"{options.dataset}{' binary' if options.binary else ''}, {options.recipe}: "
@@ -98,7 +98,7 @@ def main():
 
 
 def build(options, size, n_outputs):
-    """Build the recipe's U-Net; the binary one enlarges by 2x2 and has no extra convolution."""
+    """Build the recipe's U-Net; the binary one upsamples by 2x2 and has no extra convolution."""
     course = options.recipe == "course"
     variant = dict(up_kernel_size=2, extra_convolution=False) if options.binary else {}
     return models.unet_model(

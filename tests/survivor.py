@@ -10,7 +10,10 @@ python survivor.py cache SET FOLDER PLACE
                                           PLACE: pair (half of the sixth), full (no file may
                                           become as large as a pair), end
 
-At the place it prints READY and waits to be killed. A training that reaches its end prints its
+python survivor.py serve                  import TensorFlow once, then fork a process for every line
+                                          of the input, a JSON list of the arguments above
+
+At the place it prints READY and waits to be killed. A training run that reaches its end prints its
 history.
 """
 
@@ -51,12 +54,12 @@ def train(folder, place="end", epochs=EPOCHS):
     masks = values.integers(0, 2, (12, 16, 16)).astype(np.uint8)
     images = (masks[..., None] * 120 + values.integers(0, 100, (12, 16, 16, 3))).astype(np.uint8)
     data = datasets.from_arrays(images, masks)
-    batches = datasets.batches(data, 3, True, datasets.augment)
+    batches = datasets.batches(data, 3, epochs, datasets.augment)
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.Rescaling(1 / 255)(inputs))
     x = keras.layers.Dropout(0.3)(keras.layers.ReLU()(keras.layers.BatchNormalization()(x)))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
-    training.compile_model(model, steps=epochs * len(batches))
+    training.compile_model(model, steps=len(batches))
 
     class Stop(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
@@ -81,9 +84,24 @@ def train(folder, place="end", epochs=EPOCHS):
     stop, checkpoint.atomic_write = Stop(), write_half
     stop.epoch = 0
     history = training.fit(
-        model, batches, datasets.batches(data), epochs, folder, [stop], progress=False
+        model, batches, datasets.batches(data), epochs, folder, 4, [stop], progress=False
     )
     print(json.dumps(history))
+
+
+def serve():
+    """Run every line of the input in a process of its own; print PID and at its end ENDED."""
+    from unet_helpers import training  # noqa: F401  imported before the fork, it costs seconds
+    from unet_helpers.training import recipe  # noqa: F401
+
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            print("PID", os.getpid(), flush=True)
+            name, *arguments = json.loads(line)
+            return COMMANDS[name](*arguments)
+        _, status = os.waitpid(child, 0)
+        print("ENDED", os.waitstatus_to_exitcode(status), flush=True)
 
 
 def limited(folder, most):
@@ -156,7 +174,8 @@ def cache(source, folder, place):
     print(json.dumps({"decoded": len(decoded), "sums": sums}))
 
 
+COMMANDS = {"train": train, "limited": limited, "serve": serve}
+COMMANDS |= {"fetch": fetch, "unpack": unpack, "cache": cache}
+
 if __name__ == "__main__":
-    command = {"train": train, "limited": limited, "fetch": fetch, "unpack": unpack}
-    command["cache"] = cache
-    command[sys.argv[1]](*sys.argv[2:])
+    COMMANDS[sys.argv[1]](*sys.argv[2:])

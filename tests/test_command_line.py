@@ -77,6 +77,18 @@ def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
     assert "give the path of your folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--processes", "2"], "more than one need the address of process 0"),
+        (["--address", "127.0.0.1:1", "--processes", "2"], "several processes need JAX"),
+    ],
+)
+def test_several_processes_need_an_address_and_jax(capsys, arguments, message):
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_main_job_stops_with_a_sentence(tmp_path, capsys, policy):
     assert main(["--data", str(tmp_path / "gone"), "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr().err

@@ -21,7 +21,7 @@ def cross_entropy():
 
 
 def slow_cross_entropy(truth, logits):
-    """Give -log softmax of the true class, pixel by pixel, nan where void."""
+    """Compute -log softmax of the true class, pixel by pixel, nan where void."""
     result = np.full(truth.shape, np.nan)
     for place in np.ndindex(truth.shape):
         if truth[place] != 255:
@@ -174,7 +174,7 @@ def test_binary_loss_survives_saving_and_loading():
     back = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(MaskedBinaryCrossentropy(void=7, name="mine"))
     )
-    assert (back.void, back.name) == (7, "mine")
+    assert (back.ignore_class, back.name) == (7, "mine")
 
 
 # ---------------------------------------------------------------- weights

@@ -1,4 +1,4 @@
-"""What makes trainings fast must not change what they compute; and the stopwatch."""
+"""What makes training fast must not change what it computes; and the stopwatch."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from keras import layers
 
 from unet_helpers import models, timing, training
 from unet_helpers.models import conv_block, unet, upsampling_block
-from unet_helpers.training import fused
+from unet_helpers.training import distributed, fused
 
 # ---------------------------------------------------------------- the stopwatch
 
@@ -62,7 +62,7 @@ def test_waiting_fetches_the_first_number():
     assert timing.wait(keras.ops.convert_to_tensor([[2.5, 1.0]], "bfloat16")) == 2.5
 
 
-# ---------------------------------------------------------------- Adam in one pass
+# ---------------------------------------------------------------- fused Adam
 
 
 def train(policy, fast, epochs=3):
@@ -79,7 +79,7 @@ def train(policy, fast, epochs=3):
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.5)
     adam = keras.optimizers.Adam(schedule, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
     if fast:
-        adam = fused.update(adam)
+        adam = fused.fuse_adam(adam)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(adam, loss, jit_compile=False)
     random = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def train(policy, fast, epochs=3):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_one_pass_updates_as_keras_does(policy):
+def test_fused_adam_updates_as_keras_does(policy):
     (model, losses), (other, expected) = train(policy, True), train(policy, False)
     assert losses == pytest.approx(expected, rel=1e-4)
     assert losses[-1] < losses[0]
@@ -100,12 +100,39 @@ def test_one_pass_updates_as_keras_does(policy):
     assert all(ours.shape == theirs.shape for ours, theirs in states)
 
 
-def test_one_pass_equals_adam_by_hand():
+def test_fused_adam_equals_adam_by_hand():
     """The first step of Adam is the learning rate, whatever the gradient's size (section 2.1)."""
     weight = keras.Variable([1.0, -2.0, 3.0])
-    adam = fused.update(keras.optimizers.Adam(0.1, epsilon=0.0))
+    adam = fused.fuse_adam(keras.optimizers.Adam(0.1, epsilon=0.0))
     adam.apply([keras.ops.convert_to_tensor([5.0, -1e-3, 40.0])], [weight])
     np.testing.assert_allclose(np.array(weight), [0.9, -1.9, 2.9], rtol=1e-5)
+
+
+def two_steps(adam):
+    """Update one float64 weight twice; returns it."""
+    weight = keras.Variable(np.array([1.0, -2.0, 3.0]), dtype="float64")
+    for gradient in ([5.0, -1e-3, 40.0], [-1.0, 1.0, 0.1]):
+        adam.apply([tf.constant(gradient, tf.float64)], [weight])
+    return np.array(weight)
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_float64_and_amsgrad_are_those_of_keras(amsgrad):
+    adams = [keras.optimizers.Adam(0.1, amsgrad=amsgrad) for _ in range(2)]
+    fused.fuse_adam(adams[0])
+    ours, theirs = map(two_steps, adams)
+    # Keras rounds its constants to float32
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_without_a_private_name_of_keras_its_own_step_is_used_and_said_once(monkeypatch):
+    monkeypatch.setattr(fused, "ADAM_NEEDS", ("_of_another_version",))
+    adam = fused.fuse_adam(keras.optimizers.Adam(0.1))
+    with pytest.warns(UserWarning) as said:
+        found = two_steps(adam)
+    text = "no Adam._of_another_version, which the fused step needs. Keras's own step is used"
+    assert [text in str(warning.message) for warning in said].count(True) == 1
+    np.testing.assert_array_equal(found, two_steps(keras.optimizers.Adam(0.1)))
 
 
 def test_a_model_trained_so_is_loaded_by_keras_alone_with_its_state(tmp_path):
@@ -153,7 +180,7 @@ def test_unet_with_one_normalisation_a_block_has_nine():
     assert block.count_params() - plain.count_params() == 3 * sum(filters)
 
 
-# ---------------------------------------------------------------- normalisation in one pass
+# ---------------------------------------------------------------- fused normalisation
 
 
 def normalised(policy, fast, seed=0):
@@ -163,11 +190,11 @@ def normalised(policy, fast, seed=0):
     x = layers.Conv2D(4, 3, padding="same", dtype=policy)(inputs)
     model = keras.Model(inputs, layers.BatchNormalization(momentum=0.7, dtype=policy)(x))
     model.set_weights([random.uniform(0.5, 2, w.shape) for w in model.get_weights()])
-    return fused.normalise(model) if fast else model
+    return fused.fuse_batch_norm(model) if fast else model
 
 
 @pytest.mark.parametrize("policy,close", [("float32", 1e-4), ("mixed_bfloat16", 0.05)])
-def test_one_pass_normalises_as_keras_does(policy, close, rng):
+def test_fused_normalisation_is_that_of_keras(policy, close, rng):
     images = rng.normal(size=(3, 6, 5, 3)).astype(np.float32)
     ours, theirs = normalised(policy, True), normalised(policy, False)
     found, expected = (np.array(x(images, training=True), np.float32) for x in (ours, theirs))
@@ -178,7 +205,7 @@ def test_one_pass_normalises_as_keras_does(policy, close, rng):
     np.testing.assert_allclose(ours(images), theirs(images), rtol=max(close, 1e-2))
 
 
-def test_one_pass_has_the_gradients_of_keras(rng):
+def test_fused_normalisation_has_the_gradients_of_keras(rng):
     images = rng.normal(size=(3, 6, 5, 3)).astype(np.float32)
     weights = rng.normal(size=(3, 6, 5, 4)).astype(np.float32)
     gradients = []
@@ -191,11 +218,11 @@ def test_one_pass_has_the_gradients_of_keras(rng):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_one_pass_by_hand():
+def test_fused_normalisation_by_hand():
     """Values 1, 2, 3, 6: mean 3, variance 3.5 by n (14 / 4), 14 / 3 by n - 1."""
     inputs = keras.Input((2, 2, 1))
     layer = layers.BatchNormalization(momentum=0.0, epsilon=1e-3)
-    model = fused.normalise(keras.Model(inputs, layer(inputs)))
+    model = fused.fuse_batch_norm(keras.Model(inputs, layer(inputs)))
     values = np.array([1, 2, 3, 6], np.float32).reshape(1, 2, 2, 1)
     expected = (values - 3) / np.sqrt(3.5 + 1e-3)
     np.testing.assert_allclose(model(values, training=True), expected, rtol=1e-4)
@@ -212,7 +239,20 @@ def test_a_frozen_normalisation_keeps_its_numbers(rng):
     assert all((a == b).all() for a, b in zip(model.get_weights(), before, strict=True))
 
 
-@pytest.mark.parametrize("options", [{"axis": 1}, {"scale": False}, {"renorm": True}])
+def test_models_used_as_layers_are_fused_and_synchronised():
+    inner = normalised("float32", False)
+    outer = keras.Sequential([keras.Input((6, 5, 3)), inner, layers.BatchNormalization()])
+    inputs = keras.Input((6, 5, 3))
+    model = fused.fuse_batch_norm(keras.Model(inputs, outer(inputs)))
+    found = [inner.layers[-1], outer.layers[-1]]
+    assert all("call" in vars(layer) for layer in found)
+    distributed.synchronise(model)
+    assert all(layer.synchronized for layer in found)
+
+
+@pytest.mark.parametrize(
+    "options", [{"axis": 1}, {"scale": False}, {"renorm": True}, {"dtype": "float64"}]
+)
 def test_other_normalisations_are_left_to_keras(options):
     inputs = keras.Input((4, 4, 3))
     try:
@@ -220,11 +260,11 @@ def test_other_normalisations_are_left_to_keras(options):
     except ValueError:
         pytest.skip(f"this Keras knows no {options}")
     model = keras.Model(inputs, layer(inputs))
-    fused.normalise(model)
+    fused.fuse_batch_norm(model)
     assert "call" not in vars(model.layers[-1])
 
 
-def test_a_compiled_model_normalises_in_one_pass_and_is_saved_as_keras_has_it(tmp_path):
+def test_a_compiled_model_is_fused_and_saved_as_keras_has_it(tmp_path):
     model = models.unet_model((16, 16, 3), 2, 3, batch_norm=True)
     training.compile_model(model, 10)
     assert all("call" in vars(layer) for layer in normalisations(model))

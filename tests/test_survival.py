@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -20,16 +21,12 @@ PROGRAM = Path(__file__).with_name("survivor.py")
 CONTENT = np.random.default_rng(1).integers(0, 256, 100_000).astype(np.uint8).tobytes()
 
 
-def start(*arguments):
+def start(*arguments, **options):
     """Start survivor.py without a GPU and without the parent's settings of the course."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.Popen(
-        [sys.executable, str(PROGRAM), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        text=True,
-    )
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, **options)
 
 
 def kill_when_ready(*arguments):
@@ -53,6 +50,37 @@ def finish(process, status=0):
     return out
 
 
+class Server:
+    """A survivor.py that has imported TensorFlow and forks a process for every command."""
+
+    def __init__(self):
+        self.process = start("serve", stdin=subprocess.PIPE, stderr=None)
+
+    def run(self, *arguments):
+        """Run a command, and kill it when it is READY; returns (its output, its exit status)."""
+        self.process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
+        self.process.stdin.flush()
+        said, pid = [], None
+        for line in self.process.stdout:
+            what, _, number = line.strip().partition(" ")
+            if what == "PID":
+                pid = int(number)
+            elif what == "READY":
+                os.kill(pid, signal.SIGKILL)
+            elif what == "ENDED":
+                return "".join(said), int(number)
+            else:
+                said.append(line)
+        raise AssertionError(f"The server ended: {said}")
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    yield server
+    server.process.communicate(timeout=60)
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -61,23 +89,26 @@ def names(folder):
 
 
 @pytest.fixture(scope="module")
-def trainings(tmp_path_factory):
-    """The history of an undisturbed training, and a folder in which one was killed four times.
+def trainings(server, tmp_path_factory):
+    """The history of an undisturbed training run, and the folder of one that was killed four times.
 
     found is what lay in the folder after each kill, said what each run had printed before it,
     copies is the folder as it was after the first kill.
     """
     folder = tmp_path_factory.mktemp("survival")
-    undisturbed = start("train", folder / "undisturbed")
+    undisturbed, status = server.run("train", folder / "undisturbed")
+    assert status == 0
     killed, found, said = folder / "killed", {}, {}
     for place in ("epoch-2", "weights-2", "best-3", "history-4"):
-        said[place] = kill_when_ready("train", killed, place)
+        said[place], status = server.run("train", killed, place)
+        assert status == -signal.SIGKILL
         found[place] = names(killed)
         if place == "epoch-2":
             shutil.copytree(killed, folder / "copy")
-    last = finish(start("train", killed))
+    last, status = server.run("train", killed)
+    assert status == 0
     return dict(
-        undisturbed=json.loads(finish(undisturbed).splitlines()[-1]),
+        undisturbed=json.loads(undisturbed.splitlines()[-1]),
         history=json.loads(last.splitlines()[-1]),
         said={**said, "end": last},
         found=found,
@@ -115,7 +146,7 @@ def test_every_run_goes_on_after_the_last_whole_epoch(trainings):
     }
 
 
-def test_the_history_is_that_of_an_undisturbed_training(trainings):
+def test_the_history_is_that_of_an_undisturbed_run(trainings):
     """Weights, optimizer, learning rate, dropout, order and augmentation: all go on."""
     killed, undisturbed = dict(trainings["history"]), dict(trainings["undisturbed"])
     assert len(killed.pop("seconds")) == len(undisturbed.pop("seconds")) == 4
@@ -130,16 +161,18 @@ def test_nothing_half_written_stays_behind(trainings):
     assert kept["history"] == trainings["history"]
 
 
-def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(trainings, tmp_path):
+def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(server, trainings, tmp_path):
     """No file may grow beyond 2,000 bytes; there HDF5 alone would crash the process."""
-    fresh = start("limited", tmp_path / "fresh", 2000)
     before = {path.name: path.read_bytes() for path in trainings["copy"].iterdir()}
     # history.json and best.keras are there already; best.keras is written first, on resuming
-    out = finish(start("limited", trainings["copy"], 2000), status=1)
+    out, status = server.run("limited", trainings["copy"], 2000)
+    assert status == 1
     assert "could not be written (File too large). Make space" in out
     assert "what was there before is kept" in out
     assert {path.name: path.read_bytes() for path in trainings["copy"].iterdir()} == before
-    assert "epoch-1.weights.h5 could not be written (File too large)" in finish(fresh, status=1)
+    out, status = server.run("limited", tmp_path / "fresh", 2000)
+    assert status == 1
+    assert "epoch-1.weights.h5 could not be written (File too large)" in out
     assert names(tmp_path / "fresh") == []
 
 

@@ -1,7 +1,10 @@
 """Training that resumes, and the files it writes."""
 
 import errno
+import io
 import json
+import re
+import sys
 
 import imageio.v2 as imageio
 import keras
@@ -13,7 +16,7 @@ from keras import layers
 from unet_helpers import datasets, evaluation, files, inference, training
 from unet_helpers.evaluation import confusion_matrix, scores
 from unet_helpers.labels import DataError, Labels
-from unet_helpers.training import callbacks, checkpoint, precision
+from unet_helpers.training import checkpoint, precision
 
 TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
 
@@ -111,9 +114,17 @@ def bright_images(count, seed):
     return datasets.from_arrays(images.astype(np.uint8), masks)
 
 
+EPOCHS, STEPS = 4, 3
+
+
 @pytest.fixture(scope="module")
 def train():
-    return datasets.batches(bright_images(10, 1), 4, training=True)
+    return datasets.batches(bright_images(10, 1), 4, epochs=EPOCHS)
+
+
+def fit(model, train, validation=None, epochs=EPOCHS, folder=None, callbacks=()):
+    """Train as the course does, in silence."""
+    return training.fit(model, train, validation, epochs, folder, STEPS, callbacks, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +190,10 @@ class Kill(keras.callbacks.Callback):
 
 @pytest.fixture(scope="module")
 def trained(train, validation, tmp_path_factory):
-    """A training of four epochs with everything that it left."""
+    """A training run of four epochs with everything that it left."""
     folder = tmp_path_factory.mktemp("training") / "new" / "run"
     model, spy = learner(), Spy()
-    history = training.fit(model, train, validation, 4, folder, [spy], progress=False)
+    history = fit(model, train, validation, 4, folder, [spy])
     return dict(model=model, spy=spy, history=history, folder=folder)
 
 
@@ -227,29 +238,28 @@ def test_fit_keeps_files_of_the_last_and_of_the_best_epoch(trained, validation):
 def test_best_model_is_that_of_the_best_epoch_and_not_of_the_last(tmp_path):
     model, checkpointer = learner(), checkpoint.Checkpointer(tmp_path)
     checkpointer.set_model(model)
-    checkpointer.record = callbacks.Record({})
+    checkpointer.on_train_begin()
     for epoch, iou in enumerate([0.3, 0.9, 0.5]):
         model.set_weights([0 * w + epoch for w in model.get_weights()])
-        checkpointer.record.history.setdefault("val_mean_iou", []).append(iou)
-        checkpointer.on_epoch_end(epoch)
+        checkpointer.on_epoch_end(epoch, {"val_mean_iou": iou})
     best = inference.load_model(tmp_path / "best.keras")
     assert {float(w.flat[0]) for w in best.get_weights()} == {1.0}
 
 
 def test_fit_trains_nothing_when_all_epochs_are_done(trained, train, validation, capsys):
     model, spy = learner(seed=5), Spy()
-    history = training.fit(model, train, validation, 4, trained["folder"], [spy], progress=False)
+    history = fit(model, train, validation, 4, trained["folder"], [spy])
     assert history == trained["history"]
     assert spy.epochs == []
     assert_same_weights(weights(model), weights(trained["model"]))
-    assert "Resuming after epoch 4 of 4" in capsys.readouterr().out
+    assert "All 4 epochs are done" in capsys.readouterr().out
 
 
 def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path):
     first = learner(steps=12)
-    before = training.fit(first, train, validation, 2, tmp_path, progress=False)
+    before = fit(first, train, validation, 2, tmp_path)
     model, spy = learner(seed=5, steps=12), Spy()
-    history = training.fit(model, train, validation, 4, tmp_path, [spy], progress=False)
+    history = fit(model, train, validation, 4, tmp_path, [spy])
     assert spy.epochs == [2, 3]
     assert spy.steps == [6, 9]  # the learning rate goes on where it was
     assert_same_weights(spy.starts[0], weights(first))
@@ -263,47 +273,47 @@ def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path):
         np.testing.assert_array_equal(np.array(a), np.array(b))
 
 
-def test_a_killed_training_resumes_after_its_last_whole_epoch(train, tmp_path):
+def test_a_killed_run_resumes_after_its_last_whole_epoch(train, tmp_path):
     spy = Spy()
     with pytest.raises(Killed):
-        training.fit(learner(), train, None, 3, tmp_path, [spy, Kill(1)], progress=False)
+        fit(learner(), train, None, 3, tmp_path, [spy, Kill(1)])
     model, after = learner(seed=5), Spy()
-    history = training.fit(model, train, None, 3, tmp_path, [after], progress=False)
+    history = fit(model, train, None, 3, tmp_path, [after])
     assert after.epochs == [1, 2]
     assert_same_weights(after.starts[0], spy.starts[1])
     assert len(history["loss"]) == 3
     assert set(history) == {"loss", "seconds"}
 
 
-def test_a_training_that_was_killed_while_saving_resumes_from_the_older_file(train, tmp_path):
+def test_a_run_that_was_killed_while_saving_resumes_from_the_older_file(train, tmp_path):
     """The weights of epoch 2 are written, but history.json does not name them yet."""
-    training.fit(learner(), train, None, 1, tmp_path, progress=False)
+    fit(learner(), train, None, 1, tmp_path)
     (tmp_path / "epoch-2.weights.h5").write_bytes(b"half")
     spy = Spy()
-    training.fit(learner(seed=5), train, None, 2, tmp_path, [spy], progress=False)
+    fit(learner(seed=5), train, None, 2, tmp_path, [spy])
     assert spy.epochs == [1]
     assert sorted(file.name for file in tmp_path.glob("*.h5")) == ["epoch-2.weights.h5"]
 
 
 def test_fit_refuses_the_folder_of_another_model(trained, train):
-    with pytest.raises(DataError, match=r"run keeps the training of another model.*other shapes"):
-        training.fit(learner(n_classes=3), train, None, 4, trained["folder"], progress=False)
+    with pytest.raises(DataError, match=r"run holds a training run of another model.*other shapes"):
+        fit(learner(n_classes=3), train, None, 4, trained["folder"])
 
 
 @pytest.mark.parametrize("name", ["history.json", "epoch-1.weights.h5"])
 def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
-    training.fit(learner(), train, None, 1, tmp_path, progress=False)
+    fit(learner(), train, None, 1, tmp_path)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-    message = r"keeps of a training cannot be read .*Delete the folder to start anew"
+    message = r"training run in .* cannot be read .*Delete the folder to start afresh"
     with pytest.raises(DataError, match=message):
-        training.fit(learner(), train, None, 2, tmp_path, progress=False)
+        fit(learner(), train, None, 2, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("history", 7, "its history is no table"),
+        ("history", 7, "cannot be read"),
         ("history", {"loss": [0.5], "seconds": []}, "not one number for every epoch"),
         ("history", {"loss": ["a"]}, "not one number for every epoch"),
         ("weights", "../epoch-1.weights.h5", "weights lie in another folder"),
@@ -313,7 +323,7 @@ def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
     ],
 )
 def test_a_history_that_was_changed_is_not_followed(train, tmp_path, key, value, message):
-    training.fit(learner(), train, None, 1, tmp_path, progress=False)
+    fit(learner(), train, None, 1, tmp_path)
     state = json.loads((tmp_path / "history.json").read_text())
     (tmp_path / "history.json").write_text(json.dumps({**state, key: value}))
     with pytest.raises(DataError, match=rf"cannot be read \(.*{message}|{message}"):
@@ -326,18 +336,18 @@ def test_fit_takes_weights_of_pixels(validation):
     def weigh(images, masks):
         return images, masks, tf.cast(masks == 0, tf.float32)
 
-    train = datasets.batches(bright_images(10, 1), 4, training=True).map(weigh)
+    train = datasets.batches(bright_images(10, 1), 4, epochs=EPOCHS).map(weigh)
     model = without_preference(learner())
-    training.fit(model, train, epochs=4, progress=False)
+    fit(model, train)
     confusion = evaluation.evaluate(model, validation, 2)
     assert confusion[:, 0].sum() > 0.9 * confusion.sum()
 
 
 def test_fit_of_a_binary_mask_with_a_single_logit():
-    train = datasets.batches(bright_images(10, 1), 4, training=True)
+    train = datasets.batches(bright_images(10, 1), 4, epochs=EPOCHS)
     validation = datasets.batches(bright_images(7, 2), 4)
     model = without_preference(learner(n_classes=1))
-    history = training.fit(model, train, validation, 4, progress=False)
+    history = fit(model, train, validation)
     assert history["val_accuracy"][-1] > 0.95
     images, masks = datasets.to_arrays(validation.unbatch())
     logits = inference.predict_logits(model, images)[..., 0].astype(float)
@@ -346,9 +356,76 @@ def test_fit_of_a_binary_mask_with_a_single_logit():
     assert history["val_loss"][-1] == pytest.approx(expected, rel=1e-3)
 
 
-def test_fit_shows_a_bar_over_all_epochs(train, capsys):
-    training.fit(learner(), train, epochs=2)
-    assert "epoch 2/2" in capsys.readouterr().err
+@pytest.mark.parametrize("scored", [True, False])
+def test_fit_prints_one_line_an_epoch(train, validation, capsys, scored):
+    history = training.fit(learner(), train, validation if scored else None, 2, steps_per_epoch=3)
+    lines = []
+    for i, loss in enumerate(history["loss"]):
+        line = f"epoch {i + 1} of 2: loss ≈ {loss:.3f}"
+        if scored:
+            line += f", accuracy ≈ {history['val_accuracy'][i]:.2f}"
+            line += f", mean IoU ≈ {history['val_mean_iou'][i]:.2f}"
+        lines.append(line)
+    said = capsys.readouterr()
+    assert said.out.splitlines() == lines
+    assert max(map(len, lines)) <= 80
+    assert said.err == ""  # no bar where it could not be erased again
+
+
+def test_a_terminal_shows_a_bar_that_disappears(train, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    training.fit(learner(), train, epochs=2, steps_per_epoch=3)
+    shown = terminal.getvalue().split("\r")
+    assert any(text.startswith("epoch 2 of 2:   0%|") for text in shown)
+    assert not shown[-1].strip() and not shown[-2].strip()  # erased
+
+
+def test_the_sanitiser_replaces_what_training_decides(repo):
+    text = (repo / "notebooks" / "sanitize.cfg").read_text()
+    patterns = re.findall(r"^regex: (.*)\nreplace: (.*)$", text, re.MULTILINE)  # as nbval reads it
+    assert len(patterns) == text.count("regex: ")
+
+    def sanitised(text):
+        for regex, replacement in patterns:
+            text = re.sub(regex, replacement, text)
+        return text
+
+    first = sanitised("epoch 3 of 6: loss ≈ 0.412, accuracy ≈ 0.81, rate ≈ 1,234.5 images/s")
+    assert first == sanitised("epoch 3 of 6: loss ≈ nan, accuracy ≈  1, rate ≈ -2e-05 images/s")
+    assert first != sanitised("epoch 2 of 6: loss ≈ 0.412, accuracy ≈ 0.81, rate ≈ 5 images/s")
+    assert first.startswith("epoch 3 of 6: loss") and first.endswith(" images/s")
+
+
+# ---------------------------------------------------------------- the batches of an epoch
+
+
+def test_epochs_go_on_in_the_data_and_a_resumed_run_skips(tmp_path):
+    """Weights stand for the batch's number: the losses tell which batches an epoch has seen."""
+    pixels, masks = next(iter(datasets.batches(bright_images(4, 1), 4)))
+    numbered = tf.data.Dataset.range(8).map(
+        lambda i: (pixels, masks, tf.fill(tf.shape(masks), tf.cast(2**i, tf.float32)))
+    )
+
+    def losses(epochs, folder, steps):
+        model = training.compile_model(pointwise(2, (8, 8)), 8, learning_rate=0.0)
+        return training.fit(model, numbered, None, epochs, folder, steps, progress=False)["loss"]
+
+    whole = losses(4, None, 2)
+    np.testing.assert_allclose(np.array(whole) / whole[0], [1, 4, 16, 64], rtol=1e-5)
+    assert losses(1, tmp_path / "a", 2) == pytest.approx(whole[:1])
+    assert losses(4, tmp_path / "a", 2) == pytest.approx(whole)
+    # without steps_per_epoch every epoch sees all of the data
+    every = losses(3, None, None)
+    assert every == pytest.approx([every[0]] * 3)
+    assert every[0] == pytest.approx(whole[0] / 3 * 255 / 4, rel=1e-5)
+
+
+def test_fit_says_when_the_batches_do_not_suffice(train):
+    message = r"holds 12 batches, but 5 epochs of 3 need 15\. Make it .*epochs=5\)"
+    with pytest.raises(DataError, match=message):
+        fit(learner(), train, epochs=5)
 
 
 # ---------------------------------------------------------------- data that does not fit
@@ -365,17 +442,17 @@ def images(count=6, size=(8, 8), label=1):
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        (as_batches(*images()).take(0), r"training data is empty: there is no batch"),
+        (as_batches(*images()).take(0), r"training data is empty: there is not a single batch"),
         (as_batches(*images(size=(8, 16))), r"training images are 8x16, the model takes 8x8"),
         (as_batches(*images(label=2)), r"hold the label 2, .* 2 logits.*n_classes=3"),
-        (as_batches(*images(label=255)), r"training data has no label at all: .* void"),
+        (as_batches(*images(label=255)), r"training data has no labels: .* void"),
         (
             as_batches(*images()).map(lambda image, mask: (image, mask[..., None])),
             r"masks of shape \(4, 8, 8, 1\); expected .*\(B, H, W\).*without a channel axis",
         ),
         (
             datasets.from_arrays(*images()),
-            r"images of shape \(8, 8, 3\) .*in batches \(pipeline\.batches\)",
+            r"images of shape \(8, 8, 3\) .*in batches \(datasets\.batches\)",
         ),
     ],
 )
@@ -386,7 +463,7 @@ def test_fit_refuses_data_that_does_not_fit(dataset, message):
 
 def test_fit_checks_validation_as_well(train):
     with pytest.raises(DataError, match=r"The validation masks hold the label 4"):
-        training.fit(learner(), train, as_batches(*images(label=4)), progress=False)
+        fit(learner(), train, as_batches(*images(label=4)))
 
 
 def test_a_single_logit_stands_for_two_classes():
@@ -399,11 +476,11 @@ def test_a_single_logit_stands_for_two_classes():
 # ---------------------------------------------------------------- files
 
 
-def test_prediction_gif_has_a_image_before_training_and_one_per_epoch(train, tmp_path):
+def test_prediction_gif_has_an_image_before_training_and_one_per_epoch(train, tmp_path):
     image, truth = next(bright_images(1, 3).as_numpy_iterator())
     path = tmp_path / "new folder" / "epochs.gif"
     gif = training.PredictionGif(image, TWO, path, truth=truth, scale=2)
-    training.fit(learner(), train, epochs=3, callbacks=[gif], progress=False)
+    fit(learner(), train, epochs=3, callbacks=[gif])
     frames = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(path)]
     assert len(frames) == 4
     # image, prediction and truth side by side, twice as large, and a bar below

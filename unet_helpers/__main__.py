@@ -4,9 +4,15 @@ python -m unet_helpers                      CARLA sample, results in runs/carla
 python -m unet_helpers --dataset pets
 python -m unet_helpers --data full --filters 32 --epochs 20
 python -m unet_helpers --dataset folder --data my_data      your own images, see datasets/folder.py
+
+Several machines or processes train one model with Keras on JAX. Start the same line in each, with
+its own number; process 0 prints, and the others write to OUT/process-NUMBER:
+
+KERAS_BACKEND=jax python -m unet_helpers --address HOST:PORT --processes 2 --process 0
 """
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -40,9 +46,16 @@ def main(arguments=None):
     parser.add_argument("--batch-size", type=int, default=recipe.BATCH_SIZE)
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--out", type=Path, help="folder of the results, default runs/DATASET")
+    parser.add_argument("--address", metavar="HOST:PORT", help="of process 0, for all to reach")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--process", type=int, default=0, help="number of this one, from 0")
     options = parser.parse_args(arguments)
+    if options.epochs < 1:
+        parser.error("--epochs must be 1 or more")
     try:
-        run(options)
+        distributed.join(options.address, options.processes, options.process)
+        with contextlib.redirect_stdout(None if options.process else sys.stdout):
+            run(options)
     except (DataError, ValueError) as error:
         print(f"\nStopped: {error}", file=sys.stderr)
         return 1
@@ -53,7 +66,8 @@ def run(options):
     """Load, train (or resume), score and write; options as `main` parses them."""
     loader = LOADERS[options.dataset]
     size = tuple(options.size or SIZES[options.dataset])
-    folder = options.out or Path("runs") / options.dataset
+    kept = options.out or Path("runs") / options.dataset
+    folder = distributed.own_folder(kept)
     precision.print_machine(precision.use_best_precision())
     root = loader.find(options.data)
     labels = loader.read_labels(root)
@@ -63,21 +77,21 @@ def run(options):
     train, validation, test = (loader.load(split, root, size) for split in ("train", "val", "test"))
 
     keras.utils.set_random_seed(0)
-    batches = pipeline.batches(train, options.batch_size, True, augment)
+    epochs = options.epochs
+    batches = pipeline.batches(train, options.batch_size, epochs, augment)
     with distributed.strategy().scope():  # all GPUs of the machine; without one it does nothing
-        # Dropout slows a short training; batch normalisation speeds it up.
+        # Dropout slows a short training run down; batch normalisation speeds it up.
         model = unet.unet_model(
             (*size, 3), options.filters, labels.n_classes, dropout_prob=0, batch_norm=True
         )
-        recipe.compile_model(model, steps=options.epochs * len(batches))
+        recipe.compile_model(model, steps=len(batches))
     images, masks = pipeline.to_arrays(validation)
     middle = len(images) // 2
-    film = callbacks.PredictionGif(
+    gif = callbacks.PredictionGif(
         images[middle], labels, folder / "epochs.gif", truth=masks[middle]
     )
-    recipe.fit(
-        model, batches, pipeline.batches(validation), options.epochs, folder, callbacks=[film]
-    )
+    validation, steps = pipeline.batches(validation), len(batches) // epochs
+    recipe.fit(model, batches, validation, epochs, kept, steps, callbacks=[gif])
     with atomic_write(folder / "model.keras") as part:
         model.save(part)
 
@@ -90,7 +104,7 @@ def run(options):
     score = metrics.scores(metrics.evaluate(model, pipeline.batches(test), n_classes))
     print(f"  U-Net:\n{metrics.score_lines(score, labels.classes)}")
     write_predictions(model, test, labels, folder)
-    print(f"Model, predictions and the film of the epochs are in {folder}.")
+    print(f"The model, its predictions and a GIF of the epochs are in {folder}.")
 
 
 def write_predictions(model, test, labels, folder, overview=8):

@@ -1,4 +1,4 @@
-"""Measure speed fairly: variants in turns, and what the machine can do at best."""
+"""Measure speed fairly: variants in turns, and the best this machine can do."""
 
 import time
 
@@ -7,12 +7,12 @@ from keras import ops
 
 
 def in_turns(variants, rounds=5):
-    """Time functions in turns, so that a busy moment of the machine hits all of them alike.
+    """Time functions in turns, so that a busy moment of the machine affects all of them alike.
 
     Args:
-        variants: dict from name to a function without arguments. Each is called once before, and
-            that call is not counted: it traces and compiles.
-        rounds: how often each is timed.
+        variants: dict from name to a function without arguments. The first call of each, which
+            traces and compiles, is not timed.
+        rounds: timed calls of each.
 
     Returns:
         dict from name to float array (rounds,), seconds.
@@ -24,24 +24,24 @@ def in_turns(variants, rounds=5):
         raise ValueError(f"{len(variants)} variants in {rounds} rounds: there is nothing to time.")
     for run in variants.values():
         run()
-    seconds = {name: [] for name in variants}
-    for _ in range(rounds):
+    seconds = {name: np.zeros(rounds) for name in variants}
+    for i in range(rounds):
         for name, run in variants.items():
             start = time.perf_counter()
             run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: np.array(values) for name, values in seconds.items()}
+            seconds[name][i] = time.perf_counter() - start
+    return seconds
 
 
 def waiting(step, batches):
-    """Measure for how long a training loop waits for its data, and for how long it computes.
+    """Measure how long a training loop waits for its data and how long it computes.
 
     Args:
-        step: function that is called with every batch, such as `model.train_on_batch`.
-        batches: iterable of batches, each a tuple of the arguments of step.
+        step: function of a batch's arrays, such as `model.train_on_batch`.
+        batches: iterable of batches, each a tuple of arrays.
 
     Returns:
-        (seconds spent waiting, seconds spent in step) over all batches.
+        (seconds of waiting, seconds in step), each over all batches.
     """
     waited = computed = 0.0
     start = time.perf_counter()
@@ -54,11 +54,10 @@ def waiting(step, batches):
 
 
 def matrix_peak(dtype, side=2048, rounds=5):
-    """Measure how many operations a second the device does at best, by a matrix product.
+    """Measure the device's peak in operations a second, by products of square matrices.
 
-    A product of two square matrices needs 2 side^3 operations (a multiplication and an addition
-    each) and reads every number side times from fast memory, so it shows what the arithmetic
-    units can do. Returns float, the fastest of some rounds.
+    A product takes 2 side^3 operations (multiplications and additions) and uses every number side
+    times, so arithmetic limits it and not memory. Returns float, the fastest round.
     """
     random = np.random.default_rng(0)
     a, b = (ops.cast(random.normal(size=(side, side)), dtype) for _ in range(2))
@@ -67,9 +66,9 @@ def matrix_peak(dtype, side=2048, rounds=5):
 
 
 def memory_bandwidth(megabytes=256, rounds=5):
-    """Measure how many bytes a second the device moves at best, by adding one to many numbers.
+    """Measure the device's bandwidth in bytes a second, by adding one to many numbers.
 
-    Every number is read once and written once. Returns float, the fastest of some rounds.
+    Every number is read once and written once. Returns float, the fastest round.
     """
     x = ops.zeros((megabytes * 2**18,), "float32")
     seconds = in_turns({"add": lambda: wait(ops.add(x, 1.0))}, rounds)["add"]
@@ -77,8 +76,8 @@ def memory_bandwidth(megabytes=256, rounds=5):
 
 
 def wait(result):
-    """Wait until a device has finished a result; GPUs and JAX return before they have.
+    """Wait until the device has computed a result; GPUs and JAX return before that.
 
-    A single number is fetched, so that moving the result is not timed.
+    Only one number is fetched, so that the transfer is not timed.
     """
     return float(ops.convert_to_numpy(ops.cast(ops.ravel(result)[0], "float32")))

@@ -9,7 +9,6 @@ __getattr__, __dir__ = hand_on(
         "MaskedBinaryCrossentropy": "losses",
         "CrossEntropyAndDice": "losses",
         "PredictionGif": "callbacks",
-        "SoftDice": "losses",
         "check_batches": "recipe",
         "compile_model": "recipe",
         "describe_machine": "precision",

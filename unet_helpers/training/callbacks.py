@@ -1,4 +1,4 @@
-"""What happens after every epoch: scores, history, progress, GIF."""
+"""What happens after every epoch: scores, a printed line, one frame of a GIF."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import imageio.v2 as imageio
 import keras
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from unet_helpers.evaluation import metrics
 from unet_helpers.files import atomic_write
@@ -14,14 +14,23 @@ from unet_helpers.inference import predict
 from unet_helpers.labels import VOID, mask_to_colour
 
 
-class ValidationScores(keras.callbacks.Callback):
-    """Add val_loss, val_accuracy and val_mean_iou to the logs, from one pass over validation."""
+class Scores(keras.callbacks.Callback):
+    """Add the seconds of every epoch to the logs, and the scores of one pass over validation."""
 
     def __init__(self, validation, n_classes):
         super().__init__()
         self.validation, self.n_classes = validation, n_classes
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.monotonic()
+
     def on_epoch_end(self, epoch, logs=None):
+        if self.validation is not None:
+            logs.update(self.score())
+        logs["seconds"] = time.monotonic() - self.start
+
+    def score(self):
+        """Return dict of val_loss, val_accuracy and val_mean_iou."""
         confusion, loss, pixels = 0, 0.0, 0
         for images, masks, *_ in self.validation:
             logits = predict.predict_logits(self.model, images, len(images))
@@ -29,103 +38,77 @@ class ValidationScores(keras.callbacks.Callback):
             confusion = confusion + metrics.confusion_matrix(
                 masks, predict.to_mask(logits), max(self.n_classes, 2)
             )
-            # the loss is a mean over valid pixels, so weigh the batches by these
+            # the loss of a batch is the mean over its valid pixels
             valid = int((masks != VOID).sum())
             loss += valid * float(self.model.loss(masks, logits)) if valid else 0.0
             pixels += valid
         scores = metrics.scores(confusion)
-        logs["val_loss"] = loss / pixels
-        logs["val_accuracy"] = scores.pixel_accuracy
-        logs["val_mean_iou"] = scores.mean_iou
+        return {
+            "val_loss": loss / pixels,
+            "val_accuracy": float(scores.pixel_accuracy),
+            "val_mean_iou": float(scores.mean_iou),
+        }
 
 
-class Record(keras.callbacks.Callback):
-    """Append the logs of every epoch to a history, that of an earlier run included."""
-
-    def __init__(self, history):
-        super().__init__()
-        self.history = {key: list(values) for key, values in history.items()}
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        for key, value in {**logs, "seconds": time.monotonic() - self.start}.items():
-            self.history.setdefault(key, []).append(float(value))
+SHOWN = {
+    "loss": "loss ≈ {:.3f}",
+    "val_accuracy": "accuracy ≈ {:.2f}",
+    "val_mean_iou": "mean IoU ≈ {:.2f}",
+}
 
 
-class ProgressBar(keras.callbacks.Callback):
-    """Show one tqdm bar over all epochs, with the newest losses beside it."""
-
-    def __init__(self, epochs, steps):
-        super().__init__()
-        self.epochs, self.steps = epochs, steps
-
-    def on_train_begin(self, logs=None):
-        self.bar = tqdm(total=self.epochs * self.steps, desc="training", unit="batch")
+class Progress(keras.callbacks.Callback):
+    """Print one line an epoch; in a terminal a bar shows how far the epoch is, and disappears."""
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.bar.n = epoch * self.steps
-        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
+        self.title = f"epoch {epoch + 1} of {self.params['epochs']}"
+        steps = self.params["steps"]
+        # disable=None: no bar where nothing can be erased again, as in a notebook or a file
+        self.bar = tqdm(desc=self.title, total=steps, unit="batch", leave=False, disable=None)
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_postfix({key: f"{value:.3f}" for key, value in logs.items()})
-
-    def on_train_end(self, logs=None):
         self.bar.close()
+        values = [text.format(logs[key]) for key, text in SHOWN.items() if key in logs]
+        print(f"{self.title}: {', '.join(values)}", flush=True)
 
 
 class PredictionGif(keras.callbacks.Callback):
-    """Predict the same image before training and after every epoch, and write them as a GIF.
+    """Predict an image before training and after every epoch, and write the predictions as a GIF.
 
     Args:
         image: uint8 (H, W, 3) of the model's size.
         labels: Labels, for the colours.
-        path: file to write when training ends; it appears only when whole.
+        path: file to write when training ends; it appears only when complete.
         truth: uint8 (H, W), shown beside the prediction if given.
-        scale: whole number by which the small images are enlarged.
-        seconds: each image is shown; the last one three times as long.
+        scale: whole number by which the images are magnified.
     """
 
-    def __init__(self, image, labels, path, truth=None, scale=3, seconds=0.5):
+    def __init__(self, image, labels, path, truth=None, scale=3):
         super().__init__()
         self.image, self.labels, self.path, self.truth = image, labels, Path(path), truth
-        self.scale, self.seconds = scale, seconds
-        self.masks = []
+        self.scale = scale
 
     def on_train_begin(self, logs=None):
         self.masks = []
-        self.add()
+        self.on_epoch_end(-1)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.add()
-
-    def on_train_end(self, logs=None):
-        self.write()
-
-    def add(self):
-        """Predict the image once more."""
         self.masks.append(predict.predict_masks(self.model, self.image[None])[0])
 
-    def write(self):
-        """Write the GIF; returns its path."""
+    def on_train_end(self, logs=None):
         frames = [self.frame(number, mask) for number, mask in enumerate(self.masks)]
-        times = [1000 * self.seconds] * (len(frames) - 1) + [3000 * self.seconds]
+        milliseconds = [500] * (len(frames) - 1) + [1500]
         with atomic_write(self.path) as part:
-            imageio.mimwrite(part, frames, format="GIF", duration=times, loop=0)
-        return self.path
+            imageio.mimwrite(part, frames, format="GIF", duration=milliseconds, loop=0)
 
     def frame(self, number, mask):
-        """Draw one image of the GIF: image, prediction, truth, and how far training is."""
-        parts = [self.image, mask_to_colour(mask, self.labels)]
-        if self.truth is not None:
-            parts.append(mask_to_colour(self.truth, self.labels))
-        row = np.concatenate(parts, axis=1)
+        """Draw one frame: image, prediction, truth, and a bar that grows with the epochs."""
+        masks = [mask] if self.truth is None else [mask, self.truth]
+        row = np.hstack([self.image, *(mask_to_colour(each, self.labels) for each in masks)])
         row = row.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
-        # a bar below the images grows with the epochs
         bar = np.full((2 * self.scale, row.shape[1], 3), 60, np.uint8)
         bar[:, : row.shape[1] * number // max(len(self.masks) - 1, 1)] = (255, 232, 69)
         return np.concatenate([row, bar])

@@ -1,13 +1,13 @@
-"""Several devices: one training on all GPUs of a machine, or on several machines.
+"""Several devices: one training run on all GPUs of a machine, or on several machines.
 
-    with devices.strategy().scope():
+    with distributed.strategy().scope():
         model = models.unet_model(...)
         training.compile_model(model, steps)
     training.fit(model, batches)
 
 With one device this changes nothing. With more, every device gets a share of each batch and a
-copy of the weights, and all take the same step: the one that a single device would take with the
-whole batch. So `batch_size` is that of all devices together.
+copy of the weights, and all take the step that a single device would take with the whole batch.
+So `batch_size` is that of all devices together.
 """
 
 from pathlib import Path
@@ -17,26 +17,27 @@ import numpy as np
 import tensorflow as tf
 
 from unet_helpers.labels import VOID, DataError
+from unet_helpers.training.fused import all_layers
 
 
 def strategy(names=None):
-    """Give what spreads a training over the devices of this machine, or of all machines.
+    """Return what spreads a training run over the devices of this machine, or of all machines.
 
     Args:
         names: devices, such as ["GPU:0", "GPU:1"]; None takes all GPUs. With the JAX backend
-            always all devices are taken, those of the other machines included.
+            all devices are always taken, those of the other machines included.
 
     Returns:
-        an object whose `scope()` a model must be built and compiled in:
-        tf.distribute.MirroredStrategy, with the JAX backend keras.distribution.DataParallel, and
-        with a single device TensorFlow's default, which does nothing.
+        an object in whose `scope()` the model must be built and compiled:
+        tf.distribute.MirroredStrategy, with JAX keras.distribution.DataParallel, and with a
+        single device TensorFlow's default, which does nothing.
 
     Source: the data-parallel step of Goyal et al. 2017, section 3.
     """
     if keras.backend.backend() == "jax":
         if len(keras.distribution.list_devices()) == 1:
             return tf.distribute.get_strategy()
-        # The data is divided by `share`: Keras's own division stops at a smaller last batch.
+        # `share` divides the data: Keras's own division stops at a smaller last batch.
         found = keras.distribution.DataParallel(auto_shard_dataset=False)
         keras.distribution.set_distribution(found)  # `fit` needs it too, after the scope
         return found
@@ -50,7 +51,7 @@ def find_gpus():
     """Ask the backend for this machine's GPUs.
 
     Returns (their number, the name of the first, its compute capability (major, minor)); None for
-    what is not known.
+    what is unknown.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -59,7 +60,7 @@ def find_gpus():
         if not gpus:
             return 0, None, None
         capability = getattr(gpus[0], "compute_capability", None)
-        version = tuple(int(part) for part in str(capability).split(".")) if capability else None
+        version = tuple(map(int, str(capability).split("."))) if capability else None
         return len(gpus), gpus[0].device_kind, version
     gpus = tf.config.list_physical_devices("GPU")
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
@@ -67,11 +68,11 @@ def find_gpus():
 
 
 def join(address, processes, process):
-    """Let this process be one of several that train together; before anything is computed.
+    """Let this process train together with others; call it before anything is computed.
 
     Args:
-        address: "host:port" of process 0, which all can reach; None leaves this process alone.
-        processes: how many there are, on one machine or on several.
+        address: "host:port" of process 0, which all can reach; None for a single process.
+        processes: their number, on one machine or on several.
         process: the number of this one, from 0.
 
     Raises:
@@ -86,32 +87,27 @@ def join(address, processes, process):
         return
     if keras.backend.backend() != "jax":
         raise DataError(
-            f"Keras computes with {keras.backend.backend()}; several machines need JAX. Set the "
+            f"Keras computes with {keras.backend.backend()}; several processes need JAX. Set the "
             "environment variable KERAS_BACKEND=jax before Python starts."
         )
     import jax
 
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # only processors ask for it
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # only CPUs need it
     keras.distribution.initialize(address, processes, process)
 
 
 def own_folder(folder):
-    """Give the folder that this process writes to: its own below the one of process 0.
+    """Return the folder that this process writes to: process 0's is the given one.
 
-    All processes must save, because JAX compares what they hold whenever Keras reads weights; one
-    that saves alone waits for ever. So each keeps a copy, and machines need not share a disk.
+    Saving is collective; saving on one process deadlocks. So each process keeps a copy in a
+    folder below, such as `process-1`, and machines need not share a disk.
     """
-    number = process_number()
-    return Path(folder) if number == 0 else Path(folder) / f"process-{number}"
+    number = 0
+    if keras.backend.backend() == "jax":
+        import jax
 
-
-def process_number():
-    """Give the number of this process among those that `join` brought together; else 0."""
-    if keras.backend.backend() != "jax":
-        return 0
-    import jax
-
-    return jax.process_index()
+        number = jax.process_index()
+    return Path(folder) / f"process-{number}" if number else Path(folder)
 
 
 def check_same(done, folder):
@@ -123,32 +119,30 @@ def check_same(done, folder):
     everywhere = np.ravel(multihost_utils.process_allgather(np.array(done))).tolist()
     if len(set(everywhere)) > 1:
         raise DataError(
-            f"The processes have kept {everywhere} epochs of a training in {folder} and its "
-            "folders process-1 and so on: they were stopped while they wrote. Delete these "
-            "folders to start anew."
+            f"The processes have kept {everywhere} epochs in {folder} and its folders process-1 "
+            "and so on: they were stopped while they wrote. Delete these folders to start afresh."
         )
 
 
 def replicas(model):
-    """Give the number of devices that TensorFlow trains a model on; 1 with other backends."""
-    if keras.backend.backend() == "tensorflow":
-        return model.distribute_strategy.num_replicas_in_sync
-    return 1
+    """Return the number of devices TensorFlow trains a model on; 1 with other backends."""
+    tensorflow = keras.backend.backend() == "tensorflow"
+    return model.distribute_strategy.num_replicas_in_sync if tensorflow else 1
 
 
 @keras.saving.register_keras_serializable("unet_helpers")
 class WholeBatch(keras.losses.Loss):
     """Compute a loss from the whole batch where several devices hold a part of it each.
 
-    Keras computes the loss of every device's part and takes their mean. That is another number
-    than the mean over the batch's valid pixels as soon as one part has more void, or an image
-    more, and another Dice always. So the devices exchange their logits first, and each computes
-    the same loss of the whole batch. Outside of such a training this is the loss it is given.
+    Keras averages the losses of the devices' parts. That differs from the mean over the batch's
+    valid pixels as soon as one part has more void or one more image, and Dice always differs. So
+    the devices exchange their logits first, and each computes the loss of the whole batch. On a
+    single device this is the loss it is given.
     """
 
     def __init__(self, loss, name="whole_batch", **options):
         super().__init__(name=name, **options)
-        self.loss = loss
+        self.loss = keras.losses.get(loss)  # a loaded model names it by its config
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         context = tf.distribute.get_replica_context()
@@ -162,43 +156,33 @@ class WholeBatch(keras.losses.Loss):
     def get_config(self):
         return super().get_config() | {"loss": keras.saving.serialize_keras_object(self.loss)}
 
-    @classmethod
-    def from_config(cls, config):
-        loss = keras.saving.deserialize_keras_object(config["loss"])
-        return cls(**{**config, "loss": loss})
-
 
 def gather(context, tensor):
-    """Join the parts that all devices have of a tensor, along the first axis."""
+    """Concatenate the parts of a tensor that the devices hold, along the first axis."""
     whole = context.all_gather(tensor, 0)
     whole.set_shape([None, *tensor.shape[1:]])  # TensorFlow forgets the other axes
     return whole
 
 
 def synchronise(model):
-    """Let a model's batch normalisation use the mean and variance of the whole batch.
-
-    By itself every device would use those of its own part.
-    """
-    for layer in model.layers:
+    """Let a model's batch normalisation use the statistics of the whole batch on every device."""
+    for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
 
 
 def share(model, dataset):
-    """Divide batches among the devices that a model was built on; with one device leave them.
+    """Divide batches among the devices that a model was built on; one device gets them whole.
 
     Args:
         model: built in the scope of a `strategy`.
         dataset: tf.data.Dataset of (images, masks[, weights]) batches, the same on all machines.
 
     Returns:
-        a data set for `model.fit`; of several machines each gets its own part of every batch.
+        a data set for `model.fit`; each of several machines gets its own part of every batch.
     """
-    if keras.backend.backend() == "jax":
-        found = keras.distribution.distribution()
-        if found is None:
-            return dataset
+    found = keras.distribution.distribution()
+    if found is not None:  # with JAX only
         import jax
 
         count, machines = found.device_mesh.devices.size, jax.process_count()
@@ -211,28 +195,26 @@ def share(model, dataset):
         enough = repeat(batch, count)
         return tf.data.Dataset.range(count).map(lambda i: part(enough, i, count))
 
-    # Fetching ahead, an iterator would draw the next epoch's order sooner or later, by chance.
-    options = tf.distribute.InputOptions(experimental_fetch_to_device=False)
     return model.distribute_strategy.distribute_datasets_from_function(
-        lambda context: dataset.flat_map(parts).repeat(), options
+        lambda context: dataset.flat_map(parts)
     )
 
 
 def part(batch, index, count):
-    """Take one of several parts of a batch; they differ by one image at most."""
+    """Return one of several parts of a batch; their sizes differ by one image at most."""
     size, index, count = tf.shape(batch[0])[0], tf.cast(index, tf.int32), tf.cast(count, tf.int32)
     return tuple(x[size * index // count : size * (index + 1) // count] for x in batch)
 
 
 def repeat(batch, count):
-    """Repeat a batch of fewer images than devices; the mean over its pixels stays the same."""
+    """Repeat a batch that has fewer images than devices; the mean over its pixels stays."""
     size = tf.shape(batch[0])[0]
     times = (count + size - 1) // size
     return tuple(tf.tile(x, [times] + [1] * (len(x.shape) - 1)) for x in batch)
 
 
 def fill(batch, count):
-    """Fill a batch up to a multiple of the devices, with copies of its images that are void."""
+    """Pad a batch to a multiple of the devices with copies of its images whose masks are void."""
     images, masks, *weights = batch
     size = tf.shape(images)[0]
     more = -size % count

@@ -1,26 +1,40 @@
-"""TensorFlow's single kernels for what Keras composes of many: Adam's step, batch normalisation.
+"""TensorFlow's fused kernels for what Keras composes of many: Adam's step, batch normalisation.
 
-Both are set on single objects. Classes of our own would be named in every saved model, and Keras
-alone could not load it.
+Each is set on a single object, not on a class of our own: its name would be in every saved model,
+and Keras alone could not load it. What is not known to fit is left to Keras.
 """
+
+import warnings
 
 import keras
 import tensorflow as tf
 
+ADAM_NEEDS = ("_get_variable_index", "_momentums", "_velocities")  # private names of Keras
 
-def update(adam):
-    """Let TensorFlow update every weight by its one kernel for Adam, in place of eleven operations.
 
-    Each of Keras's operations reads and writes all weights anew. The arithmetic is the same, and
-    so are the optimizer's state and what is saved: a `keras.optimizers.Adam`.
+def fuse_adam(adam):
+    """Let TensorFlow update every weight by its one kernel for Adam instead of eleven operations.
 
-    Returns the optimizer; on other backends than TensorFlow it is left as it is.
+    Each of Keras's operations reads and writes all weights anew. The arithmetic, the optimizer's
+    state and what is saved stay those of `keras.optimizers.Adam`.
+
+    Returns the optimizer; with amsgrad, or on another backend than TensorFlow, it is unchanged.
     Source: Kingma and Ba 2015, end of section 2 (the efficient order of computation).
     """
-    if keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow" or adam.amsgrad:
         return adam
+    plain = adam.update_step
 
     def update_step(gradient, variable, learning_rate):
+        missing = [name for name in ADAM_NEEDS if not hasattr(adam, name)]
+        if missing:
+            warnings.warn(
+                f"Keras {keras.__version__} has no Adam.{missing[0]}, which the fused step needs. "
+                "Keras's own step is used: the results are the same, only slower.",
+                stacklevel=2,
+            )
+            adam.update_step = plain
+            return plain(gradient, variable, learning_rate)
         index = adam._get_variable_index(variable)
         steps = tf.cast(adam.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
@@ -40,38 +54,47 @@ def update(adam):
     return adam
 
 
-def normalise(model):
-    """Let a model's batch normalisations use TensorFlow's one kernel for it while they train.
+def fuse_batch_norm(model):
+    """Let TensorFlow's one kernel compute a model's batch normalisations while they train.
 
     Keras composes them of some thirty operations on float32, forward and backward, and each reads
     and writes a whole feature map: on a CPU they take longer than the convolutions. The arithmetic
-    is the same, and so is the layer: what is saved is a `keras.layers.BatchNormalization`, and
-    prediction is Keras's own.
+    is the same, what is saved is a `keras.layers.BatchNormalization`, and prediction is Keras's.
 
-    Returns the model; on other backends than TensorFlow it is left as it is.
+    Returns the model; on other backends than TensorFlow it is unchanged.
     Source: Ioffe and Szegedy 2015, algorithm 1.
     """
     if keras.backend.backend() == "tensorflow":
-        for layer in model.layers:
-            if type(layer) is keras.layers.BatchNormalization and is_plain(layer):
-                layer.call = one_pass_of(layer)
+        for layer in all_layers(model):
+            if type(layer) is keras.layers.BatchNormalization and can_fuse(layer):
+                layer.call = fused_call(layer)
     return model
 
 
-def is_plain(layer):
-    """Tell whether a normalisation is over the last axis of (B, H, W, C), by mean and variance."""
-    last = layer.axis in (-1, 3) and len(layer.input.shape) == 4
-    other = layer.synchronized or getattr(layer, "renorm", False)  # older Keras knows no renorm
-    return last and layer.scale and layer.center and not other
+def all_layers(model):
+    """Yield the layers of a model, and those of the models that it uses as layers."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
+        else:
+            yield layer
 
 
-def one_pass_of(layer):
-    """Make a function that does what `layer.call` does, in training by the one kernel."""
-    plain = type(layer).call
+def can_fuse(layer):
+    """Tell whether the kernel covers a batch normalisation: (B, H, W, C), over the last axis."""
+    images = layer.built and layer.input_spec.ndim == 4 and layer.axis in (-1, 3)
+    # Keras 3.13 has no renorm
+    other = layer.synchronized or getattr(layer, "renorm", False) or layer.dtype != "float32"
+    return images and layer.scale and layer.center and not other
+
+
+def fused_call(layer):
+    """Return a function that does what `layer.call` does, in training by the one kernel."""
+    plain = layer.call
 
     def call(inputs, training=None, mask=None):
-        if not (training and layer.trainable):
-            return plain(layer, inputs, training=False, mask=mask)
+        if mask is not None or not (training and layer.trainable):
+            return plain(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.convert_to_tensor(layer.gamma),
@@ -80,7 +103,7 @@ def one_pass_of(layer):
             variance=tf.zeros(0),
             epsilon=layer.epsilon,
         )
-        # The kernel's variance is that of a sample, divided by n - 1; Keras keeps the one by n.
+        # The kernel divides the variance by n - 1, Keras by n.
         n = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
         variance *= (n - 1) / n
         keep = layer.momentum
@@ -92,5 +115,5 @@ def one_pass_of(layer):
 
 
 def handle(variable):
-    """Give TensorFlow's handle of a variable, Keras's or its own."""
+    """Return TensorFlow's handle of a variable, Keras's or its own."""
     return (variable if isinstance(variable, tf.Variable) else variable.value).handle

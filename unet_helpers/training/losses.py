@@ -1,7 +1,6 @@
 """Losses and pixel weights that Keras lacks: soft Dice, binary masks with void, class weights.
 
-For the rest the course takes Keras's own
-`SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)`.
+Otherwise the course uses `SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)`.
 """
 
 import keras
@@ -16,15 +15,16 @@ def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
     """Compute one minus the soft Dice coefficient, averaged over the classes present.
 
     Args:
-        y_true: integer tensor (batch, H, W), classes or void.
-        logits: float tensor (batch, H, W, C), before the softmax; C = 1 for a binary mask, of
-            which only class 1 counts.
-        void: pixels with this label count neither as hit nor as miss.
-        smooth: pixels added above and below, so that a class of a few pixels does not jump.
+        y_true: integer tensor (B, H, W), classes or void.
+        logits: float tensor (B, H, W, C), before the softmax; C = 1 for a binary mask, of which
+            only class 1 counts.
+        void: pixels with this label are left out.
+        smooth: pixels added to numerator and denominator, so that a class of a few pixels does
+            not jump.
 
     Returns:
-        float32 scalar from 0 (perfect) to 1. Classes that no pixel of the batch has are left out
-        of the mean: counted in, they would reward predicting nothing.
+        float32 scalar from 0 (perfect) to 1. Classes that are absent from the batch are left out
+        of the mean: counting them would reward predicting nothing.
 
     Source: Milletari et al. 2016, section 3 (there with squares in the denominator).
     """
@@ -46,38 +46,30 @@ def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
     return 1 - ops.sum(dice * present) / ops.maximum(ops.sum(present), 1.0)
 
 
-class SoftDice(keras.losses.Loss):
-    """Make a Keras loss of `soft_dice_loss`, so that Keras shares it among several devices."""
-
-    def __init__(self, void=VOID, name="soft_dice", **options):
-        super().__init__(name=name, **options)
-        self.void = void
-
-    def call(self, y_true, y_pred):
-        # A list of one number: Keras takes the mean of losses, and divides it among the devices.
-        return ops.reshape(soft_dice_loss(y_true, y_pred, self.void), (1,))
-
-
 @keras.saving.register_keras_serializable("unet_helpers")
 class CrossEntropyAndDice(keras.losses.Loss):
     """Add soft Dice to cross-entropy: one looks at pixels, the other at whole classes.
 
-    Call with integer labels (batch, H, W) and logits (batch, H, W, C), C = 1 for a binary mask;
-    void pixels are left out of both parts. dice_weight says how much Dice counts beside
-    cross-entropy's 1.
+    Call with integer labels (B, H, W) and logits (B, H, W, C), C = 1 for a binary mask; void
+    pixels are left out of both parts. dice_weight is the weight of Dice; that of cross-entropy
+    is 1, and pixel weights apply to cross-entropy only.
 
     Source: Isensee et al. 2021, methods ("loss function").
     """
 
     def __init__(self, dice_weight=1.0, void=VOID, name="cross_entropy_and_dice", **options):
         super().__init__(name=name, **options)
-        self.dice_weight, self.void, self.dice = dice_weight, void, SoftDice(void)
+        self.dice_weight, self.void = dice_weight, void
         self.cross_entropy = keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, ignore_class=void
         )
 
+    def call(self, y_true, y_pred):
+        # A list of one number: Keras takes the mean of losses, and divides it among the devices.
+        return ops.reshape(soft_dice_loss(y_true, y_pred, self.void), (1,))
+
     def __call__(self, y_true, y_pred, sample_weight=None):
-        dice = self.dice(y_true, y_pred)
+        dice = super().__call__(y_true, y_pred)
         y_pred = two_logits(y_pred) if y_pred.shape[-1] == 1 else y_pred
         return self.cross_entropy(y_true, y_pred, sample_weight) + self.dice_weight * dice
 
@@ -86,25 +78,21 @@ class CrossEntropyAndDice(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("unet_helpers")
-class MaskedBinaryCrossentropy(keras.losses.Loss):
+class MaskedBinaryCrossentropy(keras.losses.SparseCategoricalCrossentropy):
     """Compute the cross-entropy of binary masks as the mean over the pixels that are not void.
 
-    Call with labels (batch, H, W), 0, 1 or void, and logits (batch, H, W, 1). Keras's own
-    BinaryCrossentropy has no class to ignore, and would take void (255) as a target.
+    Call with labels (B, H, W), 0, 1 or void, and logits (B, H, W, 1). Keras's BinaryCrossentropy
+    cannot ignore a label and would take void (255) as a target.
     """
 
     def __init__(self, void=VOID, name="binary_cross_entropy", **options):
-        super().__init__(name=name, **options)
-        self.void = void
-        self.cross_entropy = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, ignore_class=void
-        )
+        super().__init__(from_logits=True, ignore_class=void, name=name, **options)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        return self.cross_entropy(y_true, two_logits(y_pred), sample_weight)
+    def call(self, y_true, y_pred):
+        return super().call(y_true, two_logits(y_pred))
 
     def get_config(self):
-        return super().get_config() | {"void": self.void}
+        return keras.losses.Loss.get_config(self) | {"void": self.ignore_class}
 
 
 def median_frequency_weights(masks, n_classes, void=VOID):
@@ -112,8 +100,6 @@ def median_frequency_weights(masks, n_classes, void=VOID):
 
     Args:
         masks: iterable of integer arrays (H, W) of the training set, classes or void.
-        n_classes: number of classes.
-        void: label that is not counted.
 
     Returns:
         float32 array (n_classes,): 1 for the median class, more for rarer ones; 0 for a class
@@ -121,7 +107,7 @@ def median_frequency_weights(masks, n_classes, void=VOID):
         the images in which it occurs.
 
     Raises:
-        ValueError: no labelled pixel at all.
+        ValueError: not a single labelled pixel.
 
     Source: Eigen and Fergus 2015, section 6.2.
     """
@@ -142,7 +128,7 @@ def median_frequency_weights(masks, n_classes, void=VOID):
 
 
 def pixel_weights(y_true, class_weights, void=VOID):
-    """Look up the weight of every pixel's class: Keras's `class_weight` does not know pixels.
+    """Look up the weight of every pixel's class: Keras's `class_weight` does not handle pixels.
 
     Args:
         y_true: integer tensor (..., H, W), classes or void.
@@ -158,13 +144,13 @@ def pixel_weights(y_true, class_weights, void=VOID):
 
 
 def with_class_weights(dataset, class_weights):
-    """Add to every batch the weight of each pixel's class, which the loss multiplies by.
+    """Add to every batch the `pixel_weights` of its masks, by which the loss is multiplied.
 
     Args:
-        dataset: tf.data.Dataset of (images, masks uint8 (B, H, W)) batches, as `batches` gives.
+        dataset: tf.data.Dataset of (images, masks uint8 (B, H, W)) batches.
         class_weights: float array (C,), for instance `training.median_frequency_weights`.
 
     Returns:
-        tf.data.Dataset of (images, masks, float32 (B, H, W)), the weights 0 where void.
+        tf.data.Dataset of (images, masks, weights float32 (B, H, W)).
     """
     return dataset.map(lambda images, masks: (images, masks, pixel_weights(masks, class_weights)))

@@ -15,16 +15,12 @@ def describe_machine():
     """Find out what this machine can compute with.
 
     Returns:
-        dict: "device" (a name for people), "gpus" (their number), "precision" (the Keras policy
-        this machine is fastest at) and "why" (a sentence).
+        dict: "device" (its name), "gpus" (their number), "precision" (the Keras policy that is
+        fastest here) and "why" (a sentence).
     """
     gpus, name, capability = distributed.find_gpus()
-    if gpus:
-        precision, why = gpu_precision(capability)
-    else:
-        name = "CPU"
-        precision, why = cpu_precision(cpu_flags())
-    return {"device": name, "gpus": gpus, "precision": precision, "why": why}
+    precision, why = gpu_precision(capability) if gpus else cpu_precision(cpu_flags())
+    return {"device": name if gpus else "CPU", "gpus": gpus, "precision": precision, "why": why}
 
 
 def gpu_precision(compute_capability):
@@ -33,7 +29,7 @@ def gpu_precision(compute_capability):
     Returns (policy, sentence).
     """
     if compute_capability is None:
-        return "float32", "The GPU does not say what it can do, so float32 is the safe choice."
+        return "float32", "This GPU's capability is unknown, so float32 is the safe choice."
     version = ".".join(map(str, compute_capability))
     if compute_capability >= (8, 0):
         return "mixed_bfloat16", f"A GPU of capability {version} multiplies fastest in bfloat16."
@@ -50,21 +46,18 @@ def cpu_precision(flags):
 
 
 def cpu_flags():
-    """Read the processor's feature flags where Linux lists them; elsewhere an empty set."""
+    """Read the set of the processor's feature flags; it is empty where Linux does not list them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return set()
-    for line in lines:
-        if line.startswith("flags"):
-            return set(line.split(":")[1].split())
-    return set()
+    return next((set(line.split(":")[1].split()) for line in lines if line[:5] == "flags"), set())
 
 
 def use_best_precision():
-    """Set Keras to the precision this machine is fastest at; returns `describe_machine()`.
+    """Set Keras to this machine's fastest precision; returns `describe_machine()`.
 
-    Set it before building a model. Weights and logits stay float32 under every policy.
+    Call it before building a model. Weights and logits stay float32 under every policy.
     """
     machine = describe_machine()
     keras.config.set_dtype_policy(machine["precision"])
@@ -72,7 +65,7 @@ def use_best_precision():
 
 
 def print_machine(machine):
-    """Say in plain sentences what `describe_machine` found, and which versions run here."""
+    """Print what `describe_machine` found, and which versions run here."""
     if machine["gpus"]:
         print(f"This machine has {machine['gpus']} GPU: {machine['device']}.")
         print("That is enough for the full data sets: set DATA = 'full' where a notebook has it.")

@@ -168,7 +168,7 @@ def test_models_used_as_layers_count_in_the_total_stride():
     tiled = stitched(outer, image, tile=(16, 16), overlap=0)
     np.testing.assert_allclose(tiled, whole[:30, :41], atol=1e-5)
     with pytest.raises(ValueError, match="inner is a model used as a layer"):
-        inference.receptive_field_radius(keras.Model(inner.input, inner(inner.input)))
+        inference.receptive_field_radius(keras.Sequential([keras.Input((16, 16, 4)), inner]))
 
 
 def test_tile_starts_by_hand():

@@ -122,7 +122,7 @@ def test_receptive_field_of_the_encoder_follows_the_formula():
     ids=lambda model: f"{model.name} {model.input_shape[1]}x{model.input_shape[2]}",
 )
 def test_single_bright_lines_show_the_receptive_field(model):
-    """A row or column at the field's rim changes the value; one just outside it does not."""
+    """A row or column at the field's edge changes the value; one just outside it does not."""
     make_positive(model)
     height, width, channels = model.input_shape[1:]
     chosen = [f.name for f in profiling.layer_facts(model) if f.kind in ("Conv2D", "MaxPooling2D")]

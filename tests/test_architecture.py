@@ -14,7 +14,8 @@ def handed_on(path):
     """Dict from the names that a folder's __init__.py hands on to their modules."""
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "hand_on":
-            return ast.literal_eval(node.args[1])
+            names = {word.arg: ast.literal_eval(word.value).split() for word in node.keywords}
+            return {name: module for module, public in names.items() for name in public}
     return {}
 
 
@@ -145,9 +146,9 @@ def test_a_misplaced_import_is_found(tmp_path, line, found):
     package = tmp_path / "course"
     for name, text in {
         "__init__": "",
-        "training/__init__": 'hand_on(__name__, {"fit": "recipe"})',
+        "training/__init__": 'hand_on(__name__, recipe="fit")',
         "training/recipe": "from course.low import two\n\ndef fit(): ...",
-        "low/__init__": 'hand_on(__name__, {"two": "two"})',
+        "low/__init__": 'hand_on(__name__, two="two")',
         "low/two": "import keras",
         "low/one": line,
     }.items():

@@ -4,20 +4,17 @@ from unet_helpers.lazy import hand_on
 
 __getattr__, __dir__ = hand_on(
     __name__,
-    {
-        "EncodedImage": "images",
-        "augment": "augmentation",
-        "batches": "pipeline",
-        "from_arrays": "pipeline",
-        "image_files": "images",
-        "load_pairs": "pipeline",
-        "pair_up": "pairs",
-        "read_image": "images",
-        "read_mask": "images",
-        "read_red_channel": "images",
-        "resize_image": "images",
-        "resize_mask": "images",
-        "split_at_random": "pairs",
-        "to_arrays": "pipeline",
-    },
+    augmentation="augment",
+    cache="",
+    camvid="",
+    carla="",
+    checks="",
+    download="",
+    folder="",
+    images=(
+        "EncodedImage image_files read_image read_mask read_red_channel resize_image resize_mask"
+    ),
+    pairs="pair_up split_at_random",
+    pets="",
+    pipeline="batches from_arrays load_pairs to_arrays",
 )

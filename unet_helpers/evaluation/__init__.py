@@ -4,24 +4,8 @@ from unet_helpers.lazy import hand_on
 
 __getattr__, __dir__ = hand_on(
     __name__,
-    {
-        "Ensemble": "uncertainty",
-        "Reliability": "uncertainty",
-        "Scores": "metrics",
-        "border": "boundaries",
-        "boundary_distance": "boundaries",
-        "boundary_f1": "boundaries",
-        "confusion_matrix": "metrics",
-        "dilate": "boundaries",
-        "entropy": "uncertainty",
-        "error_rates": "boundaries",
-        "evaluate": "metrics",
-        "flip_tta": "uncertainty",
-        "image_ious": "metrics",
-        "mc_dropout": "uncertainty",
-        "reliability": "uncertainty",
-        "risk_coverage": "uncertainty",
-        "score_lines": "metrics",
-        "scores": "metrics",
-    },
+    baselines="",
+    boundaries="border boundary_distance boundary_f1 dilate error_rates",
+    metrics="Scores confusion_matrix evaluate image_ious score_lines scores",
+    uncertainty="Ensemble Reliability entropy flip_tta mc_dropout reliability risk_coverage",
 )

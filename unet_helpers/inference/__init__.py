@@ -4,23 +4,12 @@ from unet_helpers.lazy import hand_on
 
 __getattr__, __dir__ = hand_on(
     __name__,
-    {
-        "blend_weights": "tiles",
-        "load_model": "loading",
-        "pad_to_multiple": "tiles",
-        "predict_folder": "images",
-        "predict_image": "images",
-        "predict_images": "images",
-        "predict_logits": "predict",
-        "predict_masks": "predict",
-        "predict_video": "video",
-        "receptive_field_radius": "tiles",
-        "save_mask": "images",
-        "tile_logits": "tiles",
-        "tile_starts": "tiles",
-        "to_mask": "predict",
-        "to_probabilities": "predict",
-        "total_stride": "tiles",
-        "two_logits": "predict",
-    },
+    export="",
+    images="predict_folder predict_image predict_images save_mask",
+    loading="load_model",
+    predict="predict_logits predict_masks to_mask to_probabilities two_logits",
+    tiles=(
+        "blend_weights pad_to_multiple receptive_field_radius tile_logits tile_starts total_stride"
+    ),
+    video="predict_video",
 )

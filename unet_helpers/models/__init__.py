@@ -4,20 +4,11 @@ from unet_helpers.lazy import hand_on
 
 __getattr__, __dir__ = hand_on(
     __name__,
-    {
-        "bilinear_kernel": "fcn",
-        "concat_skip": "blocks",
-        "conv_block": "blocks",
-        "convolution": "blocks",
-        "crop_to": "blocks",
-        "draw_model": "diagram",
-        "fcn_model": "fcn",
-        "fold_batch_norm": "folding",
-        "in_precision": "folding",
-        "naive_cnn": "fcn",
-        "next_multiple": "unet",
-        "paper_unet": "unet",
-        "unet_model": "unet",
-        "upsampling_block": "blocks",
-    },
+    blocks="concat_skip conv_block convolution crop_to upsampling_block",
+    diagram="draw_model",
+    fcn="bilinear_kernel fcn_model naive_cnn",
+    folding="fold_batch_norm in_precision",
+    pretrained="",
+    profiling="",
+    unet="next_multiple paper_unet unet_model",
 )

@@ -56,7 +56,7 @@ def pair_up(image_folder, mask_folder):
             raise DataError(
                 f"{have[alone[0]]} has no {kind} in {folder}"
                 + (f", and {len(alone) - 1} more like it" if len(alone) > 1 else "")
-                + ". Is a download incomplete? Delete the image or add its partner."
+                + ". Is a download incomplete? Delete the file or add its partner."
             )
     return [(images[name], masks[name]) for name in sorted(images)]
 

@@ -126,16 +126,13 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
     """
     if epochs is None:
         if augmentation is not None:
-            raise DataError(
-                "Augmentation is for training: pass epochs=EPOCHS as well, or leave it out to get "
-                "the pairs as they are."
-            )
+            raise DataError("Augmentation is for training: pass epochs as well, or neither.")
         return without_autotuning(dataset.batch(batch_size).prefetch(2))
     count = int(dataset.cardinality())
     if count < 0:
         raise DataError(
-            "The length of this data set is unknown, so it cannot be shuffled as a whole. Add "
-            ".apply(tf.data.experimental.assert_cardinality(n)), n being its number of pairs."
+            "A data set of unknown length cannot be shuffled as a whole. If it has n pairs, add "
+            ".apply(tf.data.experimental.assert_cardinality(n))."
         )
 
     def one_epoch(epoch):

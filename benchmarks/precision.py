@@ -4,7 +4,7 @@
                                    [--filters 16] [--size 96 128]
 
 The job is that of `python -m unet_helpers`: 16 filters, batch normalisation after every
-convolution, batches of two, six passes over the sample's streets; the scores come from one
+convolution, batches of two, six epochs of the sample's streets; the scores come from one
 confusion matrix over the unseen recording dataE. A seed fixes the first weights, the order and the
 augmentation. NaN would show as a loss or a score of nan. Precisions that the machine has no units
 for are imitated: right, but slow. oneDNN's float16 is the slowest; TF_ENABLE_ONEDNN_OPTS=0 helps.

@@ -89,7 +89,7 @@ def names(folder):
 
 
 @pytest.fixture(scope="module")
-def trainings(server, tmp_path_factory):
+def runs(server, tmp_path_factory):
     """The history of an undisturbed training run, and the folder of one that was killed four times.
 
     found is what lay in the folder after each kill, said what each run had printed before it,
@@ -117,9 +117,9 @@ def trainings(server, tmp_path_factory):
     )
 
 
-def test_kills_hit_where_they_should(trainings):
+def test_kills_hit_where_they_should(runs):
     one = ["best.keras", "epoch-1.weights.h5", "history.json"]
-    assert trainings["found"] == {
+    assert runs["found"] == {
         "epoch-2": one,
         "weights-2": sorted([*one, "part-epoch-2.weights.h5"]),
         # history.json names epoch 3 already; best.keras of an older epoch is still there
@@ -132,10 +132,10 @@ def test_kills_hit_where_they_should(trainings):
     }
 
 
-def test_every_run_goes_on_after_the_last_whole_epoch(trainings):
+def test_every_run_goes_on_after_the_last_whole_epoch(runs):
     resumed = {
         place: [line.split(",")[0] for line in text.splitlines() if line.startswith("Resuming")]
-        for place, text in trainings["said"].items()
+        for place, text in runs["said"].items()
     }
     assert resumed == {
         "epoch-2": [],
@@ -146,30 +146,30 @@ def test_every_run_goes_on_after_the_last_whole_epoch(trainings):
     }
 
 
-def test_the_history_is_that_of_an_undisturbed_run(trainings):
+def test_the_history_is_that_of_an_undisturbed_run(runs):
     """Weights, optimizer, learning rate, dropout, order and augmentation: all go on."""
-    killed, undisturbed = dict(trainings["history"]), dict(trainings["undisturbed"])
+    killed, undisturbed = dict(runs["history"]), dict(runs["undisturbed"])
     assert len(killed.pop("seconds")) == len(undisturbed.pop("seconds")) == 4
     assert set(killed) == {"loss", "val_loss", "val_accuracy", "val_mean_iou"}
     for key, values in undisturbed.items():
         np.testing.assert_allclose(killed[key], values, rtol=1e-4, err_msg=key)
 
 
-def test_nothing_half_written_stays_behind(trainings):
-    assert names(trainings["folder"]) == ["best.keras", "epoch-4.weights.h5", "history.json"]
-    kept = json.loads((trainings["folder"] / "history.json").read_text())
-    assert kept["history"] == trainings["history"]
+def test_nothing_half_written_stays_behind(runs):
+    assert names(runs["folder"]) == ["best.keras", "epoch-4.weights.h5", "history.json"]
+    kept = json.loads((runs["folder"] / "history.json").read_text())
+    assert kept["history"] == runs["history"]
 
 
-def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(server, trainings, tmp_path):
+def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(server, runs, tmp_path):
     """No file may grow beyond 2,000 bytes; there HDF5 alone would crash the process."""
-    before = {path.name: path.read_bytes() for path in trainings["copy"].iterdir()}
+    before = {path.name: path.read_bytes() for path in runs["copy"].iterdir()}
     # history.json and best.keras are there already; best.keras is written first, on resuming
-    out, status = server.run("limited", trainings["copy"], 2000)
+    out, status = server.run("limited", runs["copy"], 2000)
     assert status == 1
     assert "could not be written (File too large). Make space" in out
     assert "what was there before is kept" in out
-    assert {path.name: path.read_bytes() for path in trainings["copy"].iterdir()} == before
+    assert {path.name: path.read_bytes() for path in runs["copy"].iterdir()} == before
     out, status = server.run("limited", tmp_path / "fresh", 2000)
     assert status == 1
     assert "epoch-1.weights.h5 could not be written (File too large)" in out

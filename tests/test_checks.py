@@ -4,7 +4,9 @@ Limits in `checks` rest on these numbers, measured on the samples and on real da
 six CARLA frames): borders that pass through a label in between, exact masks at most 0.11 of a
 mask, halved by nearest 0.15, averaged 0.39 and more; thumbnails of neighbouring CARLA frames
 correlate by 0.89 (first percentile) and differ by less than 9.7 grey levels, those of different
-recordings by at most 0.84 and 17 and more.
+recordings by at most 0.84 and 17 and more. Flipped masks: 0.03 of the evidence at most speaks for
+a flip where there is none (pets, which are symmetric). Shifted masks: clean sets fit best within
+one cell of the grid (five pixels of CamVid), or two where fewer than 0.7 of the pairs agree.
 """
 
 import numpy as np
@@ -69,8 +71,8 @@ def only(report, kind, severity="error"):
 
 def test_clean_data_has_no_finding(tmp_path, scenes):
     report = check(tmp_path, scenes, class_names=("sky", "tree", "house", "road"))
-    assert report.clean and not report.findings, str(report)
-    assert report.pairs == {"train": 16, "test": 8} and report.compared == 24
+    assert not report.findings, str(report)
+    assert report.pairs == {"train": 16, "test": 8}
     text = str(report)
     assert text.startswith("24 pairs (train 16, test 8): nothing wrong was found.")
     for name in ("sky", "tree", "house", "road"):
@@ -90,7 +92,7 @@ def test_clean_data_has_no_finding(tmp_path, scenes):
 )
 def test_sample_data_has_no_finding(module, files):
     splits = {split: module.find_pairs(split) for split in SPLITS}
-    report = checks.check_pairs(splits, **files, sample=40)
+    report = checks.check_pairs(splits, **files, sample=20)
     assert not report.findings, str(report)
 
 
@@ -99,11 +101,11 @@ def test_real_data(real_data):
     six = {"all": carla.find_pairs("all", real_data / "carla")}
     finding = only(checks.check_pairs(six, **checks.CARLA_FILES), "absent classes", "warning")
     assert "no pixel of Pedestrians." in finding.sentence
-    drives = {split: camvid.find_pairs(split, real_data / "camvid")[:60] for split in SPLITS[:2]}
+    drives = {split: camvid.find_pairs(split, real_data / "camvid")[:40] for split in SPLITS[:2]}
     report = checks.check_pairs(drives, **checks.CAMVID_FILES)
     assert report.kinds() in ([], ["absent classes"]), str(report)
     cats = {split: pets.find_pairs(split, real_data / "tensorflow_datasets") for split in SPLITS}
-    report = checks.check_pairs(cats, **checks.PETS_FILES, sample=60)
+    report = checks.check_pairs(cats, **checks.PETS_FILES, sample=20)
     finding = only(report, "near copies across splits", "warning")
     assert "Abyssinian_99.jpg and" in finding.sentence and "Abyssinian_151" in finding.sentence
 
@@ -125,7 +127,7 @@ def test_all_unreadable_files_are_counted_and_the_first_is_named(tmp_path, scene
 def test_coloured_masks_are_told_apart_from_broken_ones(tmp_path, scenes):
     painted = [(image, image) for image, _ in scenes]
     finding = only_error(check(tmp_path, painted), "unreadable files")
-    assert "all 24 pairs" in finding.sentence and "a mask has one channel" in finding.sentence
+    assert "24 of 24 pairs" in finding.sentence and "a mask has one channel" in finding.sentence
 
 
 def only_error(report, kind):
@@ -157,15 +159,15 @@ def test_labels_outside_the_classes(tmp_path, scenes):
         scenes[i][1][:6, :10] = 9
     report = check(tmp_path, scenes)
     finding = only(report, "labels outside the classes")
-    assert "3 of 24 pairs hold labels that are no class: 9 (1.2 %" in finding.sentence
+    assert "3 of 24 pairs hold labels outside the classes: 9 (180 pixels" in finding.sentence
     assert "first in train" in finding.sentence and "002.png" in finding.sentence
-    assert "Expected were 0 to 3" in finding.sentence
+    assert "Expected 0 to 3" in finding.sentence
     assert not check(tmp_path, scenes, void=(9,)).findings
 
 
 def test_classes_that_are_counted_from_one(tmp_path, scenes):
     report = check(tmp_path, [(image, mask + 1) for image, mask in scenes])
-    assert "no class: 4 (" in only_error(report, "labels outside the classes").sentence
+    assert "outside the classes: 4 (" in only_error(report, "labels outside the classes").sentence
     absent = next(f for f in report.findings if f.kind == "absent classes")
     assert absent.sentence.startswith("split train and test: no pixel of 0.")
 
@@ -179,7 +181,9 @@ def averaged(mask, size, method=Image.Resampling.BILINEAR):
 def test_interpolated_masks(tmp_path, scenes, size):
     wrong = [(datasets.resize_image(i, size), averaged(m, size)) for i, m in scenes]
     finding = only_error(check(tmp_path / "wrong", wrong), "interpolated masks")
-    assert "nearest" in finding.sentence and "rims of invented classes" in finding.sentence
+    assert (
+        "nearest" in finding.sentence and "invented classes along its borders" in finding.sentence
+    )
     assert len(finding.files) > 16
     right = [(datasets.resize_image(i, size), datasets.resize_mask(m, size)) for i, m in scenes]
     assert not check(tmp_path / "right", right).findings
@@ -280,7 +284,7 @@ def test_sample_is_bounded_and_has_neighbours():
         assert len(chosen) == number and sum(chosen) <= limit
     places = np.flatnonzero(checks.choose_sample(5000, 300))
     assert len(places) == 300 and places[0] == 0 and places[-1] == 4999
-    assert (np.diff(places) == 1).sum() == 225
+    assert (np.diff(places) == 1).sum() == 270
 
 
 # ---------------------------------------------------------------- splits
@@ -293,10 +297,9 @@ def test_absent_classes(tmp_path, scenes):
     absent = next(f for f in report.findings if f.kind == "absent classes")
     assert absent.severity == "warning"
     assert absent.sentence == (
-        "split train: no pixel of house. What is not in train cannot be learned: split in another "
-        "way."
+        "split train: no pixel of house. What is not in train cannot be learned: check the codes "
+        "or the split."
     )
-    assert not report.clean
     assert [line.split()[1] for line in str(report).splitlines() if "house" in line][-1] == "-"
 
 
@@ -330,8 +333,8 @@ def test_near_copies_of_the_carla_sample():
 
 
 def test_near_copies_of_flat_images_and_of_none():
-    grey, dark = np.full((8, 8, 3), 120, np.uint8), np.full((8, 8, 3), 20, np.uint8)
-    assert checks.near_copies([grey, dark], [dark, grey + 1]).tolist() == [1, 0]
+    grey = np.full((8, 8, 3), 120, np.uint8)
+    assert checks.near_copies([grey], [grey]).tolist() == [-1]  # no pattern to compare
     assert checks.near_copies([grey], []).tolist() == [-1]
     assert checks.near_copies([], [grey]).tolist() == []
 

@@ -123,7 +123,7 @@ def test_a_palette_that_was_numbered_anew_is_noticed(folder):
             LABELS,
             [[ROAD, (128, 64, 120)]],
             r"holds a colour that .* in 1 pixels.* \(128, 64, 120\) in row 0, column 1; the "
-            r"nearest known one is \(128, 64, 128\), road\. Add a line",
+            r"nearest known one is \(128, 64, 128\), road\. Add each to",
         ),
         (
             LABELS,
@@ -173,7 +173,7 @@ def test_a_jpeg_mask_is_explained(folder):
         ("name,id\nroad,0\ncar,\n", r"has no id for car, but for others"),
         ("name,id,colour\nroad,0,#000001\ncar,1\n", r"has no colour for car"),
         ("name\nvoid\n", r"has 0 classes"),
-        ("name,id\n" + 200_000 * "x", r"is no table of cells .*field"),
+        ("name,id\n" + 200_000 * "x", r"is not a table of cells .*field"),
         ("name\n" + 1_000_000 * "x", r"has 1,000,005 bytes; expected a small text file"),
     ],
 )
@@ -185,7 +185,7 @@ def test_a_label_file_that_cannot_be_meant(folder, text, message):
 def test_a_label_file_in_another_encoding(folder):
     root = folder({"a.png": IDS})
     (root / "labels.csv").write_bytes("name\nstraße\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"labels\.csv is no text in UTF-8 \(byte 9"):
+    with pytest.raises(DataError, match=r"labels\.csv is not text in UTF-8 \(byte 9"):
         folder_dataset.read_labels(root)
 
 
@@ -212,13 +212,13 @@ def test_distinct_colours_are_distinct_and_never_black(number):
 def test_a_folder_that_lacks_something(folder, name):
     root = folder({"a.png": IDS})
     (root / name).rename(root / "elsewhere")
-    with pytest.raises(DataError, match=rf"mine has no {name}\. Expected are the folders images"):
+    with pytest.raises(DataError, match=rf"mine has no {name}\. Expected the folders images"):
         folder_dataset.load("all", root)
 
 
 @pytest.mark.parametrize("data", [None, "sample", "full"])
 def test_there_is_no_sample_of_ones_own(data):
-    with pytest.raises(DataError, match="give the path of your folder"):
+    with pytest.raises(DataError, match="pass the path of your folder"):
         folder_dataset.find(data)
 
 
@@ -263,8 +263,8 @@ def test_recordings_stay_together(folder):
 
 
 def test_recordings_need_three(folder):
-    root = folder({f"film_{i}.png": IDS for i in range(9)})
-    with pytest.raises(DataError, match=r"begin with film: 1 recordings, .*Write the lists"):
+    root = folder({f"video_{i}.png": IDS for i in range(9)})
+    with pytest.raises(DataError, match=r"begin with video: 1 recordings, .*Write the lists"):
         folder_dataset.find_pairs("train", root, split_by="recording")
     with pytest.raises(DataError, match=r"split_by is 'day'"):
         folder_dataset.find_pairs("train", root, split_by="day")

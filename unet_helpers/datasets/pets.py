@@ -1,4 +1,4 @@
-"""Oxford-IIIT Pet: find or download (TFDS, else the official archives), split, decode.
+"""Oxford-IIIT Pet: find or download (by TFDS, else the official archives), split, decode.
 
 The trimaps hold 1 pet, 2 background, 3 outline; one is subtracted, so the classes are
 0 pet, 1 background, 2 outline.
@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from unet_helpers.datasets import pipeline
 from unet_helpers.datasets.download import fetch, unpack
+from unet_helpers.datasets.folder import read_lines
 from unet_helpers.datasets.images import EncodedImage, read_image, read_mask
 from unet_helpers.datasets.pairs import choose, split_at_random
 from unet_helpers.files import full_folder
@@ -38,37 +39,23 @@ VAL_SHARE = 0.15
 
 
 def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
-    """Load one split of the pets as a data set of pairs, sorted by file name.
+    """Load one split of the pets, sorted by file name.
 
     Args:
         split: "train" or "val" (85 % and 15 % of the official training images), or "test".
-        root: None or "sample" for the course's sample, "full" for the whole set, or a folder
-            that holds TFDS's `oxford_iiit_pet/4.x.x`, or the archives' `images` and
-            `annotations`.
-        image_size: (height, width) to resize to; None keeps the images' own sizes.
+        root, image_size, cache: as for `find` and `datasets.load_pairs`. A folder holds TFDS's
+            `oxford_iiit_pet/4.x.x`, or the official `images` and `annotations`.
         seed: of the choice of the validation images.
-        cache: where the decoded pairs are kept: "memory", "disk", the path of a folder, or "auto",
-            as for `datasets.load_pairs`.
 
-    Returns:
-        tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 2), unbatched.
-
-    Raises:
-        DataError: no such folder, no pairs, an image that cannot be used (the message names it).
+    Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 2),
+    unbatched. Raises DataError that names what is missing or cannot be used.
     """
-    pairs = find_pairs(split, root, seed)
-    return pipeline.load_pairs(
-        pairs,
-        read_pair,
-        LABELS.n_classes,
-        image_size,
-        f"pets {split} images",
-        cache,
-    )
+    pairs, name = find_pairs(split, root, seed), f"pets {split} images"
+    return pipeline.load_pairs(pairs, read_pair, LABELS.n_classes, image_size, name, cache)
 
 
 def find_pairs(split, root=None, seed=0):
-    """List the (image, mask) pairs of a split, sorted by name; arguments as in `load`.
+    """List the (image, mask) pairs of a split, sorted by name; see `load`.
 
     Each is the path of a file, or an encoded image from TFDS's files.
     """
@@ -76,29 +63,25 @@ def find_pairs(split, root=None, seed=0):
         raise DataError(f"There is no split {split!r}; the pets have train, val and test.")
     folder = find(root)
     official = "test" if split == "test" else "train"
-    if (folder / "annotations").is_dir():
-        pairs = pairs_of_archives(folder, official)
-    else:
-        pairs = pairs_of_tfds(folder, official)
+    read = pairs_of_archives if (folder / "annotations").is_dir() else pairs_of_tfds
+    pairs = read(folder, official)
+    names = sorted(pairs)
     if split != "test":
-        shares = (1 - VAL_SHARE, VAL_SHARE, 0)
-        names = split_at_random(pairs, shares, seed)[split]
-        return [pairs[name] for name in names]
-    return [pairs[name] for name in sorted(pairs)]
+        names = split_at_random(names, (1 - VAL_SHARE, VAL_SHARE, 0), seed)[split]
+    return [pairs[name] for name in names]
 
 
 def read_pair(image_source, trimap_source):
-    """Read one image and its trimap, labels minus one.
+    """Read one image and its trimap: (uint8 (H, W, 3), uint8 (H, W), labels minus one).
 
-    Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for an image that cannot be read
-    or a trimap with other values than 1, 2, 3.
+    Raises DataError for an image that cannot be read, or a trimap with other values than 1, 2, 3.
     """
     trimap = read_mask(trimap_source)
     wrong = np.setdiff1d(trimap, (1, 2, 3))
     if wrong.size:
         raise DataError(
             f"{trimap_source} holds {wrong[:8].tolist()}; a trimap has 1 pet, 2 background and "
-            "3 outline. Is it a mask from which one was subtracted already?"
+            "3 outline. Was one subtracted from it already?"
         )
     return read_image(image_source), trimap_to_classes(trimap)
 
@@ -114,9 +97,9 @@ def trimap_to_classes(trimap):
 def pairs_of_tfds(folder, split):
     """Read the encoded pairs of TFDS's files: dict from file name to (image, trimap).
 
-    The TFRecord files are read without TFDS: its description of a data set, features.json, may
-    name any Python module, and TFDS would import it. Raises DataError when there are no files or
-    they are damaged.
+    The TFRecord files are read without TFDS, because features.json, its description of a data set,
+    may name any Python module, and TFDS would import it. Raises DataError if files are missing or
+    damaged.
     """
     versions = sorted(Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"))
     if not versions:
@@ -124,51 +107,43 @@ def pairs_of_tfds(folder, split):
             f"{folder} holds no pets: expected {TFDS_NAME}/4.x.x as TFDS writes it, or the "
             "official folders images and annotations."
         )
-    place = versions[-1].parent
+    place, pairs = versions[-1].parent, {}
+    keys = ("file_name", "image", "segmentation_mask")
+    features = {key: tf.io.FixedLenFeature((), tf.string) for key in keys}
     try:
-        return {
-            name: (
-                EncodedImage(f"{place}: {name}", image),
-                EncodedImage(f"{place}: trimap of {name}", trimap),
+        files = sorted(map(str, place.glob(f"{TFDS_NAME}-{split}.tfrecord-*")))
+        expected = int(files[0].rsplit("-of-", 1)[1]) if files else 1
+        if len(files) != expected:
+            raise DataError(
+                f"{place} has {len(files)} of {expected} TFRecord files of {split}. Delete this "
+                "folder and get the pets again."
             )
-            for name, image, trimap in examples(place, split)
-        }
+        for file in files:
+            check_lengths(file)
+        parse = partial(tf.io.parse_single_example, features=features)
+        for example in tf.data.TFRecordDataset(files).map(parse).as_numpy_iterator():
+            name = example["file_name"].decode()
+            pairs[name] = (
+                EncodedImage(f"{place}: {name}", example["image"]),
+                EncodedImage(f"{place}: trimap of {name}", example["segmentation_mask"]),
+            )
+    except DataError:
+        raise
     except (tf.errors.OpError, OSError, ValueError, struct.error) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(
             f"The TFRecord files of {split} in {place} cannot be read ({type(error).__name__}): "
             "damaged or cut off. Delete this folder and get the pets again."
         ) from None
-
-
-def examples(place, split):
-    """Yield (file name, encoded image, encoded trimap) of the TFRecord files of a split."""
-    files = sorted(str(file) for file in Path(place).glob(f"{TFDS_NAME}-{split}.tfrecord-*"))
-    expected = int(files[0].rsplit("-of-", 1)[1]) if files else 1
-    if len(files) != expected:
-        raise DataError(
-            f"{place} has {len(files)} of {expected} TFRecord files of {split}. Delete this folder "
-            "and get the pets again."
-        )
-    for file in files:
-        check_lengths(file)
-    keys = ("file_name", "image", "segmentation_mask")
-    parse = partial(
-        tf.io.parse_single_example,
-        features={key: tf.io.FixedLenFeature((), tf.string) for key in keys},
-    )
-    for example in tf.data.TFRecordDataset(files).map(parse).as_numpy_iterator():
-        yield example["file_name"].decode(), example["image"], example["segmentation_mask"]
+    return pairs
 
 
 def check_lengths(file):
-    """Raise DataError when a TFRecord file announces more bytes than it has.
+    """Raise DataError if a TFRecord file announces more bytes than it has.
 
-    TensorFlow sets aside whatever memory a record announces, before it looks how long the file is.
+    TensorFlow allocates the memory that a record announces before it looks at the file's length.
     """
     if not os.path.isfile(file):
-        raise DataError(f"{file} is no file but a folder, a pipe or a device. Remove it.")
+        raise DataError(f"{file} is a folder, a pipe or a device instead of a file. Remove it.")
     size, position = os.path.getsize(file), 0
     with open(file, "rb") as records:
         while position < size:
@@ -185,19 +160,13 @@ def check_lengths(file):
 def pairs_of_archives(folder, split):
     """List the pairs of the unpacked archives: dict from image file name to (image, trimap)."""
     listing = folder / "annotations" / ("test.txt" if split == "test" else "trainval.txt")
-    if not listing.is_file():
-        raise DataError(f"{listing} is missing; unpack annotations.tar.gz again.")
-    try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{listing} cannot be read ({error}); unpack it again.") from None
-    names = [line.split()[0] for line in lines if line.strip()]
+    lines = read_lines(listing, "an image's name in every line. Unpack annotations.tar.gz again")
     pairs = {}
-    for name in names:
+    for name in (line.split()[0] for line in lines if line.strip()):
+        if "/" in name or "\\" in name:
+            raise DataError(f"{listing} names {name!r}, a path, not a file. Unpack it again.")
         image = folder / "images" / f"{name}.jpg"
         trimap = folder / "annotations" / "trimaps" / f"{name}.png"
-        if "/" in name or "\\" in name:
-            raise DataError(f"{listing} names {name!r}, which is no plain file name. Unpack again.")
         for file in (image, trimap):
             if not os.path.isfile(file):
                 raise DataError(f"{file} is missing, but {listing} names it. Unpack again.")
@@ -207,58 +176,48 @@ def pairs_of_archives(folder, split):
     return pairs
 
 
-def tfds_or_none():
-    """Import TFDS, or give None where its import fails (a wrong protobuf does that on Colab)."""
-    try:
-        import tensorflow_datasets
-
-        return tensorflow_datasets
-    except Exception:  # protobuf raises its own VersionError, not ImportError
-        return None
-
-
 def read_labels(root=None):
-    """Give the Labels, the same for every folder; `folder.read_labels` is the one that reads."""
+    """Return the Labels, which are the same for every folder."""
     return LABELS
 
 
 def find(root=None):
-    """Give the folder for None, "sample", "full" or a path; "full" is downloaded if need be."""
+    """Return the folder for None, "sample", "full" (downloaded if missing) or a path."""
     name = "tensorflow_datasets" if root in (None, "sample", "full") else "pets"
     return choose(root, name, download)
 
 
 def download():
-    """Find the full set in its folder, or get it by TFDS, or else from the official archives.
+    """Find the full set in its folder, or get it with TFDS, or else from the official archives.
 
-    Returns Path (about 0.8 GB to download). Raises DataError when neither works.
+    Returns Path (about 0.8 GB to download). Raises DataError if neither works.
     """
     folder = full_folder("pets")
     if (folder / "annotations").is_dir() or prepared(folder):
         return folder
-    tfds = tfds_or_none()
-    if tfds is not None:
-        try:
-            tfds.builder(f"{TFDS_NAME}:4.*.*", data_dir=folder).download_and_prepare()
-            return folder
-        except Exception as error:  # TFDS passes on whatever its many parts raise
-            print(f"TFDS could not serve the pets ({type(error).__name__}); taking the archives.")
+    try:
+        import tensorflow_datasets as tfds
+
+        tfds.builder(f"{TFDS_NAME}:4.*.*", data_dir=folder).download_and_prepare()
+        return folder
+    except Exception as error:  # of any kind: TFDS has many parts, and the wrong protobuf its own
+        print(f"TFDS could not serve the pets ({type(error).__name__}); taking the archives.")
     return download_archives(folder)
 
 
 def prepared(folder):
-    """Tell whether TFDS has written the whole set to a folder, not only begun."""
+    """Return whether TFDS has written the whole set to a folder."""
     for info in Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"):
         try:
             splits = json.loads(info.read_text(encoding="utf-8"))["splits"]
             return {"train", "test"} <= {split["name"] for split in splits}
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            return False  # half-written or damaged: it is written again
+            return False  # half-written or damaged: it is downloaded again
     return False
 
 
 def download_archives(folder, address=ARCHIVES, files=None):
-    """Get the two official archives and unpack them to folder/images and folder/annotations."""
+    """Download the two official archives and unpack them to images and annotations in a folder."""
     for name, (size, sha256) in (files or ARCHIVE_FILES).items():
         archive = fetch(f"{address}/{name}", folder / name, size, sha256)
         inside = name.removesuffix(".tar.gz")

@@ -123,7 +123,10 @@ OUTPUT_SIZES = [
         lambda n, k, s, p: math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s),
         "rounded up: a last window",
     ),
-    (lambda n, k, s, p: n, "expected 94"),
+    (lambda n, k, s, p: n, "size of the input"),
+    (lambda n, k, s, p: n // s + (k if p == "valid" else 3), "expected 94"),
+    # two mistakes at once, and each told apart
+    (lambda n, k, s, p: (n - k) // s + 2 if p == "valid" else n // s + 3, 'valid": it is one too'),
 ]
 
 TRANSPOSED_SIZES = [

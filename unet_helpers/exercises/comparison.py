@@ -47,7 +47,9 @@ REARRANGED = {
 }
 
 
-def compare(attempt, cases, reference, mistakes, call, tolerance=1e-5, convert=None, parts=()):
+def compare(
+    attempt, cases, reference, mistakes, call=None, tolerance=1e-5, convert=as_number, parts=()
+):
     """Compare an answer with the reference on all cases, and name the mistake it makes.
 
     Args:
@@ -55,79 +57,91 @@ def compare(attempt, cases, reference, mistakes, call, tolerance=1e-5, convert=N
         cases: list of tuples of arguments.
         reference: function that gives the right result of a case. Its parameters' names are used
             to tell the learner about arguments.
-        mistakes: dict from a sentence to a wrong function (or a tuple of them); or a list of
+        mistakes: dict from a sentence to a wrong function, or to a tuple of them; or a list of
             pairs (wrong function, sentence). See `explain`.
-        call: function (arguments) -> how to write this case down for the learner.
+        call: function (arguments) -> how to write this case down for the learner; by default the
+            arguments' names with their values or shapes.
         tolerance: largest difference that is rounding.
         convert: turns a result into an array or a tuple of arrays, and raises Incorrect when it is
-            of another kind; by default `as_number`.
+            of another kind.
         parts: names of the parts of a result that is a tuple.
 
     Raises:
         Incorrect: with the mistake's sentence.
         Unexplained: no mistake fits; with the first case and place that differ.
     """
-    convert = convert or as_number
     answers = [convert(attempt(*case)) for case in cases]
-    explain(answers, cases, reference, mistakes, convert, tolerance, parts)
-    right = [convert(reference(*copy.deepcopy(case))) for case in cases]
+    right = explain(answers, cases, reference, mistakes, convert, tolerance, parts)
     wrong = [not same(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
     if any(wrong):
         first = wrong.index(True)
+        names = argument_names(reference, cases)
+        case = call(*cases[first]) if call else written(cases[first], names)
         raise Unexplained(
-            f"For {call(*cases[first])} it gives {shown(answers[first])}; expected "
-            f"{shown(right[first])}.{first_difference(answers[first], right[first], tolerance)}"
-            f"{where(cases, wrong, argument_names(reference, cases))}"
+            f"For {case} it gives {shown(answers[first])}; expected {shown(right[first])}."
+            f"{first_difference(answers[first], right[first], tolerance)}"
+            f"{where(cases, wrong, names)}"
         )
 
 
-def explain(answers, cases, reference, mistakes, convert, tolerance=1e-5, parts=()):
-    """Raise Incorrect when a mistake explains the answers; return None when none does.
+def explain(answers, cases, reference, mistakes, convert=as_number, tolerance=1e-5, parts=()):
+    """Raise Incorrect when a mistake explains the answers; else return the right results.
 
     The exercise's own mistakes come first. One counts when it gives the answer's results in every
-    case and at least two of these are wrong; of results with several parts, also when it does so
-    for the first part that is wrong. Then come the mistakes that can be made anywhere: those that
-    change a value must explain all values that are wrong, in at least two cases and with at least
-    two different right values.
+    case and at least two of these are wrong. Then come the mistakes that can be made anywhere:
+    those that change a value must explain all values that are wrong, in at least two cases and
+    with at least two different right values. When nothing explains all, the first part that is
+    wrong is looked at alone, and then the cases of each word that an argument can be.
 
     Args:
-        answers: converted results of the learner's function, one a case.
-        others: as in `compare`.
+        answers: converted results of the learner's function, one for each case.
+        cases, reference, mistakes, convert, tolerance, parts: as in `compare`.
     """
     right = [convert(reference(*copy.deepcopy(case))) for case in cases]
+    parts = parts or ("first result", "second result")
     if all(same(a, b, tolerance) for a, b in zip(answers, right, strict=True)):
-        return
+        return right
     names = argument_names(reference, cases)
     if isinstance(mistakes, dict):
         mistakes = list(mistakes.items())
     else:
         mistakes = [(sentence, function) for function, sentence in mistakes]
     if isinstance(right[0], tuple) and len(right[0]) == 2:
-        first, second = parts or ("first", "second")
-        told = f"The two results are swapped: first the {first}, then the {second}."
+        told = f"The two results are swapped: first the {parts[0]}, then the {parts[1]}."
         mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))
     mistakes += swapped_arguments(reference, cases, names)
-    results = []
-    for sentence, wrong in mistakes:
-        for function in wrong if isinstance(wrong, tuple) else (wrong,):
-            results.append((sentence, results_of(function, cases, convert)))
+    results = [
+        (sentence, results_of(function, cases, convert))
+        for sentence, wrong in mistakes
+        for function in (wrong if isinstance(wrong, tuple) else (wrong,))
+    ]
+    explain_some(answers, right, results, cases, names, tolerance, parts)
+    return right
+
+
+def explain_some(answers, right, results, cases, names, tolerance, parts=(), prefix=""):
+    """Raise Incorrect when a mistake explains these answers; results are those of the mistakes."""
+    if all(same(a, b, tolerance) for a, b in zip(answers, right, strict=True)):
+        return
     for sentence, given in results:
         if fits(given, answers, right, tolerance):
             raise Incorrect(sentence)
-    if not isinstance(right[0], tuple):
-        tell_change(answers, right, cases, names, tolerance)
-        return
-    for number in range(len(right[0])):
-        part, right_part = ([result[number] for result in all_] for all_ in (answers, right))
-        if all(same(a, b, tolerance) for a, b in zip(part, right_part, strict=True)):
-            continue
-        for sentence, given in results:
-            of_part = [None if one is None else one[number] for one in given]
-            if fits(of_part, part, right_part, tolerance):
-                raise Incorrect(sentence)
-        name = parts[number] if parts else ""
-        tell_change(part, right_part, cases, names, tolerance, name)
-        return
+    if isinstance(right[0], tuple):
+        for number, part in enumerate(parts):
+            of_part = [(told, [g and g[number] for g in given]) for told, given in results]
+            one, other = ([result[number] for result in all_] for all_ in (answers, right))
+            explain_some(one, other, of_part, cases, names, tolerance, prefix=f"The {part}: ")
+            if not all(same(a, b, tolerance) for a, b in zip(one, other, strict=True)):
+                return
+    tell_change(answers, right, cases, names, tolerance, prefix)
+    for index, name in enumerate(names or ()):
+        words = {case[index] for case in cases if isinstance(case[index], str)}
+        for word in sorted(words) if len(words) > 1 else ():
+            chosen = [i for i, case in enumerate(cases) if case[index] == word]
+            some = [[all_[i] for i in chosen] for all_ in (answers, right, cases)]
+            of_some = [(told, [given[i] for i in chosen]) for told, given in results]
+            told = f'Where {name} is "{word}": '
+            explain_some(some[0], some[1], of_some, some[2], names, tolerance, prefix=told)
 
 
 def results_of(function, cases, convert):
@@ -194,21 +208,22 @@ def swapped_arguments(reference, cases, names):
     return swaps
 
 
-def tell_change(answers, right, cases, names, tolerance, part=""):
+def tell_change(answers, right, cases, names, tolerance, prefix):
     """Raise Incorrect when the same simple change explains every value that is wrong."""
 
     def tell(sentence):
-        raise Incorrect(f"The {part}: {sentence[0].lower()}{sentence[1:]}" if part else sentence)
+        raise Incorrect(prefix + sentence[0].lower() + sentence[1:] if prefix else sentence)
 
     answers, right = ([np.asarray(a, float) for a in arrays] for arrays in (answers, right))
     for sentence, change in REARRANGED.items():
         if fits(results_of(change, [(r,) for r in right], np.asarray), answers, right, tolerance):
             tell(sentence)
-    if any(a.shape != b.shape for a, b in zip(answers, right, strict=True)):
-        for a, b in zip(answers, right, strict=True):
-            if a.shape != b.shape and same(a.squeeze(), b.squeeze(), tolerance):
+    squeezed = [[a.squeeze() for a in arrays] for arrays in (answers, right)]
+    for a, b in zip(answers, right, strict=True):
+        if a.shape != b.shape:
+            if all(same(x, y, tolerance) for x, y in zip(*squeezed, strict=True)):
                 tell(f"The values are right, but the shape is {a.shape}; expected {b.shape}.")
-        return
+            return
     wrong = [~agree(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
     wrong_cases = [mask.any() for mask in wrong]
     given, wanted = (
@@ -218,6 +233,9 @@ def tell_change(answers, right, cases, names, tolerance, part=""):
     if sum(wrong_cases) < 2 or len(np.unique(wanted)) < 2:
         return
     place = where(cases, wrong_cases, names)
+    size = sum(mask.size for mask, is_wrong in zip(wrong, wrong_cases, strict=True) if is_wrong)
+    if len(wanted) < size:
+        place = f" This is so for {len(wanted)} of {size} values; the others are right."
 
     def explains(values):
         return values.shape == given.shape and agree(values, given, tolerance).all()
@@ -242,7 +260,8 @@ def tell_change(answers, right, cases, names, tolerance, part=""):
                     tell(sentence + place)
         # A constant is found from one value, so one more must confirm it.
         if len(np.unique(wanted)) > 2:
-            factor, more = given[0] / wanted[0], given[0] - wanted[0]
+            largest = np.argmax(np.abs(np.nan_to_num(wanted, posinf=0, neginf=0)))
+            factor, more = given[largest] / wanted[largest], given[largest] - wanted[largest]
             if explains(factor * wanted):
                 tell(f"It is {factor:.4g} times what is expected.{place}")
             if explains(wanted + more):
@@ -284,6 +303,18 @@ def where(cases, wrong, names):
             if max(bad) < min(good):
                 return f" This is so where {name} is below {min(good):g}; above it is right."
     return f" This is so in {sum(wrong)} of {len(cases)} cases; the others are right."
+
+
+def written(case, names):
+    """Write a case down, short: names and values, or shapes."""
+    told = []
+    for name, value in zip(names or [""] * len(case), case, strict=True):
+        if isinstance(value, np.ndarray) and value.size > 30:
+            value = f"of shape {value.shape}"
+        elif isinstance(value, np.ndarray):
+            value = value.tolist()
+        told.append(f'{name} "{value}"' if isinstance(value, str) else f"{name} {value}")
+    return ", ".join(told).strip()
 
 
 def shown(value):

@@ -129,7 +129,7 @@ ROOFS = [
     (seconds_by(lambda o, b, p, w: min(p, o * w / b)), "speed that can be reached"),
     (limit(lambda x, y: max(x + x, y)), "counted twice"),
     (limit(lambda x, y: max(x, y * 8)), "turned into bits"),
-    (seconds_by(lambda o, b, p, w: max(o / w, b / p)), "speeds are swapped"),
+    (seconds_by(lambda o, b, p, w: max(o / w, b / p)), "It confuses two of its arguments"),
     (limit(compute=lambda o, b, p, w: o / p < b / w), "what limits is swapped"),
     (limit(compute=lambda o, b, p, w: 1), 'always says "compute"'),
     (limit(compute=lambda o, b, p, w: 0), 'always says "memory"'),

@@ -35,8 +35,6 @@ def judge_output_size(attempt):
         "stay.": by_padding(same=lambda n, k, s: n),
         'With padding "same" the size is rounded down. Keras rounds up: 97 with stride 2 gives '
         "49.": by_padding(same=lambda n, k, s: n // s),
-        'The padding is ignored. With "same" Keras adds zeros so that only the stride '
-        "counts.": lambda n, k, s, p: (n - k) // s + 1,
         'The kernel is ignored. With "valid" the window must lie inside, which costs kernel - 1 '
         "pixels.": lambda n, k, s, p: -(-n // s),
         'With padding "valid" the stride is forgotten.': by_padding(lambda n, k, s: n - k + 1),
@@ -80,8 +78,6 @@ def judge_transposed_size(attempt):
     mistakes = {
         'The kernel is ignored: with "valid" the last stamp sticks out by kernel - '
         "stride.": lambda n, k, s, p: n * s,
-        'The padding is ignored: with "same" the sheet is cut to exactly stride times the '
-        "input.": lambda n, k, s, p: (n - 1) * s + k,
         "This is the size of an ordinary convolution. A transposed one goes the other way and "
         "gives a larger output.": output_size,
         '"same" does not mean the same size here: the output is stride times the '
@@ -149,8 +145,6 @@ def judge_receptive_field(attempt):
             field_with(lambda f, j, k, s: (f + (k - 1) * j, j + s - 1)),
             field_with(lambda f, j, k, s: (f + (k - 1) * j, j + s)),
         ),
-        "The layers are gone through from the last to the first, with the rule for first to "
-        "last.": lambda layers: receptive_field(layers[::-1]),
         "The poolings are left out. They look at 2 pixels, and they spread what comes "
         "after.": lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
         "The poolings spread what comes after, but what they look at is left out.": field_with(
@@ -160,8 +154,9 @@ def judge_receptive_field(attempt):
         "before.": lambda layers: np.prod([kernel for kernel, _ in layers]),
         "That is the step, the product of the strides. The field grows by (kernel - 1) * step "
         "with every layer.": lambda layers: np.prod([stride for _, stride in layers]),
-        "The last layer is left out.": lambda layers: receptive_field(layers[:-1]),
-        "The first layer is left out.": lambda layers: receptive_field(layers[1:]),
+        "Kernel and stride are swapped: a layer is (kernel, stride).": lambda layers: (
+            receptive_field([(k, s) for s, k in layers])
+        ),
     }
     cases = [(layers,) for layers in chains]
     compare(attempt, cases, receptive_field, mistakes)
@@ -228,9 +223,10 @@ def judge_stack_cost(attempt):
         ),
         "The multiply-adds are those of one pixel. Each weight is used at every pixel of the "
         "image.": cost_with(macs=lambda h, w, weights, f: weights),
-        "One layer is missing.": lambda h, w, c, f, n: stack_cost(h, w, c, f, n - 1),
-        "There is one layer too many.": lambda h, w, c, f, n: stack_cost(h, w, c, f, n + 1),
-        "Only the first layer is counted.": lambda h, w, c, f, n: stack_cost(h, w, c, f, 1),
+        "Only the last layer is counted. Add up all layers: += in place of "
+        "=.": lambda h, w, c, f, n: stack_cost(h, w, c if n == 1 else f, f, 1),
+        "The multiply-adds lack the channels of the input: each filter multiplies all of "
+        "them.": lambda h, w, c, f, n: (0, 9 * f * h * w * n),
         "The multiply-adds contain the biases. A bias is only added; it is not a "
         "multiply-add.": cost_with(macs=lambda h, w, weights, f: (weights + f) * h * w),
         'The multiply-adds are those of padding "valid". With "same" there is an output at every '
@@ -263,8 +259,8 @@ def judge_dense_as_convolution(attempt):
         "rows.": lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
         "Rows and columns are mixed up: Flatten runs through the columns faster than through the "
         "rows.": lambda x, h, w: x.reshape(w, h, -1, x.shape[1]).transpose(1, 0, 2, 3),
-        "Height and width are swapped: the kernel is (height, width, channels, "
-        "classes).": lambda x, h, w: dense_as_convolution(x, w, h),
+        'The first axis runs fastest (order="F"). Flatten and NumPy run through the last axis '
+        "fastest.": lambda x, h, w: x.reshape((h, w, -1, x.shape[1]), order="F"),
         "The kernel is turned by 180 degrees. The textbook's convolution does that; Keras's "
         "Conv2D does not.": lambda x, h, w: dense_as_convolution(x, h, w)[::-1, ::-1],
         "Channels and classes have changed places in the shape without being moved: the last axis "
@@ -339,10 +335,6 @@ def judge_transposed_convolution(attempt):
 
     mistakes = {
         "Where stamps overlap the later one wins. They add up: += instead of =.": overwritten,
-        # the zeros in between, then an ordinary convolution, which looks through a turned kernel
-        "The kernel is turned by 180 degrees. Each value stamps the kernel as it "
-        "is.": lambda x, k, s: stamps(x, k[::-1, ::-1], s),
-        "The stride is ignored: stamps lie stride pixels apart.": lambda x, k, s: stamps(x, k, 1),
         "The stamps lie side by side, one kernel apart. They should be stride pixels apart, and "
         "overlap where the kernel is larger.": lambda x, k, s: stamps(x, k, len(k)),
         "Only the first channel of the input is used. The stamps of all channels add "
@@ -354,19 +346,16 @@ def judge_transposed_convolution(attempt):
             same_padding,
             lambda x, k, s: same_padding(x, k, s, (len(k) - s) // 2),
         ),
-        "Rows and columns of the kernel are swapped.": lambda x, k, s: stamps(
-            x, k.swapaxes(0, 1), s
-        ),
-        "Rows and columns of the input are swapped.": lambda x, k, s: stamps(
-            x.swapaxes(0, 1), k, s
-        ),
         "The sheet of the first output channel alone: the result is (rows, columns, channels "
         "out).": lambda x, k, s: stamps(x, k, s)[..., 0],
         "The sheet is too large: the last stamp begins at (size - 1) * stride, so the sheet is "
         "(size - 1) * stride + kernel pixels "
         "wide.": lambda x, k, s: np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0))),
-        "The stamps of the last row and column are missing.": lambda x, k, s: np.pad(
-            stamps(x[:-1, :-1], k, s), ((0, s), (0, s), (0, 0))
+        "The stamps of the last row or column are missing.": tuple(
+            lambda x, k, s, r=r, c=c: np.pad(
+                stamps(x[: len(x) - r, : x.shape[1] - c], k, s), ((0, r * s), (0, c * s), (0, 0))
+            )
+            for r, c in ((1, 0), (0, 1), (1, 1))
         ),
     }
     # As many channels in as out, so that a kernel read in either order runs.

@@ -6,7 +6,6 @@ wrong sign, swapped arguments, a sum for a mean, one too many) is looked for her
 
 import copy
 import inspect
-import itertools
 import warnings
 
 import numpy as np
@@ -44,6 +43,28 @@ REARRANGED = {
     "The last two axes are swapped.": lambda x: np.swapaxes(x, -1, -2),
     "The first axis is in the opposite order.": lambda x: x[::-1],
     "The second axis is in the opposite order.": lambda x: x[:, ::-1],
+}
+# What may be used in place of an argument
+NUMBERS = {
+    "{} - 1": lambda x: x - 1,
+    "{} + 1": lambda x: x + 1,
+    "{} = 1": lambda x: 1,
+    "{} = 0": lambda x: 0,
+    "twice {}": lambda x: 2 * x,
+    "half of {}": lambda x: x / 2,
+}
+ARRAYS = {
+    "{} without its last entry": lambda x: x[:-1],
+    "{} without its first entry": lambda x: x[1:],
+    "the first entry of {} alone": lambda x: x[:1],
+    "the last entry of {} alone": lambda x: x[-1:],
+    "{} from the last to the first": lambda x: x[::-1],
+    "{} without its last column": lambda x: x[:, :-1],
+    "{} with its first two axes swapped": lambda x: np.swapaxes(x, 0, 1),
+    "{} with its last two axes swapped": lambda x: np.swapaxes(x, -1, -2),
+    "{} turned by 180 degrees": lambda x: x[::-1, ::-1],
+    "the square of {}": np.square,
+    "the square root of {}": np.sqrt,
 }
 
 
@@ -109,7 +130,7 @@ def explain(answers, cases, reference, mistakes, convert=as_number, tolerance=1e
     if isinstance(right[0], tuple) and len(right[0]) == 2:
         told = f"The two results are swapped: first the {parts[0]}, then the {parts[1]}."
         mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))
-    mistakes += swapped_arguments(reference, cases, names)
+    mistakes += with_other_arguments(reference, cases, names)
     results = [
         (sentence, results_of(function, cases, convert))
         for sentence, wrong in mistakes
@@ -139,7 +160,15 @@ def explain_some(answers, right, results, cases, names, tolerance, parts=(), pre
         for word in sorted(words) if len(words) > 1 else ():
             chosen = [i for i, case in enumerate(cases) if case[index] == word]
             some = [[all_[i] for i in chosen] for all_ in (answers, right, cases)]
-            of_some = [(told, [given[i] for i in chosen]) for told, given in results]
+            # only mistakes that are right elsewhere: the others explain more than these cases
+            of_some = [
+                (told, [given[i] for i in chosen])
+                for told, given in results
+                if all(
+                    i in chosen or (given[i] is not None and same(given[i], right[i], tolerance))
+                    for i in range(len(cases))
+                )
+            ]
             told = f'Where {name} is "{word}": '
             explain_some(some[0], some[1], of_some, some[2], names, tolerance, prefix=told)
 
@@ -189,23 +218,53 @@ def agree(a, b, tolerance):
 
 def argument_names(reference, cases):
     """Return the names of the arguments, or None when the reference does not name them."""
-    names = list(inspect.signature(reference).parameters)
-    return names if len(names) == len(cases[0]) else None
+    parameters = inspect.signature(reference).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    return names[: len(cases[0])] if len(names) >= len(cases[0]) else None
 
 
-def swapped_arguments(reference, cases, names):
-    """List (sentence, wrong function) for each two arguments of a kind that may be swapped."""
-    swaps = []
-    for i, j in itertools.combinations(range(len(names or ())), 2):
+def with_other_arguments(reference, cases, names):
+    """List (sentence, wrong function): the reference with an argument changed or confused."""
 
-        def swapped(*case, i=i, j=j):
+    def with_argument(index, change):
+        return lambda *case: reference(*case[:index], change(case), *case[index + 1 :])
+
+    def swapped(i, j):
+        def function(*case):
             case = list(case)
             case[i], case[j] = case[j], case[i]
             return reference(*case)
 
-        if type(cases[0][i]) is type(cases[0][j]):
-            swaps.append((f"It confuses two of its arguments, {names[i]} and {names[j]}.", swapped))
-    return swaps
+        return function
+
+    found = []
+    for i, name in enumerate(names or ()):
+        values = [case[i] for case in cases]
+        if isinstance(values[0], str):
+            words = sorted(set(values))
+            if len(words) == 2:
+                told = f'The rules for {name} "{words[0]}" and "{words[1]}" are swapped.'
+                other = dict(zip(words, words[::-1], strict=True))
+                found.append((told, with_argument(i, lambda case, i=i, o=other: o[case[i]])))
+            changes = {f'always as if {name} were "{w}"': lambda _, w=w: w for w in words}
+        else:
+            changes = ARRAYS if isinstance(values[0], list | np.ndarray) else NUMBERS
+        for told, change in changes.items():
+            found.append(
+                (
+                    f"It gives what is right for {told.format(name)}.",
+                    with_argument(i, lambda case, i=i, change=change: change(case[i])),
+                )
+            )
+        for j in range(len(names)):
+            if i == j or type(values[0]) is not type(cases[0][j]):
+                continue
+            if i < j:
+                told = f"It confuses two of its arguments, {name} and {names[j]}."
+                found.append((told, swapped(i, j)))
+            told = f"It uses {names[j]} where {name} belongs."
+            found.append((told, with_argument(i, lambda case, j=j: case[j])))
+    return found
 
 
 def tell_change(answers, right, cases, names, tolerance, prefix):
@@ -230,6 +289,9 @@ def tell_change(answers, right, cases, names, tolerance, prefix):
         np.concatenate([a[w] for a, w in zip(all_, wrong, strict=True)])
         for all_ in (answers, right)
     )
+    if sum(wrong_cases) > 1 and np.isnan(given).all():
+        place = where(cases, wrong_cases, names)
+        tell(f"It is nan. Is something divided by 0, or the mean of no values taken?{place}")
     if sum(wrong_cases) < 2 or len(np.unique(wanted)) < 2:
         return
     place = where(cases, wrong_cases, names)
@@ -297,6 +359,8 @@ def where(cases, wrong, names):
         if all(isinstance(value, str) for value in bad + good):
             if len(set(bad)) == 1 and bad[0] not in good:
                 return f' This is so where {name} is "{bad[0]}"; elsewhere it is right.'
+            if len(set(bad)) == 1:
+                return f' This is so in {len(bad)} of {len(cases)} cases, all with "{bad[0]}".'
         elif all(isinstance(value, int | float) for value in bad + good):
             if min(bad) > max(good):
                 return f" This is so where {name} is above {max(good):g}; below it is right."
@@ -309,11 +373,14 @@ def written(case, names):
     """Write a case down, short: names and values, or shapes."""
     told = []
     for name, value in zip(names or [""] * len(case), case, strict=True):
-        if isinstance(value, np.ndarray) and value.size > 30:
-            value = f"of shape {value.shape}"
+        if isinstance(value, str):
+            value = f'"{value}"'
         elif isinstance(value, np.ndarray):
-            value = value.tolist()
-        told.append(f'{name} "{value}"' if isinstance(value, str) else f"{name} {value}")
+            small = value.size <= 20 and value.ndim <= 2
+            value = value.tolist() if small else f"of shape {value.shape}"
+        elif isinstance(value, list) and isinstance(value[0], np.ndarray):
+            value = f"of {len(value)} arrays"
+        told.append(f"{name} {value}")
     return ", ".join(told).strip()
 
 

@@ -120,6 +120,8 @@ def judge_cross_entropy_with_void(attempt):
         "label names.": lambda y, z: -np.log(softmax(z[y != VOID])).mean(),
         "That is minus the logit of the right class. It becomes a probability by softmax: "
         "subtract log(sum(exp(logits))) first.": mean_of(np.negative),
+        "The logarithm of the sum is missing: log p is logit - largest - log(sum(exp(logits - "
+        "largest))).": mean_of(lambda logits: logits.max(axis=-1, keepdims=True) - logits),
         "Softmax runs over the first axis, so it compares images. It runs over the classes, "
         "axis=-1.": mean_of(lambda logits: -np.log(softmax(logits, axis=0))),
         "Softmax runs over all values at once. It runs over the classes of each pixel, "
@@ -183,8 +185,10 @@ def judge_pixel_loss(attempt):
         "logit, too, so the two cancel.": lambda z, label: pixel_loss(z, label) + z.max(),
         "The mean goes over all classes; only the right class counts, the one that label "
         "names.": lambda logits, label: -np.log(p(logits)).mean(),
-        "The sum goes over all classes; only the right class counts, the one that label "
-        "names.": lambda logits, label: -np.log(p(logits)).sum(),
+        "The sum goes over all classes; only the right class counts, the one that label names.": (
+            lambda logits, label: -np.log(p(logits)).sum(),
+            lambda logits, label: np.log(p(logits)).sum(),
+        ),
         "It is divided by the number of classes. One class is right, and only it "
         "counts.": lambda logits, label: pixel_loss(logits, label) / len(logits),
         "The label is not used: that is the loss if the most likely class were "
@@ -194,15 +198,14 @@ def judge_pixel_loss(attempt):
         "That is log(sum(exp(logits))) alone; the logit of the right class is to be "
         "subtracted.": lambda logits, label: pixel_loss(logits, label) + logits[label],
         "The logarithm of the sum is missing: that is sum(exp(logits)) minus the logit of the "
-        "right class.": lambda logits, label: np.exp(logits).sum() - logits[label],
+        "right class.": (
+            lambda logits, label: np.exp(logits).sum() - logits[label],
+            lambda z, label: np.exp(z - z.max()).sum() - z[label] + z.max(),
+        ),
         "Softmax is applied twice: log-sum-exp takes the logits as they "
         "are.": lambda logits, label: pixel_loss(p(logits), label),
         "That is the loss of a sigmoid, where classes do not compete. Softmax divides by the sum "
         "over all classes.": lambda logits, label: np.log1p(np.exp(-logits[label])),
-        "The label is one off: classes count from 0, and so do arrays.": (
-            lambda logits, label: pixel_loss(logits, label - 1),
-            lambda logits, label: pixel_loss(logits, (label + 1) % len(logits)),
-        ),
     }
 
     def call(logits, label):
@@ -241,7 +244,7 @@ def judge_median_frequency_weights(attempt):
     second[1][0, :2] = 1
     third = masks(2, [(3, 5)] * 4, [0.6, 0.05, 0.25, 0.1])
     # classes 3 and 4 of the second never occur, nor does class 3 of the third
-    cases = [(first, 4), (second, 5), (third, 3), (third[1:], 4)]
+    cases = [(first, 4), (second, 5), (third, 3), (third[1:], 4), (third + first, 4)]
 
     def counts(masks, n, totals=lambda mask: (mask != VOID).sum()):
         """Count each class's pixels, all pixels, and those of the images in which it occurs."""
@@ -261,9 +264,12 @@ def judge_median_frequency_weights(attempt):
         pixels, _, of_images = counts(masks, n, np.size)
         return pixels / of_images
 
-    def mean_of_images(masks, n):
+    def mean_of_images(masks, n, mean=np.nanmean):
         shares = np.array([[(m == c).sum() / (m != VOID).sum() for c in range(n)] for m in masks])
-        return np.nanmean(np.where(shares > 0, shares, np.nan), axis=0)
+        if mean is np.nanmean:
+            shares = np.where(shares > 0, shares, np.nan)
+        shares = mean(shares, axis=0)
+        return np.where(shares > 0, shares, np.nan)
 
     def weights_of(frequencies, middle=np.nanmedian, absent=0.0):
         """Make a function like `median_frequency_weights` from one that gives frequencies."""
@@ -314,7 +320,14 @@ def judge_median_frequency_weights(attempt):
         "It is the median number of pixels over the class's. A frequency is divided by the "
         "labelled pixels of the images with the "
         "class.": weights_of(lambda masks, n: np.where((c := counts(masks, n)[0]) > 0, c, np.nan)),
-        "Only the first mask is counted.": lambda masks, n: weights_of(frequencies)(masks[:1], n),
+        "The frequency is averaged over all images, those without the class included.": weights_of(
+            lambda masks, n: mean_of_images(masks, n, np.mean)
+        ),
+        "Of an even number of frequencies the median is the mean of the middle two: use "
+        "np.median.": (
+            weights_of(frequencies, lambda f: np.nanquantile(f, 0.5, method="lower")),
+            weights_of(frequencies, lambda f: np.nanquantile(f, 0.5, method="higher")),
+        ),
     }
     reference = losses.median_frequency_weights
     compare(attempt, cases, reference, mistakes, tolerance=1e-4, convert=as_array)

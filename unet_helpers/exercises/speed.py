@@ -152,8 +152,8 @@ def judge_roofline(attempt):
         "a second: convert nothing.": lambda o, b, p, w: max(2 * o / p, b / w),
         "The bytes are turned into bits. The bandwidth is in bytes a second: convert "
         "nothing.": lambda o, b, p, w: max(o / p, 8 * b / w),
-        "The speeds are swapped: operations go with operations a second, bytes with the "
-        "bandwidth.": lambda o, b, p, w: max(o / w, b / p),
+        "The times are products: seconds are operations divided by operations a "
+        "second.": lambda o, b, p, w: max(o * p, b * w),
     }
 
     def seconds(operations, bytes_moved, peak_operations, bandwidth):
@@ -174,6 +174,8 @@ def judge_roofline(attempt):
         "both. Compare their times.": lambda o, b, p, w: o > b,
         f"{times}read from the machine alone. On the same machine one layer can be limited by "
         "computing, and another by memory.": lambda o, b, p, w: p < w,
+        f"{times}found by comparing the intensity with one of the two speeds. Compare it with "
+        "their ratio.": lambda o, b, p, w: o / b > w,
     }.items():
         if labels == ["compute" if is_compute(*case) else "memory" for case in cases]:
             raise Incorrect(sentence)

@@ -115,7 +115,7 @@ OUTPUT_SIZES = [
     (lambda n, k, s, p: (n - k) // s if p == "valid" else math.ceil(n / s), "one too small"),
     (lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n, "the stride is forgotten: only"),
     (lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n // s, "Keras rounds up"),
-    (lambda n, k, s, p: (n - k) // s + 1, 'always as if padding were "valid"'),
+    (lambda n, k, s, p: (n - k) // s + 1, 'padding "valid" in all cases'),
     (lambda n, k, s, p: math.ceil(n / s), "kernel is ignored"),
     (lambda n, k, s, p: n - k + 1 if p == "valid" else math.ceil(n / s), '"valid" the stride'),
     (lambda n, k, s, p: (n - k) / s + 1 if p == "valid" else math.ceil(n / s), "whole number"),
@@ -132,7 +132,7 @@ OUTPUT_SIZES = [
 TRANSPOSED_SIZES = [
     (lambda n, k, s, p: n * s + (k if p == "valid" else 0), "one stride too much"),
     (lambda n, k, s, p: n * s, "kernel is ignored"),
-    (lambda n, k, s, p: (n - 1) * s + k, 'always as if padding were "valid"'),
+    (lambda n, k, s, p: (n - 1) * s + k, 'padding "valid" in all cases'),
     (size_by_counting, "size of an ordinary convolution"),
     (lambda n, k, s, p: n * k if p == "valid" else n * s, "stamp of its own"),
     (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "last stamp is missing"),

@@ -138,6 +138,10 @@ def judge_cross_entropy_with_void(attempt):
         return f"labels of shape {labels.shape} and logits of shape {logits.shape}"
 
     compare(attempt, cases, cross_entropy_with_void, mistakes, call, tolerance=1e-4)
+    # labels of another rank: one image, and a row of pixels
+    cases = [(labels[1], logits[1]) for labels, logits in cases]
+    cases += [(labels[:, 2], logits[:, 2]) for labels, logits in cases]
+    compare(attempt, cases, cross_entropy_with_void, {}, call, tolerance=1e-4)
     labels = np.array([[[0, 1], [255, 1]]], np.uint8)
     high = [[[[1000, 999, 0], [1000, 1001, 1000]], [[0, 1000, 0], [998, 1000, 999]]]]
     low = [[[[-1000, -999, -999], [-1001, -1000, -1000]], [[0, 0, 0], [-990, -991, -999]]]]

@@ -228,6 +228,8 @@ def judge_threshold_for_recall(attempt):
         cases += [(probabilities, truth, recall) for recall in (0.5, 0.75, 0.9, 1.0)]
     answers = [as_number(attempt(*case)) for case in cases]
     notes = [note_on_threshold(answer, *case) for answer, case in zip(answers, cases, strict=True)]
+    if "" in notes:  # sometimes a lower threshold than in other cases: not a convention
+        notes = [None if note else note for note in notes]
     if None not in notes:
         return next((note for note in notes if note), None)
 

@@ -65,8 +65,6 @@ ARRAYS = {
     "{} with its first two axes swapped": lambda x: np.swapaxes(x, 0, 1),
     "{} with its last two axes swapped": lambda x: np.swapaxes(x, -1, -2),
     "{} turned by 180 degrees": lambda x: x[::-1, ::-1],
-    "the square of {}": np.square,
-    "the square root of {}": np.sqrt,
 }
 
 

@@ -28,7 +28,7 @@ FUNCTIONS = {
     "median": ("mean", "max", "min"),
     "max": ("min", "sum", "mean"),
     "min": ("max",),
-    "ceil": ("floor", "round"),
+    "ceil": ("floor",),
     "argmax": ("argmin",),
 }
 
@@ -45,21 +45,26 @@ def slips(function):
         return
     if not isinstance(tree.body[0], ast.FunctionDef) or function.__closure__:
         return
-    arguments = [argument.arg for argument in tree.body[0].args.args]
-    for number, node in enumerate(ast.walk(tree)):
-        for what, wrong in changes(node, arguments):
+    names = [argument.arg for argument in tree.body[0].args.args]
+    names += [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and type(n.ctx) is ast.Store]
+    nodes = list(ast.walk(tree))
+    parents = {id(part): i for i, node in enumerate(nodes) for part in ast.iter_child_nodes(node)}
+    for number, node in enumerate(nodes):
+        for sentence, wrong in changes(node, names):
             changed = copy.deepcopy(tree)
-            target = list(ast.walk(changed))[number]
-            replace(changed, target, wrong)
+            copies = list(ast.walk(changed))
+            replace(changed, copies[number], wrong)
             ast.fix_missing_locations(changed)
             space = dict(function.__globals__)
             exec(compile(changed, "<slip>", "exec"), space)
-            told = " ".join(ast.unparse(wrong).split())
-            yield f"It computes `{told}` somewhere: {what}.", space[function.__name__]
+            around = copies[parents[id(node)]] if number else changed
+            if isinstance(around, ast.expr) and "stands" in sentence:
+                sentence = f"{sentence[:-1]}, in `{ast.unparse(around)}`."
+            yield sentence, space[function.__name__]
 
 
-def changes(node, arguments):
-    """Yield (what is wrong, changed copy) for every way to slip at a node of the syntax tree."""
+def changes(node, names):
+    """Yield (sentence, changed copy) for every way to slip at a node of the syntax tree."""
 
     def changed(**fields):
         new = copy.deepcopy(node)
@@ -67,31 +72,36 @@ def changes(node, arguments):
             setattr(new, field, value)
         return new
 
+    def stands(right, wrong, **fields):
+        return f"`{wrong}` stands where `{right}` belongs.", changed(**fields)
+
     if isinstance(node, ast.BinOp):
-        yield f"`{ast.unparse(node.right)}` is missing", node.left
-        yield f"`{ast.unparse(node.left)}` is missing", node.right
+        left, right = ast.unparse(node.left), ast.unparse(node.right)
+        yield f"`{right}` is missing next to `{left}`.", node.left
+        yield f"`{left}` is missing next to `{right}`.", node.right
     if isinstance(node, ast.UnaryOp):
-        yield "a sign is missing", node.operand
+        yield f"The sign before `{ast.unparse(node.operand)}` is missing.", node.operand
     if isinstance(node, ast.BinOp | ast.AugAssign):
         for operator in OPERATORS.get(type(node.op), ()):
-            yield "the operator is wrong", changed(op=operator())
+            wrong = changed(op=operator())
+            yield f"The operator in `{ast.unparse(wrong)}` is wrong.", wrong
     if isinstance(node, ast.AugAssign):
-        yield "it forgets what was there before", ast.Assign([node.target], node.value)
+        wrong = ast.Assign([node.target], node.value, lineno=node.lineno)
+        yield f"`{ast.unparse(wrong)}` forgets what was there before.", wrong
     if isinstance(node, ast.Compare):
         for operator in OPERATORS.get(type(node.ops[0]), ()):
-            yield "the comparison is wrong", changed(ops=[operator()])
+            wrong = changed(ops=[operator()])
+            yield f"The comparison `{ast.unparse(wrong)}` is wrong.", wrong
     if isinstance(node, ast.Constant) and type(node.value) is int:
         for value in (node.value - 1, node.value + 1):
-            yield f"it is {node.value} that belongs there", changed(value=value)
+            yield stands(node.value, value, value=value)
     if isinstance(node, ast.Attribute):
         for name in FUNCTIONS.get(node.attr, ()):
-            yield f"it is {node.attr} that belongs there", changed(attr=name)
+            yield stands(node.attr, name, attr=name)
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-        for name in FUNCTIONS.get(node.id, ()):
-            yield f"it is {node.id} that belongs there", changed(id=name)
-        for name in arguments if node.id in arguments else ():
+        for name in names if node.id in names else FUNCTIONS.get(node.id, ()):
             if name != node.id:
-                yield f"it is {node.id} that belongs there", changed(id=name)
+                yield stands(node.id, name, id=name)
 
 
 def replace(tree, old, new):

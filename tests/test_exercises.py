@@ -79,11 +79,11 @@ def test_the_learners_own_line_is_quoted():
     assert '`raise KeyError("boundary")`' in sentence and "KeyError" in sentence
 
 
-def small(call, reference, cases, mistakes=(), **options):
+def small(call, reference, cases, **options):
     """Make an exercise that compares on these cases."""
 
     def judge(attempt):
-        compare(attempt, cases, reference, mistakes, lambda *case: f"{case}", **options)
+        compare(attempt, cases, reference, {}, lambda *case: f"{case}", **options)
 
     return Exercise("small", judge, reference, texts=Task(call, 5, "Do it.", "Do."))
 
@@ -103,6 +103,7 @@ PLUS = small("my_plus(a, b)", plus, [(1, 2), (5, 3), (10, 7)])
         (lambda a, b: a - b, "The operator in `a - b` is wrong."),
         (lambda a, b: a + b + b, "It gives what is right for twice b."),
         (lambda a, b: 3 * (a + b), "It is 3 times what is expected."),
+        (lambda a, b: a, "It gives what is right for b = 0."),
         (lambda a, b: a + b + 7, "It is always 7 too large."),
         (lambda a, b: float("nan"), "It is nan."),
         (lambda a, b: (a + b) * (2 if a > 1 else 1), "twice what is expected. This is so where a"),
@@ -237,7 +238,7 @@ def test_the_solution_is_source_of_the_package(exercise, capsys):
 
 def test_changing_the_arguments_is_told():
     def judge(attempt):
-        compare(attempt, [(np.arange(3),)], lambda x: x.sum(), [], str)
+        compare(attempt, [(np.arange(3),)], lambda x: x.sum(), {}, str)
 
     exercise = Exercise("sum", judge, np.sum, texts=Task("my_sum(x)", 5, "Sum.", "Add."))
 
@@ -270,7 +271,7 @@ def test_checks_compute_in_float32_and_put_the_policy_back():
 
 def test_a_mistake_is_only_named_when_it_fits_every_case():
     def judge(attempt):
-        mistakes = [(lambda x: 2 * x, "You doubled."), (lambda x: 1 / 0, "Never.")]
+        mistakes = {"You doubled.": lambda x: 2 * x, "Never.": lambda x: 1 / 0}
         compare(attempt, [(1,), (2,), (3,)], lambda x: x * x, mistakes, lambda x: f"x = {x}")
 
     exercise = Exercise("square", judge, abs, texts=Task("my_square(x)", 5, "Square.", "x"))

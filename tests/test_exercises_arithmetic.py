@@ -93,6 +93,7 @@ def stamps_by_channels(inputs, kernel, stride):
         ("transposed_size", transposed_from_keras),
         ("receptive_field", field_from_the_end),
         ("stack_cost", cost_from_keras),
+        ("stack_cost", lambda *case: np.array(cost_from_keras(*case))),
         ("dense_as_convolution", fold_by_loops),
         (
             "dense_as_convolution",
@@ -136,6 +137,7 @@ OUTPUT_SIZES = [
         "rounded up: a last window",
     ),
     (lambda n, k, s, p: n, "size of the input"),
+    (lambda n, k, s, p: size_by_counting(n, k, s, "same" if p == "valid" else "valid"), "swapped"),
     (lambda n, k, s, p: n // s + (k if p == "valid" else 3), "expected 94"),
     # two mistakes at once, and each told apart
     (lambda n, k, s, p: (n - k) // s + 2 if p == "valid" else n // s + 3, 'valid": it is one too'),
@@ -284,6 +286,14 @@ SHEETS = [
     (lambda x, k, s: stamp_sheet(x.transpose(1, 0, 2), k, s), "inputs with its first two axes"),
     (lambda x, k, s: stamp_sheet(x, k, s)[:, :, 0], "first output channel alone"),
     (kernel_the_other_way, "channels out, channels in)"),
+    (
+        lambda x, k, s: np.pad(stamp_sheet(x, k, s), ((0, s), (0, s), (0, 0))),
+        "The sheet is too large",
+    ),
+    (
+        lambda x, k, s: stamp_sheet(x, k, s) + np.zeros((len(x) * s, 1, 1)),
+        "The shapes in this line",
+    ),
 ]
 
 FAMILIES = {

@@ -656,6 +656,11 @@ WRONG = [
     (THRESHOLD, threshold_of(lambda t: t < 255), "quantile of all pixels"),
     (THRESHOLD, threshold_of(lambda t: t == 0), "for the background"),
     (THRESHOLD, threshold_rounded_down, "rounded down"),
+    (
+        THRESHOLD,
+        lambda p, t, recall: np.quantile(p[t == 1], 1 - recall, method="lower"),
+        "a higher threshold finds those",  # in some cases only, so it is not a convention
+    ),
     (THRESHOLD, threshold_one_more, "a higher threshold finds those"),
     (THRESHOLD, threshold_one_less, "`2` stands where `1` belongs, in `np.arange(2, len"),
     (

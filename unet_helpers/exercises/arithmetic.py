@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.comparison import compare, same
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, as_pair
 
 # ---------------------------------------------------------------- sizes
@@ -321,7 +321,7 @@ def judge_transposed_convolution(attempt):
     }
     # As many channels in as out, so that a kernel read in either order runs.
     inputs, kernel = np.array([[[1.0, 10.0]]]), np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
-    if np.allclose(as_array(attempt(inputs, kernel, 1)).ravel(), [31.0, 42.0]):
+    if same(as_array(attempt(inputs, kernel, 1)).ravel(), np.array([31.0, 42.0]), 1e-5):
         raise Incorrect(
             "The last two axes of the kernel are swapped. For a transposed convolution Keras has "
             "(side, side, channels out, channels in)."

@@ -78,8 +78,7 @@ def compare(
         cases: list of tuples of arguments.
         reference: function that gives the right result of a case. Its parameters' names are used
             to tell the learner about arguments.
-        mistakes: dict from a sentence to a wrong function, or to a tuple of them; or a list of
-            pairs (wrong function, sentence). See `explain`.
+        mistakes: dict from a sentence to a wrong function, or to a tuple of them. See `explain`.
         call: function (arguments) -> how to write this case down for the learner; by default the
             arguments' names with their values or shapes.
         tolerance: largest difference that is rounding.
@@ -124,10 +123,7 @@ def explain(answers, cases, reference, mistakes, convert=as_number, tolerance=1e
     if all(same(a, b, tolerance) for a, b in zip(answers, right, strict=True)):
         return right
     names = argument_names(reference, cases)
-    if isinstance(mistakes, dict):
-        mistakes = list(mistakes.items())
-    else:
-        mistakes = [(sentence, function) for function, sentence in mistakes]
+    mistakes = list(mistakes.items())
     if isinstance(right[0], tuple) and len(right[0]) == 2:
         told = f"The two results are swapped: first the {parts[0]}, then the {parts[1]}."
         mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))

@@ -15,6 +15,8 @@ OPERATORS = {
     ast.Mult: (ast.Add, ast.Div, ast.Pow),
     ast.Div: (ast.Mult, ast.FloorDiv),
     ast.FloorDiv: (ast.Div, ast.Mult),
+    ast.BitAnd: (ast.BitOr,),
+    ast.BitOr: (ast.BitAnd,),
     ast.Eq: (ast.NotEq,),
     ast.NotEq: (ast.Eq,),
     ast.GtE: (ast.Gt, ast.LtE),
@@ -28,7 +30,7 @@ FUNCTIONS = {
     "median": ("mean", "max", "min"),
     "max": ("min", "sum", "mean"),
     "min": ("max",),
-    "ceil": ("floor",),
+    "ceil": ("floor", "round"),
     "argmax": ("argmin",),
 }
 
@@ -79,6 +81,9 @@ def changes(node, names):
         left, right = ast.unparse(node.left), ast.unparse(node.right)
         yield f"`{right}` is missing next to `{left}`.", node.left
         yield f"`{left}` is missing next to `{right}`.", node.right
+    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+        called, inside = ast.unparse(node.func), ast.unparse(node.args[0])
+        yield f"`{called}` is missing around `{inside}`.", node.args[0]
     if isinstance(node, ast.UnaryOp):
         yield f"The sign before `{ast.unparse(node.operand)}` is missing.", node.operand
     if isinstance(node, ast.BinOp | ast.AugAssign):

@@ -56,7 +56,7 @@ def check_large_logits(attempt, mild, surely_wrong, reference, call):
 
 
 def cross_entropy_with_void(labels, logits):
-    """Give the mean cross-entropy over the pixels that have a label."""
+    """Return the mean cross-entropy over the pixels that have a label."""
     labelled = labels != VOID
     labels, logits = labels[labelled], logits[labelled]  # (pixels,) and (pixels, classes)
     logits = logits - logits.max(axis=-1, keepdims=True)  # or exp would overflow

@@ -1,13 +1,18 @@
 """What all exercises have in common: states, messages, hints and solutions."""
 
 import inspect
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
 
 from unet_helpers import exercises
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, compare, describe
+from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, describe
+from unet_helpers.exercises.tasks import Task
 
 EVERY = [pytest.param(exercise, id=name) for name, exercise in exercises.ALL.items()]
 
@@ -46,29 +51,20 @@ def test_an_untouched_stub_is_not_attempted(exercise, capsys):
 
 
 @pytest.mark.parametrize("exercise", EVERY)
-def test_a_forgotten_return_is_told(exercise):
-    passed, sentence = exercise.verdict(make(exercise, "result = len('attempted')"))
-    assert not passed and "returned None. Is its `return` missing?" in sentence
+def test_a_wrong_type_is_told(exercise):
+    for value in ("'a string'", "{'a': 1}", "object()", "print"):
+        passed, sentence = exercise.verdict(make(exercise, f"return {value}"))
+        assert not passed and "returns" in sentence and "expected" in sentence.lower(), sentence
 
 
-@pytest.mark.parametrize("exercise", EVERY)
-@pytest.mark.parametrize("value", ["'a string'", "{'a': 1}", "object()", "print"])
-def test_a_wrong_type_is_told(exercise, value):
-    passed, sentence = exercise.verdict(make(exercise, f"return {value}"))
-    assert not passed and "returns" in sentence and "expected" in sentence.lower(), sentence
+def test_what_is_raised_inside_is_told_with_the_line():
+    def my_plus(a, b):
+        start = 0
+        return a / start
 
-
-@pytest.mark.parametrize("exercise", EVERY)
-def test_what_is_raised_inside_is_told_with_the_line(exercise):
-    space = {}
-    name = exercise.call.split("(")[0]
-    exec(
-        f"def {name}({parameters(exercise)}):\n    start = 0\n    return 1 / start\n",
-        space,
-    )
-    passed, sentence = exercise.verdict(space[name])
-    assert not passed
-    assert f"{name} raised in line 3" in sentence and "ZeroDivisionError: division" in sentence
+    passed, sentence = PLUS.verdict(my_plus)
+    assert not passed and "my_plus raised in line" in sentence
+    assert "`return a / start`: ZeroDivisionError: division by zero" in sentence
 
 
 def raises_here():
@@ -83,16 +79,136 @@ def test_the_learners_own_line_is_quoted():
     assert '`raise KeyError("boundary")`' in sentence and "KeyError" in sentence
 
 
-@pytest.mark.parametrize("exercise", EVERY)
-def test_wrong_parameters_are_told(exercise):
-    passed, sentence = exercise.verdict(lambda: 0)
-    assert not passed and f"cannot be called as {exercise.call}" in sentence
+def small(call, reference, cases, **options):
+    """Make an exercise that compares on these cases."""
+
+    def judge(attempt):
+        compare(attempt, cases, reference, {}, lambda *case: f"{case}", **options)
+
+    return Exercise("small", judge, reference, texts=Task(call, 5, "Do it.", "Do."))
 
 
-@pytest.mark.parametrize("exercise", EVERY)
+def plus(a, b):
+    return a + b
+
+
+PLUS = small("my_plus(a, b)", plus, [(1, 2), (5, 3), (10, 7)])
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (lambda a, b: -(a + b), "The sign is wrong: it is minus what is expected."),
+        (lambda a, b: 100 * (a + b), "per cent"),
+        (lambda a, b: a - b, "The operator in `a - b` is wrong."),
+        (lambda a, b: a + b + b, "It gives what is right for twice b."),
+        (lambda a, b: 3 * (a + b), "It is 3 times what is expected."),
+        (lambda a, b: a, "It gives what is right for b = 0."),
+        (lambda a, b: a + b + 7, "It is always 7 too large."),
+        (lambda a, b: float("nan"), "It is nan."),
+        (lambda a, b: (a + b) * (2 if a > 1 else 1), "twice what is expected. This is so where a"),
+        (lambda a, b: a * a, "it gives 1; expected 3. It never uses its argument b."),
+        # wrong for one input only: nothing is concluded from one
+        (lambda a, b: 2 * (a + b) if a == 1 else a + b, "it gives 6; expected 3."),
+    ],
+)
+def test_mistakes_that_any_exercise_can_have_are_named(answer, told):
+    passed, sentence = PLUS.verdict(answer)
+    assert not passed and told in sentence, sentence
+
+
+def test_the_first_place_that_differs_is_shown():
+    tables = small("my_table(n)", lambda n: np.eye(n), [(2,), (3,)], convert=as_array)
+
+    def my_table(n):
+        table = np.eye(n)
+        table[1, 0] = 0.5
+        return table
+
+    sentence = tables.verdict(my_table)[1]
+    assert "The first difference is at [1, 0]: 0.5 in place of 0 (1 of 4 values differ)" in sentence
+    shifted = tables.verdict(lambda n: np.eye(n)[None])[1]
+    assert "values are right, but the shape is (1, 2, 2); expected (2, 2)" in shifted
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["# write it here\n    return None", "pass", "...", '"What it does."', "return"],
+)
+def test_a_stub_with_only_its_comment_is_not_attempted(body):
+    assert "not attempted yet" in PLUS.verdict(make(PLUS, body))[1]
+
+
+@pytest.mark.parametrize("body", ["a + b", "c = a", "print(end='')", "for _ in (1,): pass"])
+def test_a_function_without_return_is_not_a_stub(body):
+    assert "Is its `return` missing?" in PLUS.verdict(make(PLUS, body))[1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["while True: pass", "\n    while True:\n        try: len('')\n        except Exception: pass"],
+)
+def test_an_endless_answer_is_stopped(body, monkeypatch):
+    monkeypatch.setattr(Exercise, "seconds", 0.2)
+    handler = signal.getsignal(signal.SIGALRM)
+    passed, sentence = PLUS.verdict(make(PLUS, body))
+    assert not passed and "my_plus was stopped after 0.2 seconds" in sentence
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_an_answer_in_a_thread_is_judged_without_a_limit():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(PLUS.verdict, lambda a, b: a + b).result() == (True, "right.")
+
+
+@pytest.mark.parametrize("leave", [sys.exit, lambda: sys.exit("text"), exit])
+def test_an_answer_that_exits_does_not_take_the_notebook_along(leave):
+    passed, sentence = PLUS.verdict(lambda a, b: leave())
+    assert not passed and "exits Python" in sentence
+
+
+def test_an_interrupt_by_the_learner_passes():
+    def my_plus(a, b):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        PLUS.verdict(my_plus)
+
+
+def test_a_shape_error_is_told_with_line_and_shapes():
+    arrays = small("my_sum(x, y)", np.add, [(np.ones((2, 3)), np.ones((2, 3)))])
+
+    def my_sum(x, y):
+        turned = x.T
+        return turned + y
+
+    _, sentence = arrays.verdict(my_sum)
+    assert "`return turned + y`: ValueError: operands could not be broadcast" in sentence
+    assert "The shapes in this line: y (2, 3), turned (3, 2)." in sentence
+
+
+def test_the_shapes_of_a_keras_error_are_not_cut_off():
+    one = small("my_join(n)", lambda n: n, [(1,)])
+
+    def my_join(n):
+        deep = keras.Input((8, 12, 64))
+        skip = keras.Input((16, 24, 32))
+        return keras.layers.Concatenate()([deep, skip])
+
+    _, sentence = one.verdict(my_join)
+    assert "requires inputs with matching shapes" in sentence and "\x1b" not in sentence
+    assert "deep (None, 8, 12, 64), skip (None, 16, 24, 32)" in sentence
+
+
+def test_wrong_parameters_are_told():
+    passed, sentence = PLUS.verdict(lambda: 0)
+    assert not passed and "cannot be called as my_plus(a, b)" in sentence
+
+
 @pytest.mark.parametrize("value", [None, 3, "text", np.zeros((2, 2))])
-def test_the_function_itself_is_asked_for(exercise, value):
-    passed, sentence = exercise.verdict(value)
+def test_the_function_itself_is_asked_for(value):
+    passed, sentence = PLUS.verdict(value)
     assert not passed and "takes your function itself" in sentence
 
 
@@ -122,9 +238,9 @@ def test_the_solution_is_source_of_the_package(exercise, capsys):
 
 def test_changing_the_arguments_is_told():
     def judge(attempt):
-        compare(attempt, [(np.arange(3),)], lambda x: x.sum(), [], str)
+        compare(attempt, [(np.arange(3),)], lambda x: x.sum(), {}, str)
 
-    exercise = Exercise(judge, np.sum, "Sum.", "my_sum(x)", 5, ("Add.",))
+    exercise = Exercise("sum", judge, np.sum, texts=Task("my_sum(x)", 5, "Sum.", "Add."))
 
     def my_sum(x):
         x += 1
@@ -139,7 +255,7 @@ def test_something_that_no_check_thought_of_is_a_sentence():
     def judge(attempt):
         return attempt()["missing"]
 
-    exercise = Exercise(judge, dict, "Do it.", "my_thing()", 5, ("Do.",))
+    exercise = Exercise("thing", judge, dict, texts=Task("my_thing()", 5, "Do it.", "Do."))
     passed, sentence = exercise.verdict(lambda: {})
     assert not passed and "KeyError" in sentence and "Do it." in sentence
 
@@ -155,14 +271,17 @@ def test_checks_compute_in_float32_and_put_the_policy_back():
 
 def test_a_mistake_is_only_named_when_it_fits_every_case():
     def judge(attempt):
-        mistakes = [(lambda x: 2 * x, "You doubled."), (lambda x: 1 / 0, "Never.")]
+        mistakes = {"You doubled.": lambda x: 2 * x, "Never.": lambda x: 1 / 0}
         compare(attempt, [(1,), (2,), (3,)], lambda x: x * x, mistakes, lambda x: f"x = {x}")
 
-    exercise = Exercise(judge, abs, "Square.", "my_square(x)", 5, ("x",))
+    exercise = Exercise("square", judge, abs, texts=Task("my_square(x)", 5, "Square.", "x"))
     assert exercise.verdict(lambda x: x * x) == (True, "right.")
     assert "You doubled." in exercise.verdict(lambda x: x + x)[1]
     _, sentence = exercise.verdict(lambda x: x if x < 3 else 10)
-    assert sentence == "not yet. For x = 2 it gives 2; expected 4."
+    assert sentence == (
+        "not yet. For x = 2 it gives 2; expected 4. This is so where x is above 1; below it is "
+        "right."
+    )
 
 
 def test_numbers_of_all_kinds_are_numbers():

@@ -113,7 +113,7 @@ def check_pairs(splits, codes, class_names=None, void=(VOID,), read_code=read_ma
         Report.
 
     Raises:
-        DataError: there are no pairs, or the numbers of names and codes differ.
+        DataError: there are no pairs, or not as many names as codes.
     """
     codes = [int(code) for code in codes]
     class_names = tuple(class_names) if class_names is not None else tuple(map(str, codes))

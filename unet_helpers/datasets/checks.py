@@ -28,8 +28,7 @@ from unet_helpers.labels import CAMVID, CARLA, PETS, VOID, DataError, printable
 CARLA_FILES = dict(codes=range(13), class_names=CARLA.classes, void=(), read_code=read_red_channel)
 PETS_FILES = dict(codes=(1, 2, 3), class_names=PETS.classes, void=())
 CAMVID_FILES = dict(codes=range(11), class_names=CAMVID.classes, void=(11,))
-# These limits were chosen on clean data and on the same data broken on purpose; the measurements
-# are in tests/test_checks.py.
+# Limits chosen on clean data and on the same data broken on purpose, see tests/test_checks.py
 INVENTED = 0.25  # share of a mask's borders with a value in between; clean below 0.15, averaged 0.4
 BORDERS = 30  # a mask with fewer borders is not judged
 GRID = (72, 96)  # size in which images are compared with masks

@@ -4,9 +4,9 @@ Limits in `checks` rest on these numbers, measured on the samples and on real da
 six CARLA frames): borders that pass through a label in between, exact masks at most 0.11 of a
 mask, halved by nearest 0.15, averaged 0.39 and more; thumbnails of neighbouring CARLA frames
 correlate by 0.89 (first percentile) and differ by less than 9.7 grey levels, those of different
-recordings by at most 0.84 and 17 and more. Flipped masks: 0.03 of the evidence at most speaks for
-a flip where there is none (pets, which are symmetric). Shifted masks: clean sets fit best within
-one cell of the grid (five pixels of CamVid), or two where fewer than 0.7 of the pairs agree.
+recordings by at most 0.84 and 17 and more. Where nothing is flipped, at most 0.03 of
+the evidence speaks for a flip (pets, which are symmetric); clean masks fit best within one cell of
+the grid (five pixels of CamVid). Shifts are found from about 2 % of an image's width, of pets 3 %.
 """
 
 import numpy as np
@@ -177,7 +177,7 @@ def averaged(mask, size, method=Image.Resampling.BILINEAR):
     return np.asarray(image.resize(size[::-1], method))
 
 
-@pytest.mark.parametrize("size", [(30, 40), (45, 60), (96, 128)])
+@pytest.mark.parametrize("size", [(30, 40), (96, 128)])
 def test_interpolated_masks(tmp_path, scenes, size):
     wrong = [(datasets.resize_image(i, size), averaged(m, size)) for i, m in scenes]
     finding = only_error(check(tmp_path / "wrong", wrong), "interpolated masks")

@@ -1,4 +1,4 @@
-"""A folder of one's own: labels.csv, masks of ids and of colours, splits, and every mistake."""
+"""A folder of your own images: labels.csv, masks of ids and colours, splits, and every mistake."""
 
 import numpy as np
 import pytest
@@ -101,7 +101,7 @@ def test_a_palette_or_grey_is_looked_up_where_there_are_only_colours(folder):
     assert read(root, "grey.png").tolist() == [[255, 2]]
 
 
-def test_a_palette_that_was_numbered_anew_is_noticed(folder):
+def test_a_palette_that_was_renumbered_is_noticed(folder):
     """Ids and colours are both known, and the palette shows a road where the id says car."""
     root = folder({"a.png": IDS})
     image = Image.fromarray(np.array([[26, 7]], np.uint8), "P")
@@ -133,7 +133,7 @@ def test_a_palette_that_was_numbered_anew_is_noticed(folder):
         ("name,id\nroad,7\n", COLOURS, r"painted in colours, but .*labels\.csv has no column"),
     ],
 )
-def test_what_a_mask_must_not_hold(folder, labels, mask, message):
+def test_masks_with_unknown_ids_or_colours(folder, labels, mask, message):
     root = folder({"a.png": mask}, labels)
     with pytest.raises(DataError, match=message):
         folder_dataset.load("all", root)
@@ -177,7 +177,7 @@ def test_a_jpeg_mask_is_explained(folder):
         ("name\n" + 1_000_000 * "x", r"has 1,000,005 bytes; expected a small text file"),
     ],
 )
-def test_a_label_file_that_cannot_be_meant(folder, text, message):
+def test_invalid_label_files(folder, text, message):
     with pytest.raises(DataError, match=message):
         folder_dataset.read_label_map(folder({"a.png": IDS}, text))
 
@@ -196,7 +196,7 @@ def test_labels_keep_the_colours_of_the_file_or_get_distinct_ones(folder):
     assert labels.name == "mine"
 
 
-@pytest.mark.parametrize("number", [1, 2, 12, 20, 100])
+@pytest.mark.parametrize("number", [1, 20, 100])
 def test_distinct_colours_are_distinct_and_never_black(number):
     colours = np.array(distinct_colours(number))
     assert colours.shape == (number, 3)
@@ -217,7 +217,7 @@ def test_a_folder_that_lacks_something(folder, name):
 
 
 @pytest.mark.parametrize("data", [None, "sample", "full"])
-def test_there_is_no_sample_of_ones_own(data):
+def test_a_folder_has_no_sample(data):
     with pytest.raises(DataError, match="pass the path of your folder"):
         folder_dataset.find(data)
 
@@ -277,7 +277,7 @@ def write_lists(root, **lists):
         (root / f"{split}.txt").write_text(text, encoding="utf-8")
 
 
-def test_lists_say_what_belongs_where(folder):
+def test_lists_decide_the_splits(folder):
     root = folder({f"{name}.png": IDS for name in ("a", "b.1", "c", "d", "left out")})
     write_lists(root, train="d.png\nb.1\n\n", val=" a \n", test="c.jpg\r\n")
     assert split_names(root) == dict(train=["b.1", "d"], val=["a"], test=["c"])
@@ -295,7 +295,7 @@ def test_lists_say_what_belongs_where(folder):
         (dict(train="a\0", val="b", test="c"), r"names 'a\\\\+0'"),
     ],
 )
-def test_lists_that_cannot_be_meant(folder, lists, message):
+def test_invalid_lists(folder, lists, message):
     root = folder({f"{name}.png": IDS for name in "abc"})
     write_lists(root, **lists)
     if message is None:  # only the name counts, wherever the line says that the file lies

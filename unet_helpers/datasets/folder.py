@@ -78,10 +78,7 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
 
 
 def find_pairs(split, root, split_by="random", seed=0):
-    """List the (image path, mask path) pairs of a split, sorted by name.
-
-    Arguments and errors as in `load`.
-    """
+    """List the (image path, mask path) pairs of a split, sorted by name; see `load`."""
     if split not in (*SPLITS, "all"):
         raise DataError(f"There is no split {split!r}; there are train, val, test and all.")
     folder = find(root)

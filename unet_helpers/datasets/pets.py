@@ -143,7 +143,7 @@ def check_lengths(file):
     TensorFlow allocates the memory that a record announces before it looks at the file's length.
     """
     if not os.path.isfile(file):
-        raise DataError(f"{file} is a folder, a pipe or a device instead of a file. Remove it.")
+        raise DataError(f"{file} is not a file but a folder, pipe or device. Remove it.")
     size, position = os.path.getsize(file), 0
     with open(file, "rb") as records:
         while position < size:

@@ -168,7 +168,7 @@ CONV_BLOCK_MISTAKES = [
     (encoder(first={**RELU, "activation": "tanh"}), "The first convolution is followed by tanh"),
     (encoder(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
     (encoder(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
-    (encoder(result=lambda pooled, x: pooled), "one tensor; the block gives two"),
+    (encoder(result=lambda pooled, x: pooled), "one tensor; the block returns two"),
     (encoder(result=lambda pooled, x: (pooled, x, x)), "a tuple of 3"),
     (encoder(pool=lambda x: x), "as large as the input"),
     (encoder(pool=layers.AveragePooling2D(2)), "mean of each 2x2 block"),
@@ -184,7 +184,7 @@ CONV_BLOCK_MISTAKES = [
     ),
     (encoder(second={**RELU, "use_bias": False}), "no bias"),
     (encoder(between=lambda x: layers.BatchNormalization()(x)), "next exercise"),
-    (doubled, "doubling them from level to level"),
+    (doubled, "the caller doubles them from level"),
     (fixed_filters, "32 channels instead of n_filters=8"),
     (always_pools, "still pooled"),
     (skip_of_first, "after the first convolution"),
@@ -200,7 +200,7 @@ def test_mistakes_in_conv_block(answer, told):
 
 def test_conv_block_with_something_unforeseen():
     passed, sentence = verdict("conv_block", encoder(between=layers.Rescaling(0.5)))
-    assert not passed and "gives other numbers" in sentence
+    assert not passed and "without its Rescaling it is right" in sentence
 
 
 # ---------------------------------------------------------------- normalised_block
@@ -270,10 +270,10 @@ def test_normalised_block_in_other_words(answer, note):
         (normalised(first=lambda x: ops.relu(x)), "Only the second convolution is normalised"),
         (
             normalised(lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()),
-            "there is no ReLU",
+            "No convolution has an activation",
         ),
-        (normalised(first=lambda x: layers.BatchNormalization()(x)), "The first ReLU is missing"),
-        (normalised(second=lambda x: layers.BatchNormalization()(x)), "The second ReLU is missing"),
+        (normalised(first=lambda x: layers.BatchNormalization()(x)), "The first convolution is followed by no activation"),
+        (normalised(second=lambda x: layers.BatchNormalization()(x)), "The second convolution is followed by no activation"),
         (normalised(frozen, frozen), "Is training=False set"),
         (normalised(always_training, always_training), "Do not set training=True"),
         (
@@ -303,13 +303,13 @@ def test_mistakes_in_normalised_block(answer, told):
 # ---------------------------------------------------------------- upsampling_block
 
 
-def enlarge(x, n_filters, side=3, **options):
+def upsample(x, n_filters, side=3, **options):
     options = {"strides": 2, "padding": "same", **options}
     return layers.Conv2DTranspose(n_filters, side, **options)(x)
 
 
 def decoder(
-    up=enlarge,
+    up=upsample,
     join=lambda up, skip, n: layers.Concatenate()([up, skip]),
     first=RELU,
     second=RELU,
@@ -343,8 +343,8 @@ def upsample_and_convolve(interpolation):
             decoder(join=lambda up, skip, n: layers.Concatenate()([skip, up])),
             "skip connection first",
         ),
-        (decoder(lambda x, n: enlarge(x, n, 2)), "a kernel of 2 to enlarge"),
-        (decoder(lambda x, n: enlarge(x, n, activation="relu")), "a ReLU right after enlarging"),
+        (decoder(lambda x, n: upsample(x, n, 2)), "a kernel of 2 to upsample"),
+        (decoder(lambda x, n: upsample(x, n, activation="relu")), "a ReLU right after upsampling"),
         (decoder(upsample_and_convolve("bilinear")), "bilinear upsampling"),
         (decoder(upsample_and_convolve("nearest")), "nearest upsampling"),
     ],
@@ -355,13 +355,13 @@ def test_upsampling_block_in_other_words(answer, note):
     assert note or sentence == "right."
 
 
-def joined_before_enlarging(expansive_input, contractive_input, n_filters):
+def joined_before_upsampling(expansive_input, contractive_input, n_filters):
     x = layers.Concatenate()([expansive_input, contractive_input])
-    return enlarge(x, n_filters)
+    return upsample(x, n_filters)
 
 
-def enlarge_only(expansive_input, contractive_input, n_filters):
-    return enlarge(expansive_input, n_filters)
+def upsample_only(expansive_input, contractive_input, n_filters):
+    return upsample(expansive_input, n_filters)
 
 
 def skip_only(expansive_input, contractive_input, n_filters):
@@ -377,7 +377,7 @@ def skip_only(expansive_input, contractive_input, n_filters):
         (decoder(first=LINEAR), "The first convolution is followed by no activation"),
         (decoder(second=LINEAR), "The second convolution is followed by no activation"),
         (decoder(join=lambda up, skip, n: up), "The skip connection has no influence"),
-        (enlarge_only, "The skip connection has no influence"),
+        (upsample_only, "The skip connection has no influence"),
         (skip_only, "features from below have no influence"),
         (
             decoder(join=lambda up, skip, n: up + layers.Conv2D(n, 1)(skip)),
@@ -387,16 +387,16 @@ def skip_only(expansive_input, contractive_input, n_filters):
             decoder(join=lambda up, skip, n: up + ops.mean(skip, -1, keepdims=True)),
             "are added. U-Net concatenates",
         ),
-        (joined_before_enlarging, "raised in line"),
-        (decoder(lambda x, n: enlarge(x, n, strides=1)), "raised in line"),
-        (decoder(lambda x, n: enlarge(x, n, padding="valid")), "raised in line"),
+        (joined_before_upsampling, "raised in line"),
+        (decoder(lambda x, n: upsample(x, n, strides=1)), "raised in line"),
+        (decoder(lambda x, n: upsample(x, n, padding="valid")), "raised in line"),
         (decoder(first=dict(activation="relu")), 'padding="same" missing'),
         (decoder(filters=lambda n: 2 * n), "8 channels instead of n_filters=4"),
-        (decoder(lambda x, n: enlarge(x, 2 * n)), "another number than n_filters=4"),
+        (decoder(lambda x, n: upsample(x, 2 * n)), "another number than n_filters=4"),
         (decoder(second={**RELU, "activation": "softmax"}), "followed by softmax"),
         (decoder(second={**RELU, "use_bias": False}), "expected three biases"),
         (
-            decoder(up=lambda x, n: layers.Dropout(0.5)(enlarge(x, n))),
+            decoder(up=lambda x, n: layers.Dropout(0.5)(upsample(x, n))),
             "nothing here depends on training",
         ),
         (

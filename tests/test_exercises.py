@@ -1,13 +1,18 @@
 """What all exercises have in common: states, messages, hints and solutions."""
 
 import inspect
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
 
 from unet_helpers import exercises
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, compare, describe
+from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, describe
+from unet_helpers.exercises.tasks import Task
 
 EVERY = [pytest.param(exercise, id=name) for name, exercise in exercises.ALL.items()]
 
@@ -83,6 +88,88 @@ def test_the_learners_own_line_is_quoted():
     assert '`raise KeyError("boundary")`' in sentence and "KeyError" in sentence
 
 
+def small(call, reference, cases, mistakes=(), **options):
+    """Make an exercise that compares on these cases."""
+
+    def judge(attempt):
+        compare(attempt, cases, reference, mistakes, lambda *case: f"{case}", **options)
+
+    return Exercise("small", judge, reference, texts=Task(call, 5, "Do it.", "Do."))
+
+
+PLUS = small("my_plus(a, b)", lambda a, b: a + b, [(1, 2), (5, 3), (10, 7)])
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["# write it here\n    return None", "pass", "...", '"What it does."', "return"],
+)
+def test_a_stub_with_only_its_comment_is_not_attempted(body):
+    assert "not attempted yet" in PLUS.verdict(make(PLUS, body))[1]
+
+
+@pytest.mark.parametrize("body", ["a + b", "c = a", "print(end='')", "for _ in (1,): pass"])
+def test_a_function_without_return_is_not_a_stub(body):
+    assert "Is its `return` missing?" in PLUS.verdict(make(PLUS, body))[1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["while True: pass", "\n    while True:\n        try: len('')\n        except Exception: pass"],
+)
+def test_an_endless_answer_is_stopped(body, monkeypatch):
+    monkeypatch.setattr(Exercise, "seconds", 0.2)
+    handler = signal.getsignal(signal.SIGALRM)
+    passed, sentence = PLUS.verdict(make(PLUS, body))
+    assert not passed and "my_plus was stopped after 0.2 seconds" in sentence
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_an_answer_in_a_thread_is_judged_without_a_limit():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(PLUS.verdict, lambda a, b: a + b).result() == (True, "right.")
+
+
+@pytest.mark.parametrize("leave", [sys.exit, lambda: sys.exit("text"), exit])
+def test_an_answer_that_exits_does_not_take_the_notebook_along(leave):
+    passed, sentence = PLUS.verdict(lambda a, b: leave())
+    assert not passed and "exits Python" in sentence
+
+
+def test_an_interrupt_by_the_learner_passes():
+    def my_plus(a, b):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        PLUS.verdict(my_plus)
+
+
+def test_a_shape_error_is_told_with_line_and_shapes():
+    arrays = small("my_sum(x, y)", np.add, [(np.ones((2, 3)), np.ones((2, 3)))])
+
+    def my_sum(x, y):
+        turned = x.T
+        return turned + y
+
+    _, sentence = arrays.verdict(my_sum)
+    assert "`return turned + y`: ValueError: operands could not be broadcast" in sentence
+    assert "The shapes in this line: y (2, 3), turned (3, 2)." in sentence
+
+
+def test_the_shapes_of_a_keras_error_are_not_cut_off():
+    one = small("my_join(n)", lambda n: n, [(1,)])
+
+    def my_join(n):
+        deep = keras.Input((8, 12, 64))
+        skip = keras.Input((16, 24, 32))
+        return keras.layers.Concatenate()([deep, skip])
+
+    _, sentence = one.verdict(my_join)
+    assert "requires inputs with matching shapes" in sentence and "\x1b" not in sentence
+    assert "deep (None, 8, 12, 64), skip (None, 16, 24, 32)" in sentence
+
+
 @pytest.mark.parametrize("exercise", EVERY)
 def test_wrong_parameters_are_told(exercise):
     passed, sentence = exercise.verdict(lambda: 0)
@@ -124,7 +211,7 @@ def test_changing_the_arguments_is_told():
     def judge(attempt):
         compare(attempt, [(np.arange(3),)], lambda x: x.sum(), [], str)
 
-    exercise = Exercise(judge, np.sum, "Sum.", "my_sum(x)", 5, ("Add.",))
+    exercise = Exercise("sum", judge, np.sum, texts=Task("my_sum(x)", 5, "Sum.", "Add."))
 
     def my_sum(x):
         x += 1
@@ -139,7 +226,7 @@ def test_something_that_no_check_thought_of_is_a_sentence():
     def judge(attempt):
         return attempt()["missing"]
 
-    exercise = Exercise(judge, dict, "Do it.", "my_thing()", 5, ("Do.",))
+    exercise = Exercise("thing", judge, dict, texts=Task("my_thing()", 5, "Do it.", "Do."))
     passed, sentence = exercise.verdict(lambda: {})
     assert not passed and "KeyError" in sentence and "Do it." in sentence
 
@@ -158,11 +245,14 @@ def test_a_mistake_is_only_named_when_it_fits_every_case():
         mistakes = [(lambda x: 2 * x, "You doubled."), (lambda x: 1 / 0, "Never.")]
         compare(attempt, [(1,), (2,), (3,)], lambda x: x * x, mistakes, lambda x: f"x = {x}")
 
-    exercise = Exercise(judge, abs, "Square.", "my_square(x)", 5, ("x",))
+    exercise = Exercise("square", judge, abs, texts=Task("my_square(x)", 5, "Square.", "x"))
     assert exercise.verdict(lambda x: x * x) == (True, "right.")
     assert "You doubled." in exercise.verdict(lambda x: x + x)[1]
     _, sentence = exercise.verdict(lambda x: x if x < 3 else 10)
-    assert sentence == "not yet. For x = 2 it gives 2; expected 4."
+    assert sentence == (
+        "not yet. For x = 2 it gives 2; expected 4. This is so where x is above 1; below it is "
+        "right."
+    )
 
 
 def test_numbers_of_all_kinds_are_numbers():

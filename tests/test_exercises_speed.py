@@ -94,7 +94,7 @@ FOLDS = [
     (fold(bias=lambda b, m, f: (b - m * f)[None, None, None]), "in four axes"),
     (lambda k, g, b, m, v, e: true_fold(k, b, g, m, v, e), "gamma and beta are swapped"),
     (lambda k, g, b, m, v, e: true_fold(k, g, b, v, m, e), "mean and variance are swapped"),
-    (fold(kernel=lambda k, f: k * f + 1), "For a kernel of shape (1, 1, 2, 2)"),
+    (fold(kernel=lambda k, f: k * f + 1), "The kernel: it is one too large."),
     (lambda k, g, b, m, v, e: true_fold(k, g, b, m, v, e)[0], "expected two things, kernel and"),
 ]
 
@@ -134,7 +134,8 @@ ROOFS = [
     (lambda o, b, p, w: max(o / p, b / w), 'expected two things, the seconds and "compute"'),
     (lambda o, b, p, w: (max(o / p, b / w), "gpu"), "Its second result is 'gpu'"),
     (lambda o, b, p, w: (max(o / p, b / w), o > b), "Its second result is "),
-    (limit(lambda x, y: max(x, y) + 3), "For 800 operations at 100 a second"),
+    (limit(lambda x, y: max(x, y) + 3), "It is always 3 too large."),
+    (limit(lambda x, y: max(x, y) ** 1.1), "For 800 operations at 100 a second"),
 ]
 
 FAMILIES = {"fold": FOLDS, "roofline": ROOFS}

@@ -1,7 +1,8 @@
 """The course's exercises: `exercises.<name>.check(answer)`, `.hint()` and `.solution()`.
 
-An exercise of a new notebook needs a judge, a reference and hints in one of the modules here, a
-line below, a family of wrong answers in tests/, and a cell tagged "exercise" in the notebook.
+An exercise of a new notebook needs its texts in `tasks`, a judge and a reference in one of the
+modules here, a line below, a family of wrong answers in tests/, and a cell tagged "exercise" in
+the notebook.
 """
 
 from unet_helpers.exercises import (
@@ -14,6 +15,7 @@ from unet_helpers.exercises import (
     speed,
     whole,
 )
+from unet_helpers.exercises.exercise import Exercise
 
 # notebook 00
 class_share = images.class_share_exercise
@@ -56,35 +58,4 @@ tile_starts = images.tile_starts_exercise
 fold = speed.fold_exercise
 roofline = speed.roofline_exercise
 
-ALL = {
-    exercise.name: exercise
-    for exercise in (
-        class_share,
-        stack_cost,
-        dense_as_convolution,
-        transposed_convolution,
-        output_size,
-        conv_block,
-        normalised_block,
-        receptive_field,
-        upsampling_block,
-        transposed_size,
-        centre_crop,
-        unet_model,
-        pixel_loss,
-        resize_mask,
-        trimap_to_classes,
-        cross_entropy_with_void,
-        accuracy_without_void,
-        median_frequency_weights,
-        threshold_for_recall,
-        iou_and_dice,
-        mean_per_image,
-        calibration_error,
-        split_by_recording,
-        augmentation,
-        tile_starts,
-        fold,
-        roofline,
-    )
-}
+ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Exercise)}

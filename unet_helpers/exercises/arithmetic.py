@@ -2,14 +2,8 @@
 
 import numpy as np
 
-from unet_helpers.exercises.exercise import (
-    Exercise,
-    Incorrect,
-    as_array,
-    as_number,
-    as_pair,
-    compare,
-)
+from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, as_pair
 
 # ---------------------------------------------------------------- sizes
 
@@ -75,21 +69,7 @@ def judge_output_size(attempt):
     )
 
 
-output_size_exercise = Exercise(
-    judge_output_size,
-    output_size,
-    task="Give the side of a convolution's output from the side of its input, the kernel's side, "
-    'the stride and the padding ("valid" or "same").',
-    call="my_output_size(size, kernel, stride, padding)",
-    minutes=5,
-    hints=(
-        "Draw a row of 7 pixels and slide a window of 3 over it. How many places are there with "
-        "stride 1? With stride 2?",
-        'With "valid" the first window begins at 0 and the last may begin at size - kernel. With '
-        '"same" every stride-th pixel is the centre of a window.',
-        '"valid": (size - kernel) // stride + 1. "same": size / stride, rounded up.',
-    ),
-)
+output_size_exercise = Exercise("output_size", judge_output_size, output_size)
 
 
 def transposed_size(size, kernel, stride, padding):
@@ -153,21 +133,7 @@ def judge_transposed_size(attempt):
     )
 
 
-transposed_size_exercise = Exercise(
-    judge_transposed_size,
-    transposed_size,
-    task="Give the side of a transposed convolution's output from the side of its input, the "
-    'kernel\'s side (no smaller than the stride), the stride and the padding ("valid" or "same").',
-    call="my_transposed_size(size, kernel, stride, padding)",
-    minutes=5,
-    hints=(
-        "Think in stamps (notebook 01): one for each input value, stride pixels apart. Where does "
-        "the last one begin, and where does it end?",
-        'The first stamp begins at 0, the last at (size - 1) * stride. "same" cuts the sheet to a '
-        "round number.",
-        '"valid": (size - 1) * stride + kernel. "same": size * stride.',
-    ),
-)
+transposed_size_exercise = Exercise("transposed_size", judge_transposed_size, transposed_size)
 
 
 # ---------------------------------------------------------------- receptive field and cost
@@ -200,6 +166,7 @@ def judge_receptive_field(attempt):
         ([(3, 1), (3, 1)],),
         ([(3, 1), (3, 1), (2, 2), (3, 1), (3, 1)],),
         ([(7, 2), (3, 2), (3, 1)],),
+        ([(5, 1), (4, 3)],),
         ([(3, 1), (3, 1), (2, 2)] * 4 + [(3, 1), (3, 1)],),
     ]
     mistakes = [
@@ -257,22 +224,7 @@ def judge_receptive_field(attempt):
     compare(attempt, cases, receptive_field, mistakes, lambda layers: f"layers {layers}")
 
 
-receptive_field_exercise = Exercise(
-    judge_receptive_field,
-    receptive_field,
-    task="Give the side of the receptive field of a chain of layers, from a list of "
-    "(kernel, stride) with the first layer first. A pooling is a layer like any other.",
-    call="my_receptive_field(layers)",
-    minutes=10,
-    hints=(
-        "Two 3x3 convolutions see 5 pixels. Put a pooling (2, 2) between them: how far apart, in "
-        "pixels of the image, are the three values that the second one looks at?",
-        "Carry two numbers along: the field so far, and the step, which is how many input pixels "
-        "lie between neighbouring values.",
-        "Start with field = step = 1. For each layer field += (kernel - 1) * step, and then "
-        "step *= stride.",
-    ),
-)
+receptive_field_exercise = Exercise("receptive_field", judge_receptive_field, receptive_field)
 
 
 def stack_cost(height, width, channels, n_filters, n_layers):
@@ -371,22 +323,7 @@ def judge_stack_cost(attempt):
     )
 
 
-stack_cost_exercise = Exercise(
-    judge_stack_cost,
-    stack_cost,
-    task="Count the parameters and the multiply-adds of n_layers 3x3 convolutions with biases and "
-    'padding "same", n_filters each, on an image of the given height, width and channels. '
-    "Return (parameters, multiply_adds).",
-    call="my_stack_cost(height, width, channels, n_filters, n_layers)",
-    minutes=10,
-    hints=(
-        "Count one layer first. How many weights has one filter, and how many filters are there?",
-        "A filter has 3 * 3 * channels weights and a bias. Each weight is used once for every "
-        "pixel of the output. What are the channels of the second layer?",
-        "A layer has 9 * channels * n_filters weights and n_filters biases, and does "
-        "9 * channels * n_filters * height * width multiply-adds; after it channels = n_filters.",
-    ),
-)
+stack_cost_exercise = Exercise("stack_cost", judge_stack_cost, stack_cost)
 
 
 # ---------------------------------------------------------------- convolutions by hand
@@ -466,18 +403,7 @@ def judge_dense_as_convolution(attempt):
 
 
 dense_as_convolution_exercise = Exercise(
-    judge_dense_as_convolution,
-    dense_as_convolution,
-    task="Turn the weights (height * width * channels, classes) of a dense layer that follows "
-    "Flatten into the kernel of a Conv2D that gives the same scores.",
-    call="my_dense_as_convolution(weights, height, width)",
-    minutes=5,
-    hints=(
-        "The numbers stay the same and in the same order. Only the shape changes.",
-        "Conv2D's kernel has the shape (height, width, channels in, filters). Flatten runs through "
-        "the channels fastest, then columns, then rows, which is also how NumPy reshapes.",
-        "weights.reshape(height, width, -1, number of classes): -1 leaves the channels to NumPy.",
-    ),
+    "dense_as_convolution", judge_dense_as_convolution, dense_as_convolution
 )
 
 
@@ -595,19 +521,5 @@ def makes_swapped_channels(attempt):
 
 
 transposed_convolution_exercise = Exercise(
-    judge_transposed_convolution,
-    transposed_convolution,
-    task="Write the transposed convolution in NumPy, without padding: inputs (h, w, channels in), "
-    "kernel (k, k, channels out, channels in), stride -> ((h - 1) * stride + k, (w - 1) * stride "
-    "+ k, channels out).",
-    call="my_transposed_convolution(inputs, kernel, stride)",
-    minutes=15,
-    hints=(
-        "Take `stamp` from above and replace its single number by a vector: what does one place "
-        "with two channels lay onto the sheet?",
-        "For each output channel the stamp is the sum over the input channels of value times "
-        "kernel: `kernel @ inputs[row, column]` has the shape (k, k, channels out).",
-        "sheet[row * stride : row * stride + k, column * stride : column * stride + k] += "
-        "kernel @ inputs[row, column], for every row and column.",
-    ),
+    "transposed_convolution", judge_transposed_convolution, transposed_convolution
 )

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, compare
+from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array
 from unet_helpers.exercises.running import (
     ACTIVATIONS,
     PLAIN,
@@ -250,20 +251,9 @@ def ways_to_upsample(belows, stage):
 
 
 upsampling_block_exercise = Exercise(
+    "upsampling_block",
     judge_upsampling_block,
     blocks.upsampling_block,
-    task="Write the decoder block: a 3x3 transposed convolution with stride 2, concatenation with "
-    "the skip connection, two 3x3 convolutions with ReLU; n_filters filters each.",
-    call="my_upsampling_block(expansive_input, contractive_input, n_filters)",
-    minutes=15,
-    hints=(
-        "Three steps: enlarge what comes from below, join it with what comes from the side, and "
-        "mix the two by convolutions.",
-        'layers.Conv2DTranspose(n_filters, 3, strides=2, padding="same") enlarges; '
-        "layers.Concatenate() joins along the channels.",
-        "up = Conv2DTranspose(...)(expansive_input); x = Concatenate()([up, contractive_input]); "
-        'then twice Conv2D(n_filters, 3, padding="same", activation="relu").',
-    ),
     shown=(blocks.upsampling_block, blocks.concat_skip, blocks.convolution),
 )
 
@@ -383,18 +373,5 @@ def judge_centre_crop(attempt):
 
 
 centre_crop_exercise = Exercise(
-    judge_centre_crop,
-    centre_crop,
-    task="Cut the border off features (batch, H, W, channels) so that the centre with the height "
-    "and width of target remains. Where target is as large, everything stays.",
-    call="my_centre_crop(features, target)",
-    minutes=10,
-    hints=(
-        "How many rows go altogether, and how many of them above?",
-        "first = (height - target height) // 2 rows go above; the result runs from first to first "
-        "+ target height. The same for columns.",
-        "Write the end as first + target.shape[1], not as a negative number: with nothing to cut "
-        "off, x[0:-0] is empty.",
-    ),
-    shown=(blocks.crop_to,),
+    "centre_crop", judge_centre_crop, centre_crop, shown=(blocks.crop_to,)
 )

@@ -315,22 +315,7 @@ def note_on_dropout(attempt, rate=0.4):
 
 
 conv_block_exercise = Exercise(
-    judge_conv_block,
-    blocks.conv_block,
-    task="Write the encoder block: two 3x3 convolutions with ReLU and padding that keeps the size, "
-    "dropout of the share dropout_prob, then 2x2 max pooling unless max_pooling is False. Return "
-    "(next_layer, skip_connection).",
-    call="my_conv_block(inputs, n_filters, dropout_prob, max_pooling)",
-    minutes=15,
-    hints=(
-        "Begin with `x = layers.Conv2D(n_filters, 3, ...)(inputs)`. What must stand in the dots so "
-        "that the image keeps its size, and that negative values are cut off?",
-        'padding="same", activation="relu", kernel_initializer="he_normal", twice. The decoder '
-        "wants the features before pooling, the next level those after it.",
-        "After both convolutions: dropout if dropout_prob > 0; skip_connection = x; next_layer = "
-        "layers.MaxPooling2D(2)(x) if max_pooling else x; return next_layer, skip_connection.",
-    ),
-    shown=(blocks.convolution, blocks.conv_block),
+    "conv_block", judge_conv_block, blocks.conv_block, shown=(blocks.convolution, blocks.conv_block)
 )
 
 
@@ -398,19 +383,8 @@ def explain_normalisation(model, images, stages, skips, find, training):
 
 
 normalised_block_exercise = Exercise(
+    "normalised_block",
     judge_normalised_block,
     normalised_block,
-    task="Write the encoder block with batch normalisation: convolution, normalisation, ReLU, "
-    "twice; then 2x2 max pooling. Return (next_layer, skip_connection).",
-    call="my_normalised_block(inputs, n_filters)",
-    minutes=10,
-    hints=(
-        "The ReLU can no longer be the convolution's `activation`: the normalisation comes in "
-        "between, so it becomes a layer of its own.",
-        'layers.Conv2D(n_filters, 3, padding="same", use_bias=False), layers.BatchNormalization(), '
-        "layers.ReLU(), and the same again.",
-        "Say nothing about `training`: Keras tells the normalisation whether it is fitting or "
-        "predicting. Return layers.MaxPooling2D(2)(x), x.",
-    ),
     shown=(blocks.convolution, blocks.conv_block),
 )

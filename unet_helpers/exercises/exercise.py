@@ -2,14 +2,19 @@
 
 import contextlib
 import copy
+import dis
 import inspect
 import linecache
+import re
+import signal
 import textwrap
+import threading
 import traceback
-import warnings
 
 import keras
 import numpy as np
+
+from unet_helpers.exercises.tasks import TASKS
 
 WIDTH = 100  # characters a line: fits a notebook's output and a terminal
 
@@ -18,30 +23,40 @@ class Incorrect(Exception):
     """What an answer still lacks, as a sentence for the learner."""
 
 
+class Unexplained(Incorrect):
+    """A wrong result whose cause is unknown: the sentence only shows it."""
+
+
 class NotAttempted(Exception):
     """The stub is still as it was."""
+
+
+class TooSlow(BaseException):
+    """A call took too long. Not an Exception, so that an answer's own `except` lets it through."""
 
 
 class Exercise:
     """One exercise: `check` an answer, ask for a `hint`, see the `solution`.
 
     Args:
+        name: the exercise's name.
         judge: function (attempt) that calls `attempt(...)` as often as it likes, which runs the
             learner's function, and raises Incorrect with what is wrong. It may return a note about
-            a choice that is not the course's but no error either.
+            a choice that differs from the course's but is as good.
         reference: a function that passes its own check.
-        task: what to write, in a sentence or two.
-        call: how the function will be called, such as "my_tile_starts(length, tile, overlap)".
-        minutes: how long a learner needs.
-        hints: sentences, from a nudge to nearly the answer.
         shown: functions or classes of the package whose source is the solution; by default the
             reference.
+        texts: the Task with its call, minutes, task and hints; by default `tasks.TASKS[name]`.
     """
 
-    def __init__(self, judge, reference, task, call, minutes, hints, shown=()):
-        self.judge, self.reference, self.task, self.call = judge, reference, task, call
-        self.minutes, self.hints, self.shown = minutes, hints, tuple(shown) or (reference,)
-        self.name = call.removeprefix("my_").split("(")[0]
+    seconds = 20  # limit for one call of an answer; the slowest right ones need a few
+
+    def __init__(self, name, judge, reference, shown=(), texts=None):
+        self.name, self.judge, self.reference = name, judge, reference
+        self.shown = tuple(shown) or (reference,)
+        texts = texts or TASKS[name]
+        self.task, self.call = texts.task, texts.call
+        self.minutes, self.hints = texts.minutes, texts.hints
         self.hints_given = 0
 
     def check(self, answer):
@@ -72,13 +87,15 @@ class Exercise:
                 f"not attempted yet (about {self.minutes} minutes). exercises.{self.name}.hint() "
                 "gives a nudge."
             )
+        except Unexplained as error:
+            return False, f"not yet. {error}{unused_arguments(answer)}"
         except Incorrect as error:
             return False, f"not yet. {error}"
         except Exception as error:
             # The judge met an answer that nobody thought of: still no stack for the learner.
             return False, (
                 f"not yet. What {function_name(answer)} returns cannot be used "
-                f"({type(error).__name__}: {first_line(error)}). Expected: {self.task}"
+                f"({type(error).__name__}: {message(error)}). Expected: {self.task}"
             )
         return True, f"right. {note}" if note else "right."
 
@@ -109,9 +126,16 @@ def attempt(exercise, answer, args, options):
     given = [copied(argument) for argument in args]
     name = function_name(answer)
     try:
-        result = answer(*given, **{key: copied(value) for key, value in options.items()})
+        with time_limit(exercise.seconds):
+            result = answer(*given, **{key: copied(value) for key, value in options.items()})
     except Incorrect:
         raise
+    except TooSlow:
+        raise Incorrect(
+            f"{name} was stopped after {exercise.seconds} seconds. Does a loop never end?"
+        ) from None
+    except SystemExit:
+        raise Incorrect(f"{name} exits Python (sys.exit or exit). Use `return` instead.") from None
     except Exception as error:
         raise Incorrect(what_raised(exercise, answer, error)) from None
     if result is None:
@@ -127,46 +151,95 @@ def attempt(exercise, answer, args, options):
     return result
 
 
+@contextlib.contextmanager
+def time_limit(seconds):
+    """Raise TooSlow inside after some seconds; without effect off the main thread or on Windows."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_):
+        raise TooSlow
+
+    handler = signal.signal(signal.SIGALRM, stop)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
+
+
 def copied(value):
     """Copy what a learner's function could change: arrays, lists and random generators."""
     # A random generator must go on where it stood, as it would in the notebook.
     return copy.deepcopy(value) if isinstance(value, np.ndarray | list | dict) else value
 
 
+def instructions(answer):
+    """List a function's bytecode; empty for what is not a Python function."""
+    return list(dis.get_instructions(answer)) if inspect.isfunction(answer) else []
+
+
 def is_stub(answer):
-    """Tell whether a function is empty: it uses no name and makes no variable."""
-    code = getattr(answer, "__code__", None)
-    return code is not None and not code.co_names and code.co_nlocals == code.co_argcount
+    """Tell whether a function does nothing at all but return a constant."""
+    nothing = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
+    return inspect.isfunction(answer) and {i.opname for i in instructions(answer)} <= nothing
+
+
+def unused_arguments(answer):
+    """Say which of its arguments a function never uses; empty when it uses all."""
+    if not inspect.isfunction(answer):
+        return ""
+    code = answer.__code__
+    used = {*code.co_cellvars}
+    for instruction in instructions(answer):
+        if instruction.opname.startswith("LOAD"):
+            # some versions of Python load two variables at once
+            pair = instruction.argval
+            used.update(pair if isinstance(pair, tuple) else [pair])
+    unused = [name for name in code.co_varnames[: code.co_argcount] if name not in used]
+    if not unused:
+        return ""
+    return f" It never uses its argument{'s' * (len(unused) > 1)} {' and '.join(unused)}."
 
 
 def what_raised(exercise, answer, error):
-    """Say in a sentence what was raised, and in which of the learner's lines."""
+    """Say in a sentence what was raised, and in which of the learner's lines, with its shapes."""
     name = function_name(answer)
-    what = f"{type(error).__name__}: {first_line(error)}"
+    what = f"{type(error).__name__}: {message(error)}"
     code = getattr(answer, "__code__", None) or getattr(type(answer).__call__, "__code__", None)
     own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if code is not None and frame.filename == code.co_filename
+        (frame, number)
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if code is not None and frame.f_code.co_filename == code.co_filename
     ]
     if not own and isinstance(error, TypeError):
-        return f"{name} cannot be called as {exercise.call} ({first_line(error)})."
+        return f"{name} cannot be called as {exercise.call} ({message(error)})."
     if not own:
         return f"{name} raised {what}."
-    frame = own[-1]
-    line = (frame.line or linecache.getline(frame.filename, frame.lineno)).strip()
-    return f"{name} raised in line {frame.lineno}, `{line}`: {what}."
+    frame, number = own[-1]
+    line = linecache.getline(frame.f_code.co_filename, number).strip()
+    shapes = [
+        f"{variable} {tuple(value.shape)}"
+        for variable, value in frame.f_locals.items()
+        if re.search(rf"\b{variable}\b", line) and getattr(value, "shape", ()) not in ((), None)
+    ]
+    told = f" The shapes in this line: {', '.join(shapes)}." if shapes else ""
+    return f"{name} raised in line {number}, `{line}`: {what}.{told}"
 
 
-def first_line(error):
-    """Give the first sentence or line of an error's message, without its full stop."""
-    lines = str(error).strip().splitlines() or ["no message"]
-    text = lines[0].split(". ")[0].rstrip(".")
-    return text if len(text) <= 200 else text[:197] + "..."
+def message(error):
+    """Return what an error says, in one line, without colours, names of operations and stack."""
+    text = re.sub(r"\x1b\[[\d;]*m|\{\{.*?\}\}|\[Op:.*|Exception encountered when.*", "", str(error))
+    text = text.strip().split("\n\n")[0]
+    text = " ".join(text.split()).rstrip(".") or "no message"
+    return text if len(text) <= 300 else text[:297] + "..."
 
 
 def function_name(answer):
-    """Give the name to call an answer by."""
+    """Return the name to call an answer by."""
     return getattr(answer, "__name__", None) or f"this {type(answer).__name__}"
 
 
@@ -206,62 +279,7 @@ def float32():
         keras.config.set_dtype_policy(policy)
 
 
-# ---------------------------------------------------------------- answers that are numbers
-
-
-def compare(attempt, cases, reference, mistakes, call, tolerance=1e-5, convert=None):
-    """Compare an answer with the reference on all cases, and name the mistake it makes.
-
-    Args:
-        attempt: runs the learner's function.
-        cases: list of tuples of arguments.
-        reference: function that gives the right result of a case.
-        mistakes: list of (wrong function, sentence). The sentence is told when the wrong function
-            gives the answer's results in every case; a wrong function that has no result in a
-            case raises, and does not count.
-        call: function (arguments) -> how to write this case down for the learner.
-        tolerance: largest difference that is rounding.
-        convert: turns a result into an array or a tuple of arrays, and raises Incorrect when it is
-            of another kind; by default `as_number`.
-
-    Raises:
-        Incorrect: with the mistake's sentence, or with the first case that differs.
-    """
-    convert = convert or as_number
-    answers = [convert(attempt(*case)) for case in cases]
-    right = [convert(reference(*copy.deepcopy(case))) for case in cases]
-    wrong = [not same(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
-    if not any(wrong):
-        return
-    for mistake, sentence in mistakes:
-        if makes(mistake, cases, answers, convert, tolerance):
-            raise Incorrect(sentence)
-    first = wrong.index(True)
-    raise Incorrect(
-        f"For {call(*cases[first])} it gives {shown(answers[first])}; expected "
-        f"{shown(right[first])}."
-    )
-
-
-def makes(mistake, cases, answers, convert, tolerance):
-    """Tell whether a wrong function gives the same results as an answer in all cases."""
-    try:
-        # What a mistake's formula warns of is not the learner's business.
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            return all(
-                same(convert(mistake(*copy.deepcopy(case))), given, tolerance)
-                for case, given in zip(cases, answers, strict=True)
-            )
-    except Exception:  # a mistake that has no result here is not the one that was made
-        return False
-
-
-def same(a, b, tolerance):
-    """Tell whether two arrays, or tuples of arrays, agree in shape and values (nan equals nan)."""
-    if isinstance(a, tuple):
-        return len(a) == len(b) and all(same(x, y, tolerance) for x, y in zip(a, b, strict=True))
-    return a.shape == b.shape and np.allclose(a, b, atol=tolerance, rtol=1e-4, equal_nan=True)
+# ---------------------------------------------------------------- results
 
 
 def as_number(value):
@@ -288,7 +306,7 @@ def as_pair(value, first="first", second="second"):
 
 
 def to_numpy(value):
-    """Turn numbers, arrays and tensors of any backend into a NumPy array, else give None."""
+    """Turn numbers, arrays and tensors of any backend into a NumPy array, or return None."""
     if isinstance(value, str | bytes | dict | set) or value is None or callable(value):
         return None
     try:
@@ -298,15 +316,3 @@ def to_numpy(value):
     except (TypeError, ValueError):
         return None
     return array if array.dtype.kind in "biuf" else None
-
-
-def shown(value):
-    """Write a result down, short."""
-    if isinstance(value, tuple):
-        return " and ".join(shown(part) for part in value)
-    if value.shape == ():
-        number = float(value)
-        return f"{int(number)}" if number.is_integer() else f"{number:.4g}"
-    if value.size > 30:
-        return f"an array of shape {value.shape}"
-    return np.array2string(value, precision=3, separator=", ").replace("\n", "")

@@ -6,7 +6,8 @@ import numpy as np
 
 from unet_helpers.datasets import pets
 from unet_helpers.datasets.images import resize_mask
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, compare, describe, makes
+from unet_helpers.exercises.comparison import compare, makes
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, describe
 from unet_helpers.inference import tiles
 from unet_helpers.labels import VOID
 
@@ -86,19 +87,7 @@ def judge_class_share(attempt):
     compare(attempt, cases, class_share, mistakes, lambda mask, c: f"class {c} in {mask.tolist()}")
 
 
-class_share_exercise = Exercise(
-    judge_class_share,
-    class_share,
-    task="Give the share of the labelled pixels of a mask that have class c, from 0 to 1. Pixels "
-    "with 255 are void: they have no label.",
-    call="my_class_share(mask, c)",
-    minutes=5,
-    hints=(
-        "A comparison such as mask == 2 is an array of True and False. What is its sum?",
-        "Two numbers are needed: how many pixels have class c, and how many have any label.",
-        "(mask == c).sum() divided by (mask != 255).sum().",
-    ),
-)
+class_share_exercise = Exercise("class_share", judge_class_share, class_share)
 
 
 # ---------------------------------------------------------------- resizing a mask
@@ -268,22 +257,7 @@ def check_resized_ties(attempt, old, new):
     ]
 
 
-resize_mask_exercise = Exercise(
-    judge_resize_mask,
-    resize_mask,
-    task="Resize a mask to size = (height, width), larger or smaller: every new pixel gets the "
-    "label of the old pixel in which its centre lies.",
-    call="my_resize_mask(mask, size)",
-    minutes=15,
-    hints=(
-        "Rows and columns can be done one after the other. Draw a row of 9 pixels above a row of "
-        "3 of the same length: over which old pixels do the three centres lie?",
-        "One new pixel is scale = old / new pixels wide, and the centre of new pixel i lies "
-        "(i + 0.5) * scale from the left margin.",
-        "rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int), columns "
-        "likewise, then mask[rows][:, columns]. Or let Pillow do it with NEAREST.",
-    ),
-)
+resize_mask_exercise = Exercise("resize_mask", judge_resize_mask, resize_mask)
 
 
 # ---------------------------------------------------------------- trimaps
@@ -364,17 +338,7 @@ def judge_trimap_to_classes(attempt):
 
 
 trimap_to_classes_exercise = Exercise(
-    judge_trimap_to_classes,
-    pets.trimap_to_classes,
-    task="Turn a trimap of the pets (1 pet, 2 background, 3 outline) into the classes 0 pet, "
-    "1 background, 2 outline, as uint8.",
-    call="my_trimap_to_classes(trimap)",
-    minutes=5,
-    hints=(
-        "Write the three old labels in a row, and the new ones below. What happens to each?",
-        "All three change by the same amount.",
-        "Subtract one: the trimap is uint8, and so is trimap - 1.",
-    ),
+    "trimap_to_classes", judge_trimap_to_classes, pets.trimap_to_classes
 )
 
 
@@ -631,22 +595,7 @@ def check_variety(moves):
         )
 
 
-augmentation_exercise = Exercise(
-    judge_augmentation,
-    augmentation,
-    task="Mirror an image and its mask left-right with probability one half, and shift both by up "
-    "to 8 pixels in rows and columns, either way. Where nothing of the image comes in, the mask "
-    "is void (255). All random numbers come from rng, a np.random.Generator.",
-    call="my_augmentation(image, mask, rng)",
-    minutes=20,
-    hints=(
-        "Draw the numbers first (mirrored or not, rows, columns), then use them twice.",
-        "Shifting is easy on an image with a margin: np.pad(mask, 8, constant_values=255) has room "
-        "for every shift, and a window of the old size cuts the result out.",
-        "top, left = rng.integers(0, 17, 2), then [top : top + height, left : left + width] of "
-        "both padded images. The image is padded with ((8, 8), (8, 8), (0, 0)).",
-    ),
-)
+augmentation_exercise = Exercise("augmentation", judge_augmentation, augmentation)
 
 
 # ---------------------------------------------------------------- splits
@@ -825,21 +774,7 @@ def check_size(split, test_share):
 
 
 split_by_recording_exercise = Exercise(
-    judge_split_by_recording,
-    split_by_recording,
-    task='Split names such as "dataA/0003.png" into two lists, (train, test). The folder is the '
-    "recording: it stays whole, on one side, and about test_share of the recordings are test, but "
-    "neither side is empty. The seed decides which, and the order of the names does not.",
-    call="my_split_by_recording(names, test_share, seed)",
-    minutes=15,
-    hints=(
-        "What is drawn at random: frames or recordings? Make a list of those first.",
-        "Sort the recordings before the generator permutes them, or the order of the names "
-        "decides. How many go to the test, if the share rounds to none or to all?",
-        'recordings = sorted({name.split("/")[0] for name in names}); permute them with '
-        "np.random.default_rng(seed); the first n_test, at least 1 and at most all but one, are "
-        "test.",
-    ),
+    "split_by_recording", judge_split_by_recording, split_by_recording
 )
 
 
@@ -1010,19 +945,4 @@ def what_is_wrong_with(starts, length, tile, overlap):
     return None
 
 
-tile_starts_exercise = Exercise(
-    judge_tile_starts,
-    tiles.tile_starts,
-    task="List where tiles begin along one side of an image, so that they cover all of it. Each "
-    "lies inside, neighbours share at least overlap pixels, and there are no more than needed. A "
-    "image shorter than the tile has one: [0].",
-    call="my_tile_starts(length, tile, overlap)",
-    minutes=15,
-    hints=(
-        "Draw a side of 10 pixels and tiles of 4 that share 1. Where does the second one begin, "
-        "and where must the last one begin at the latest?",
-        "The step is tile - overlap, and no tile may begin after length - tile. What if the steps "
-        "do not meet that place exactly?",
-        "Steps from 0 up to, but without, length - tile; then one more tile at length - tile.",
-    ),
-)
+tile_starts_exercise = Exercise("tile_starts", judge_tile_starts, tiles.tile_starts)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, compare, same
+from unet_helpers.exercises.comparison import compare, same
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number
 from unet_helpers.labels import VOID
 from unet_helpers.training import losses
 
@@ -193,19 +194,7 @@ def judge_cross_entropy_with_void(attempt):
 
 
 cross_entropy_with_void_exercise = Exercise(
-    judge_cross_entropy_with_void,
-    cross_entropy_with_void,
-    task="In NumPy, give the mean cross-entropy over all labelled pixels of a batch: labels (N, H, "
-    "W) with 255 for void, logits (N, H, W, C). Logits of 1000 must not overflow.",
-    call="my_cross_entropy_with_void(labels, logits)",
-    minutes=20,
-    hints=(
-        "First pick out the labelled pixels of both: logits[labels != 255] is (pixels, C).",
-        "The loss of a pixel is minus the logarithm of its right class's softmax. Subtracting the "
-        "largest logit changes no probability, and exp stays at 1 or below.",
-        "log_p = z - np.log(np.exp(z).sum(-1, keepdims=True)) with z = logits - largest; then "
-        "-log_p[np.arange(len(labels)), labels].mean().",
-    ),
+    "cross_entropy_with_void", judge_cross_entropy_with_void, cross_entropy_with_void
 )
 
 
@@ -303,21 +292,7 @@ def judge_pixel_loss(attempt):
     )
 
 
-pixel_loss_exercise = Exercise(
-    judge_pixel_loss,
-    pixel_loss,
-    task="Give the cross-entropy of one pixel from its logits (C,) and its label: minus the "
-    "logarithm of the softmax of the right class. Logits of 1000 and -1000 must work, too.",
-    call="my_pixel_loss(logits, label)",
-    minutes=10,
-    hints=(
-        "Write -log(exp(right) / sum) with the rule for the logarithm of a fraction. What is left "
-        "of the first exp?",
-        "log(sum(exp(logits))) - logits[label]. np.exp(1000) is infinite, but exp of logits minus "
-        "their largest is at most 1.",
-        "largest + np.log(np.exp(logits - largest).sum()) - logits[label].",
-    ),
-)
+pixel_loss_exercise = Exercise("pixel_loss", judge_pixel_loss, pixel_loss)
 
 
 # ---------------------------------------------------------------- class weights
@@ -336,8 +311,9 @@ def judge_median_frequency_weights(attempt):
     second = masks(1, [(5, 5), (2, 7)], [0.5, 0.2, 0.2, 0.1])
     second[0][second[0] == 1] = 2
     second[1][0, :2] = 1
-    # classes 3 and 4 of the second never occur
-    cases = [(first, 4), (second, 5), (masks(2, [(3, 5)] * 4, [0.6, 0.05, 0.25, 0.1]), 3)]
+    third = masks(2, [(3, 5)] * 4, [0.6, 0.05, 0.25, 0.1])
+    # classes 3 and 4 of the second never occur, nor does class 3 of the third
+    cases = [(first, 4), (second, 5), (third, 3), (third[1:], 4)]
 
     def counts_of(masks, n, totals=lambda mask: (mask != VOID).sum()):
         """Give pixels of each class, of all images, and of the images in which it occurs."""
@@ -463,19 +439,5 @@ def judge_median_frequency_weights(attempt):
 
 
 median_frequency_weights_exercise = Exercise(
-    judge_median_frequency_weights,
-    losses.median_frequency_weights,
-    task="Give a weight per class for a list of masks: the median of all class frequencies over "
-    "the frequency of this class, 0 for a class that never occurs. A class's frequency is its "
-    "pixels over all labelled (not 255) pixels of the images in which it occurs.",
-    call="my_median_frequency_weights(masks, n_classes)",
-    minutes=20,
-    hints=(
-        "Two sums per class are needed: its own pixels, and the labelled pixels of the images "
-        "that have it.",
-        "Go through the masks; add to both sums only where the class occurs. What is then 0 / 0, "
-        "and how do you leave it out?",
-        "seen = totals > 0; frequency = pixels[seen] / totals[seen]; weights = zeros, and "
-        "weights[seen] = np.median(frequency) / frequency.",
-    ),
+    "median_frequency_weights", judge_median_frequency_weights, losses.median_frequency_weights
 )

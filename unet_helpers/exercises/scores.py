@@ -3,15 +3,14 @@
 import numpy as np
 
 from unet_helpers.evaluation import metrics
+from unet_helpers.exercises.comparison import compare, makes
 from unet_helpers.exercises.exercise import (
     Exercise,
     Incorrect,
     as_array,
     as_number,
     as_pair,
-    compare,
     describe,
-    makes,
 )
 from unet_helpers.labels import VOID
 
@@ -42,6 +41,7 @@ def judge_iou_and_dice(attempt):
         # class 2 is never true, but predicted; class 3 is true, but never predicted
         (np.array([[9, 1, 2, 0], [0, 6, 3, 0], [0, 0, 0, 0], [4, 1, 0, 0]]),),
         (np.array([[1000, 20], [30, 400]]),),
+        (np.array([[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]]),),
     ]
 
     def right(hits, true, predicted):
@@ -137,20 +137,7 @@ def judge_iou_and_dice(attempt):
 
 
 iou_and_dice_exercise = Exercise(
-    judge_iou_and_dice,
-    iou_and_dice,
-    task="From a confusion matrix (rows true, columns predicted) compute two arrays, the IoU and "
-    "the Dice of every class. A class that is neither true nor predicted anywhere gets nan.",
-    call="my_iou_and_dice(confusion)",
-    minutes=15,
-    hints=(
-        "Three arrays are enough: the diagonal (hits), the sums of the rows, the sums of the "
-        "columns. What does each count?",
-        "IoU is hits / union. true + predicted counts the hits twice.",
-        "iou = hits / (true + predicted - hits), dice = 2 * hits / (true + predicted). NumPy gives "
-        "nan for 0 / 0 by itself.",
-    ),
-    shown=(iou_and_dice, metrics.scores),
+    "iou_and_dice", judge_iou_and_dice, iou_and_dice, shown=(iou_and_dice, metrics.scores)
 )
 
 
@@ -166,14 +153,15 @@ def accuracy_without_void(truth, prediction):
 def judge_accuracy_without_void(attempt):
     rng = np.random.default_rng(1)
     cases = []
-    for shape in ((2, 3, 5), (3, 4, 4), (1, 7, 3)):
+    for shape in ((2, 3, 5), (3, 4, 4), (2, 7, 3)):
         truth = rng.integers(0, 3, shape).astype(np.uint8)
         prediction = np.where(rng.random(shape) < 0.6, truth, rng.integers(0, 3, shape))
         truth[:, :1] = VOID
-        truth[0, :, :2] = VOID  # the images have unequally many labelled pixels
+        truth[0, :, :2] = VOID  # the images have unequally many labelled pixels, and
+        prediction[0] = truth[0]  # unequal accuracies
+        prediction[0, 0, 0] = VOID  # a void pixel that is predicted as void is not a hit, and
+        prediction[-1, -1, 1] = VOID  # a labelled one is wrong
         cases.append((truth, prediction.astype(np.uint8)))
-    cases[0][1][0, 0, 0] = VOID  # a void pixel that is predicted as void is no hit, and
-    cases[0][1][1, 2, 1] = VOID  # a labelled one is wrong
 
     def of_images(truth, prediction):
         pairs = zip(truth, prediction, strict=True)
@@ -249,19 +237,7 @@ def judge_accuracy_without_void(attempt):
 
 
 accuracy_without_void_exercise = Exercise(
-    judge_accuracy_without_void,
-    accuracy_without_void,
-    task="Give the share of right pixels among all labelled ones, from 0 to 1, for a whole batch "
-    "of masks (N, H, W). Where the truth is 255 (void), nothing is counted. A labelled pixel that "
-    "is predicted as 255 is wrong.",
-    call="my_accuracy_without_void(truth, prediction)",
-    minutes=5,
-    hints=(
-        "Which pixels belong below the line?",
-        "truth != 255 is an array of True and False, and picks out pixels when it stands in "
-        "square brackets.",
-        "labelled = truth != 255; then the mean of truth[labelled] == prediction[labelled].",
-    ),
+    "accuracy_without_void", judge_accuracy_without_void, accuracy_without_void
 )
 
 
@@ -417,19 +393,7 @@ def note_on_threshold(given, probabilities, truth, recall):
 
 
 threshold_for_recall_exercise = Exercise(
-    judge_threshold_for_recall,
-    threshold_for_recall,
-    task="Give the highest threshold that still finds at least a share recall of the object's "
-    "pixels (truth 1; 0 is background, 255 void). A pixel is found when its probability is at "
-    "least the threshold.",
-    call="my_threshold_for_recall(probabilities, truth, recall)",
-    minutes=15,
-    hints=(
-        "Recall looks at the object's pixels only. Which array holds their probabilities?",
-        "Sort those, the surest first. If the third is the threshold, how many are found?",
-        "found = np.sort(probabilities[truth == 1])[::-1]; of n pixels recall * n are needed, "
-        "rounded up; the threshold is the last of them.",
-    ),
+    "threshold_for_recall", judge_threshold_for_recall, threshold_for_recall
 )
 
 
@@ -538,21 +502,7 @@ def judge_mean_per_image(attempt):
     )
 
 
-mean_per_image_exercise = Exercise(
-    judge_mean_per_image,
-    mean_per_image,
-    task="ious (images, classes) has nan where a class is absent. Give the mean over each "
-    "image's classes, then over the images. absent says what an absent class counts: nan (left "
-    "out), 0 or 1.",
-    call="my_mean_per_image(ious, absent)",
-    minutes=10,
-    hints=(
-        "Begin with what absent asks for: which entries change, and to what?",
-        "np.isnan finds the absent ones. If they stay nan, which mean leaves nan out?",
-        "filled = np.where(np.isnan(ious), absent, ious), then np.nanmean over axis 1, and the "
-        "mean of that.",
-    ),
-)
+mean_per_image_exercise = Exercise("mean_per_image", judge_mean_per_image, mean_per_image)
 
 
 # ---------------------------------------------------------------- calibration
@@ -575,9 +525,11 @@ def judge_calibration_error(attempt):
     for seed, shape in ((0, (60,)), (1, (7, 9)), (2, (5, 4, 6))):
         rng = np.random.default_rng(seed)
         # no value near a bin's end, so that it makes no difference to which bin the end belongs
-        confidence = rng.choice([0.37, 0.43, 0.52, 0.58, 0.66, 0.71, 0.83, 0.88, 0.94, 0.99], shape)
-        modest = 0.9 if seed == 1 else 0.6  # below this, more are right than was said
-        chance = np.where(confidence < modest, confidence + 0.3, confidence - 0.2)
+        said = np.array([0.03, 0.22, 0.37, 0.43, 0.52, 0.58, 0.66, 0.71, 0.83, 0.88, 0.94, 0.99])
+        number = rng.integers(0, len(said), shape)
+        confidence = said[number]
+        # too modest and too sure by turns, so that gaps cancel when bins are merged
+        chance = np.where(number % 2, confidence - 0.3, confidence + 0.3)
         right = rng.random(shape) < chance
         cases.append((confidence, right))
 
@@ -709,19 +661,5 @@ def judge_calibration_error(attempt):
 
 
 calibration_error_exercise = Exercise(
-    judge_calibration_error,
-    calibration_error,
-    task="Give the expected calibration error: sort pixels by their confidence into ten equally "
-    "wide bins from 0 to 1, take in each the gap between mean confidence and share of right "
-    "pixels, and average the gaps, weighed by the pixels of the bins.",
-    call="my_calibration_error(confidence, right)",
-    minutes=15,
-    hints=(
-        "Begin with one bin: which pixels have a confidence between 0.7 and 0.8, and what are the "
-        "two means?",
-        "A bin without pixels has no mean: leave it out. The weight of the others is their share "
-        "of all pixels.",
-        "For each bin with pixels inside: abs(confidence[inside].mean() - right[inside].mean()) * "
-        "inside.mean(), all added up.",
-    ),
+    "calibration_error", judge_calibration_error, calibration_error
 )

@@ -2,14 +2,8 @@
 
 import numpy as np
 
-from unet_helpers.exercises.exercise import (
-    Exercise,
-    Incorrect,
-    as_number,
-    as_pair,
-    compare,
-    describe,
-)
+from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, as_pair, describe
 from unet_helpers.models import folding, profiling
 
 # ---------------------------------------------------------------- folding
@@ -148,29 +142,20 @@ def judge_fold(attempt):
     def pair(value):
         return as_pair(value, "kernel", "bias")
 
-    compare(attempt, cases, folding.folded_kernel, mistakes, call, convert=pair)
+    compare(
+        attempt,
+        cases,
+        folding.folded_kernel,
+        mistakes,
+        call,
+        convert=pair,
+        parts=("kernel", "bias"),
+    )
     wide = [fold_case(random, 3, 3, 2, 6, 0.01), fold_case(random, 1, 1, 7, 1, 0.01)]
     compare(attempt, wide, folding.folded_kernel, [], call, convert=pair)
 
 
-fold_exercise = Exercise(
-    judge_fold,
-    folding.folded_kernel,
-    task="Give the kernel and the bias of the one convolution that does what a convolution without "
-    "a bias and the batch normalisation after it do in prediction. The kernel is (h, w, channels "
-    "in, channels out); gamma, beta, mean and variance have one number per channel out.",
-    call="my_fold(kernel, gamma, beta, mean, variance, epsilon)",
-    minutes=10,
-    hints=(
-        "Write down what the normalisation does to one number y of one channel: "
-        "gamma * (y - mean) / sqrt(variance + epsilon) + beta. Which part multiplies y, and which "
-        "does not contain y at all?",
-        "y is multiplied by factor = gamma / sqrt(variance + epsilon). A convolution whose kernel "
-        "is twice as large gives twice as large numbers. The rest is a constant: the bias.",
-        "factor = gamma / np.sqrt(variance + epsilon). The kernel's last axis is the channels "
-        "out, so kernel * factor does it, and the bias is beta - mean * factor.",
-    ),
-)
+fold_exercise = Exercise("fold", judge_fold, folding.folded_kernel)
 
 
 # ---------------------------------------------------------------- what limits a layer
@@ -315,20 +300,4 @@ def told_case(operations, bytes_moved, peak_operations, bandwidth):
     )
 
 
-roofline_exercise = Exercise(
-    judge_roofline,
-    profiling.roofline,
-    task="Give how many seconds a layer takes at best on a machine, and what limits it: "
-    '(seconds, "compute") or (seconds, "memory"). The machine does peak_operations a second and '
-    "moves bandwidth bytes a second, both at the same time.",
-    call="my_roofline(operations, bytes_moved, peak_operations, bandwidth)",
-    minutes=10,
-    hints=(
-        "Two things must happen: all operations, and all bytes moved. How long does each take "
-        "alone?",
-        "The machine does both at the same time, so at best the layer takes as long as the "
-        "slower of the two. Which one that is, is the second result.",
-        "computing = operations / peak_operations and moving = bytes_moved / bandwidth. The "
-        'seconds are max(computing, moving); "compute" if computing is the longer one.',
-    ),
-)
+roofline_exercise = Exercise("roofline", judge_roofline, profiling.roofline)

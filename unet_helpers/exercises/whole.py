@@ -213,20 +213,5 @@ def note_on_precision(attempt, image, n_filters, n_classes):
 
 
 unet_model_exercise = Exercise(
-    judge_unet_model,
-    unet.unet_model,
-    task="Assemble U-Net: divide by 255, four encoder blocks of n_filters, 2, 4 and 8 n_filters, a "
-    "bottleneck of 16, four decoder blocks, and a 1x1 convolution that gives logits. Return a "
-    "keras.Model.",
-    call="my_unet_model(input_size, n_filters, n_classes)",
-    minutes=20,
-    hints=(
-        "Begin with inputs = keras.Input(input_size) and end with keras.Model(inputs, logits). In "
-        "between `x` runs through everything, and every encoder block leaves a skip behind.",
-        "x, skip1 = conv_block(x, n_filters) and so on down; the bottleneck has "
-        "max_pooling=False; x = upsampling_block(x, skip4, 8 * n_filters) and so on up.",
-        "First layer: layers.Rescaling(1 / 255). Last layer: layers.Conv2D(n_classes, 1, "
-        'dtype="float32") without activation. The deepest skip goes to the first decoder block.',
-    ),
-    shown=(unet.unet_model, unet.logits_layer),
+    "unet_model", judge_unet_model, unet.unet_model, shown=(unet.unet_model, unet.logits_layer)
 )

@@ -1,0 +1,313 @@
+"""Compare an answer's results with the right ones, and name the mistake that explains them.
+
+An exercise lists the mistakes of its own. What can be done wrong in any exercise (per cent, a
+wrong sign, swapped arguments, a sum for a mean, one too many) is looked for here, in all of them.
+"""
+
+import copy
+import inspect
+import itertools
+import warnings
+
+import numpy as np
+
+from unet_helpers.exercises.exercise import Incorrect, Unexplained, as_number
+
+# What may have been done to every value, and how to tell it
+CHANGES = {
+    "It is 100 times what is expected: per cent in place of a share?": lambda x: 100 * x,
+    "It is a hundredth of what is expected. Is it divided by 100?": lambda x: x / 100,
+    "The sign is wrong: it is minus what is expected.": lambda x: -x,
+    "It is 1 minus what is expected.": lambda x: 1 - x,
+    "It is one too large.": lambda x: x + 1,
+    "It is one too small.": lambda x: x - 1,
+    "It is twice what is expected.": lambda x: 2 * x,
+    "It is half of what is expected.": lambda x: x / 2,
+    "The fraction is upside down: it is 1 divided by what is expected.": lambda x: 1 / x,
+    "It is the square of what is expected.": np.square,
+    "It is the square root of what is expected.": np.sqrt,
+    "The logarithm is to base 2; expected the natural one, np.log.": lambda x: x / np.log(2),
+    "The logarithm is to base 10; expected the natural one, np.log.": lambda x: x / np.log(10),
+    "A logarithm is missing: it is exp(-x) of the expected x.": lambda x: np.exp(-x),
+    "It is the logarithm of what is expected.": np.log,
+    "It is minus the logarithm of what is expected.": lambda x: -np.log(x),
+    "It is rounded down to a whole number.": np.floor,
+    "It is rounded up to a whole number.": np.ceil,
+    "It is rounded to a whole number.": np.round,
+    "It is cut off at 1.": lambda x: np.minimum(x, 1),
+    "It is cut off at 0.": lambda x: np.maximum(x, 0),
+}
+# What may have been done to a whole array
+REARRANGED = {
+    "The array is transposed: its axes are in the opposite order.": np.transpose,
+    "Rows and columns are swapped.": lambda x: np.swapaxes(x, 0, 1),
+    "The last two axes are swapped.": lambda x: np.swapaxes(x, -1, -2),
+    "The first axis is in the opposite order.": lambda x: x[::-1],
+    "The second axis is in the opposite order.": lambda x: x[:, ::-1],
+}
+
+
+def compare(attempt, cases, reference, mistakes, call, tolerance=1e-5, convert=None, parts=()):
+    """Compare an answer with the reference on all cases, and name the mistake it makes.
+
+    Args:
+        attempt: runs the learner's function.
+        cases: list of tuples of arguments.
+        reference: function that gives the right result of a case. Its parameters' names are used
+            to tell the learner about arguments.
+        mistakes: dict from a sentence to a wrong function (or a tuple of them); or a list of
+            pairs (wrong function, sentence). See `explain`.
+        call: function (arguments) -> how to write this case down for the learner.
+        tolerance: largest difference that is rounding.
+        convert: turns a result into an array or a tuple of arrays, and raises Incorrect when it is
+            of another kind; by default `as_number`.
+        parts: names of the parts of a result that is a tuple.
+
+    Raises:
+        Incorrect: with the mistake's sentence.
+        Unexplained: no mistake fits; with the first case and place that differ.
+    """
+    convert = convert or as_number
+    answers = [convert(attempt(*case)) for case in cases]
+    explain(answers, cases, reference, mistakes, convert, tolerance, parts)
+    right = [convert(reference(*copy.deepcopy(case))) for case in cases]
+    wrong = [not same(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
+    if any(wrong):
+        first = wrong.index(True)
+        raise Unexplained(
+            f"For {call(*cases[first])} it gives {shown(answers[first])}; expected "
+            f"{shown(right[first])}.{first_difference(answers[first], right[first], tolerance)}"
+            f"{where(cases, wrong, argument_names(reference, cases))}"
+        )
+
+
+def explain(answers, cases, reference, mistakes, convert, tolerance=1e-5, parts=()):
+    """Raise Incorrect when a mistake explains the answers; return None when none does.
+
+    The exercise's own mistakes come first. One counts when it gives the answer's results in every
+    case and at least two of these are wrong; of results with several parts, also when it does so
+    for the first part that is wrong. Then come the mistakes that can be made anywhere: those that
+    change a value must explain all values that are wrong, in at least two cases and with at least
+    two different right values.
+
+    Args:
+        answers: converted results of the learner's function, one a case.
+        others: as in `compare`.
+    """
+    right = [convert(reference(*copy.deepcopy(case))) for case in cases]
+    if all(same(a, b, tolerance) for a, b in zip(answers, right, strict=True)):
+        return
+    names = argument_names(reference, cases)
+    if isinstance(mistakes, dict):
+        mistakes = list(mistakes.items())
+    else:
+        mistakes = [(sentence, function) for function, sentence in mistakes]
+    if isinstance(right[0], tuple) and len(right[0]) == 2:
+        first, second = parts or ("first", "second")
+        told = f"The two results are swapped: first the {first}, then the {second}."
+        mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))
+    mistakes += swapped_arguments(reference, cases, names)
+    results = []
+    for sentence, wrong in mistakes:
+        for function in wrong if isinstance(wrong, tuple) else (wrong,):
+            results.append((sentence, results_of(function, cases, convert)))
+    for sentence, given in results:
+        if fits(given, answers, right, tolerance):
+            raise Incorrect(sentence)
+    if not isinstance(right[0], tuple):
+        tell_change(answers, right, cases, names, tolerance)
+        return
+    for number in range(len(right[0])):
+        part, right_part = ([result[number] for result in all_] for all_ in (answers, right))
+        if all(same(a, b, tolerance) for a, b in zip(part, right_part, strict=True)):
+            continue
+        for sentence, given in results:
+            of_part = [None if one is None else one[number] for one in given]
+            if fits(of_part, part, right_part, tolerance):
+                raise Incorrect(sentence)
+        name = parts[number] if parts else ""
+        tell_change(part, right_part, cases, names, tolerance, name)
+        return
+
+
+def results_of(function, cases, convert):
+    """Return a wrong function's result of each case, None where it has none."""
+    results = []
+    for case in cases:
+        try:
+            # What a mistake's formula warns of is not the learner's business.
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                results.append(convert(function(*copy.deepcopy(case))))
+        except Exception:  # a mistake that has no result here is not the one that was made
+            results.append(None)
+    return results
+
+
+def fits(given, answers, right, tolerance):
+    """Tell whether a mistake gives an answer's results in all cases, and two of them are wrong."""
+    if not all(
+        a is not None and same(a, b, tolerance) for a, b in zip(given, answers, strict=True)
+    ):
+        return False
+    return sum(not same(a, b, tolerance) for a, b in zip(answers, right, strict=True)) > 1
+
+
+def makes(mistake, cases, answers, convert, tolerance):
+    """Tell whether a wrong function gives the same results as an answer in all cases."""
+    given = results_of(mistake, cases, convert)
+    return all(a is not None and same(a, b, tolerance) for a, b in zip(given, answers, strict=True))
+
+
+def same(a, b, tolerance):
+    """Tell whether two arrays, or tuples of arrays, agree in shape and values (nan equals nan)."""
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(same(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    return a.shape == b.shape and bool(agree(a, b, tolerance).all())
+
+
+def agree(a, b, tolerance):
+    """Tell for each value whether it is right to rounding."""
+    # Counts are exact, however large; computed values come from float32.
+    rtol = 1e-6 if np.array_equal(b, np.round(b), equal_nan=True) else 1e-4
+    return np.isclose(a, b, atol=tolerance, rtol=rtol, equal_nan=True)
+
+
+def argument_names(reference, cases):
+    """Return the names of the arguments, or None when the reference does not name them."""
+    names = list(inspect.signature(reference).parameters)
+    return names if len(names) == len(cases[0]) else None
+
+
+def swapped_arguments(reference, cases, names):
+    """List (sentence, wrong function) for each two arguments of a kind that may be swapped."""
+    swaps = []
+    for i, j in itertools.combinations(range(len(names or ())), 2):
+
+        def swapped(*case, i=i, j=j):
+            case = list(case)
+            case[i], case[j] = case[j], case[i]
+            return reference(*case)
+
+        if type(cases[0][i]) is type(cases[0][j]):
+            swaps.append((f"It confuses two of its arguments, {names[i]} and {names[j]}.", swapped))
+    return swaps
+
+
+def tell_change(answers, right, cases, names, tolerance, part=""):
+    """Raise Incorrect when the same simple change explains every value that is wrong."""
+
+    def tell(sentence):
+        raise Incorrect(f"The {part}: {sentence[0].lower()}{sentence[1:]}" if part else sentence)
+
+    answers, right = ([np.asarray(a, float) for a in arrays] for arrays in (answers, right))
+    for sentence, change in REARRANGED.items():
+        if fits(results_of(change, [(r,) for r in right], np.asarray), answers, right, tolerance):
+            tell(sentence)
+    if any(a.shape != b.shape for a, b in zip(answers, right, strict=True)):
+        for a, b in zip(answers, right, strict=True):
+            if a.shape != b.shape and same(a.squeeze(), b.squeeze(), tolerance):
+                tell(f"The values are right, but the shape is {a.shape}; expected {b.shape}.")
+        return
+    wrong = [~agree(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
+    wrong_cases = [mask.any() for mask in wrong]
+    given, wanted = (
+        np.concatenate([a[w] for a, w in zip(all_, wrong, strict=True)])
+        for all_ in (answers, right)
+    )
+    if sum(wrong_cases) < 2 or len(np.unique(wanted)) < 2:
+        return
+    place = where(cases, wrong_cases, names)
+
+    def explains(values):
+        return values.shape == given.shape and agree(values, given, tolerance).all()
+
+    with np.errstate(all="ignore"):
+        for sentence, change in CHANGES.items():
+            if explains(change(wanted)):
+                tell(sentence + place)
+        for name, values in numbers_of(cases, names):
+            of_value = np.repeat(values, [mask.sum() for mask in wrong])
+            if len(np.unique(of_value)) < 2:
+                continue
+            for sentence, values in {
+                f"It is what is expected plus {name}.": wanted + of_value,
+                f"It is what is expected minus {name}.": wanted - of_value,
+                f"It is what is expected times {name}. Is it multiplied once too often, or is a "
+                "sum taken for a mean?": wanted * of_value,
+                f"It is what is expected divided by {name}. Is it divided once too often, or is "
+                "a mean taken for a sum?": wanted / of_value,
+            }.items():
+                if explains(values):
+                    tell(sentence + place)
+        # A constant is found from one value, so one more must confirm it.
+        if len(np.unique(wanted)) > 2:
+            factor, more = given[0] / wanted[0], given[0] - wanted[0]
+            if explains(factor * wanted):
+                tell(f"It is {factor:.4g} times what is expected.{place}")
+            if explains(wanted + more):
+                size = f"{abs(more):.4g} too {'large' if more > 0 else 'small'}"
+                tell(f"It is always {size}.{place}")
+            if explains(np.full_like(wanted, given[0])):
+                tell(f"It is always {given[0]:.4g}.{place}")
+
+
+def numbers_of(cases, names):
+    """Yield (name, values) of the numbers among the arguments, and of the arrays' lengths."""
+    for index, name in enumerate(names or ()):
+        values = [case[index] for case in cases]
+        if all(isinstance(value, int | float) for value in values):
+            yield name, np.array(values, float)
+        elif all(isinstance(value, list | np.ndarray) for value in values):
+            yield f"the length of {name}", np.array([len(value) for value in values], float)
+            shapes = [np.shape(value) for value in values if isinstance(value, np.ndarray)]
+            if len(shapes) == len(cases) and len({len(shape) for shape in shapes}) == 1:
+                yield f"the number of values in {name}", np.prod(shapes, axis=1)
+                yield f"the length of {name}'s last axis", np.array(shapes, float)[:, -1]
+
+
+def where(cases, wrong, names):
+    """Say in which cases an answer is wrong, by an argument if one decides; empty when in all."""
+    if all(wrong):
+        return ""
+    for index, name in enumerate(names or ()):
+        bad, good = (
+            [case[index] for case, w in zip(cases, wrong, strict=True) if w == is_wrong]
+            for is_wrong in (True, False)
+        )
+        if all(isinstance(value, str) for value in bad + good):
+            if len(set(bad)) == 1 and bad[0] not in good:
+                return f' This is so where {name} is "{bad[0]}"; elsewhere it is right.'
+        elif all(isinstance(value, int | float) for value in bad + good):
+            if min(bad) > max(good):
+                return f" This is so where {name} is above {max(good):g}; below it is right."
+            if max(bad) < min(good):
+                return f" This is so where {name} is below {min(good):g}; above it is right."
+    return f" This is so in {sum(wrong)} of {len(cases)} cases; the others are right."
+
+
+def shown(value):
+    """Write a result down, short."""
+    if isinstance(value, tuple):
+        return " and ".join(shown(part) for part in value)
+    if value.shape == ():
+        number = float(value)
+        return f"{int(number)}" if number.is_integer() else f"{number:.4g}"
+    if value.size > 30:
+        return f"an array of shape {value.shape}"
+    return np.array2string(value, precision=3, separator=", ").replace("\n", "")
+
+
+def first_difference(given, right, tolerance):
+    """Say where two arrays, or tuples of arrays, first differ; empty for numbers and shapes."""
+    if isinstance(given, tuple):
+        pairs = zip(given, right, strict=True)
+        return next((d for pair in pairs if (d := first_difference(*pair, tolerance))), "")
+    wrong = ~agree(given, right, tolerance) if given.shape == right.shape else np.array(False)
+    if not wrong.ndim or not wrong.any():
+        return ""
+    place = tuple(np.argwhere(wrong)[0])
+    return (
+        f" The first difference is at [{', '.join(map(str, place))}]: {shown(given[place])} in "
+        f"place of {shown(right[place])} ({wrong.sum()} of {wrong.size} values differ)."
+    )

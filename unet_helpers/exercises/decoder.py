@@ -81,9 +81,7 @@ def judge_upsampling_block(attempt):
     fill(model)
     random = np.random.default_rng(2)
     belows = list(random.normal(size=(2, 2, height, width, CHANNELS)).astype("float32"))
-    skips = list(
-        random.normal(size=(2, 2, 2 * height, 2 * width, SKIP_CHANNELS)).astype("float32")
-    )
+    skips = list(random.normal(size=(2, 2, 2 * height, 2 * width, SKIP_CHANNELS)).astype("float32"))
     given = outputs_of(model, belows, skips)
     if close(given[0], outputs_of(model, belows, [skips[0] + 1])[0]):
         raise Incorrect(

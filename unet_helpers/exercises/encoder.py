@@ -103,9 +103,7 @@ def explain_kernels(kernels, n_filters, made):
     made: how many convolutions the learner's function has made, in use or not.
     """
     if len(kernels) != 2:
-        there = (
-            "is one convolution" if len(kernels) == 1 else f"are {len(kernels)} convolutions"
-        )
+        there = "is one convolution" if len(kernels) == 1 else f"are {len(kernels)} convolutions"
         unused = (
             f" You make {made}, but what another one returns is not used: the second takes what "
             "the first returns, not `inputs`."

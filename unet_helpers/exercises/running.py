@@ -131,7 +131,7 @@ CAUSES = (
 
 
 def run(attempt, *args, explain=lambda shapes, text: ""):
-    """Call a learner's function; where it raises, add the shapes that met and the likely cause.
+    """Call a learner's function; where it raises, add the likely cause.
 
     Args:
         attempt: runs the learner's function.
@@ -154,9 +154,6 @@ def run(attempt, *args, explain=lambda shapes, text: ""):
     for pattern, known in CAUSES:
         if found := re.search(pattern, text):
             cause = cause or found.expand(known)
-    if shapes and not all(str(shape)[1:] in sentence for shape in shapes):
-        met = " and ".join(str(shape) for shape in shapes[:2])
-        sentence += f" The shapes without the batch: {met}."
     raise Incorrect(f"{sentence} {cause}".strip())
 
 
@@ -179,7 +176,13 @@ ACTIVATIONS = {
 }
 # What may follow a convolution: names of activations, or NORM
 PLAIN = [("ReLU",), (), *((name,) for name in ACTIVATIONS if name != "ReLU")]
-NORMED = [(NORM, "ReLU"), ("ReLU", NORM), (NORM,), *((NORM, *steps) for steps in PLAIN[2:]), *PLAIN[:2]]
+NORMED = [
+    (NORM, "ReLU"),
+    ("ReLU", NORM),
+    (NORM,),
+    *((NORM, *steps) for steps in PLAIN[2:]),
+    *PLAIN[:2],
+]
 
 
 def stages_of(model):
@@ -266,4 +269,6 @@ def explain_steps(steps, choices):
         )
     which, name = ("first", first) if first != "ReLU" else ("second", second)
     if name != "ReLU":
-        raise Incorrect(f"The {which} convolution is followed by {name}; U-Net has a ReLU after each.")
+        raise Incorrect(
+            f"The {which} convolution is followed by {name}; U-Net has a ReLU after each."
+        )

@@ -366,7 +366,7 @@ def augmented_cut(image, mask, rng):
     return image[abs(down) :, abs(right) :], mask[abs(down) :, abs(right) :]
 
 
-def augmented_with_rim(mode):
+def augmented_with_margin(mode):
     def answer(image, mask, rng):
         top, left = rng.integers(0, 17, 2)
         height, width = mask.shape
@@ -522,14 +522,14 @@ WRONG = [
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
     ("class_share", lambda mask, c: np.count_nonzero(mask == c), "number of pixels, not"),
     ("class_share", lambda mask, c: 100 * share_by_loop(mask, c), "per cent"),
-    ("class_share", lambda mask, c: (mask[mask != 255] != c).mean(), "all the other classes"),
+    ("class_share", lambda mask, c: (mask[mask != 255] != c).mean(), "1 minus what is expected"),
     ("class_share", lambda mask, c: np.mean(mask != c), "void included"),
     ("class_share", lambda mask, c: np.mean((mask == c) | (mask == 255)), "as if they had class c"),
     ("class_share", share_in_first_row, "first row"),
     ("class_share", share_of_classes, "counts classes and not pixels"),
     ("class_share", lambda m, c: (m == c).sum() / ((m != c) & (m < 255)).sum(), "a ratio"),
     ("class_share", lambda m, c: (m == c).sum() / np.isin(m, [1, 2, 3]).sum(), "Class 0 is miss"),
-    ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "rounds down"),
+    ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "rounded down"),
     ("class_share", lambda m, c: np.sum(m * (m == c)) / (m < 255).sum(), "adds up labels"),
     ("class_share", lambda mask, c: (mask < 255).mean(), "c is not used"),
     ("class_share", lambda mask, c: mask == c, "expected one number"),
@@ -546,7 +546,11 @@ WRONG = [
     ("resize_mask", whole_steps_from_centre, "Whole factors work"),
     ("resize_mask", lambda mask, size: mask, "keeps its shape"),
     ("resize_mask", lambda mask, size: resize_by_loop(mask, size)[..., None], "two axes only"),
-    ("resize_mask", lambda mask, size: resize_by_loop(mask, size)[::-1], "upside down"),
+    (
+        "resize_mask",
+        lambda mask, size: resize_by_loop(mask, size)[::-1],
+        "first axis is in the opposite order",
+    ),
     ("trimap_to_classes", lambda trimap: trimap.copy(), "unchanged"),
     ("trimap_to_classes", lambda t: np.choose(t - 1, [0, 2, 1]), "outline are swapped"),
     ("trimap_to_classes", lambda t: np.choose(t - 1, [1, 0, 2]), "background are swapped"),
@@ -558,18 +562,18 @@ WRONG = [
     ("trimap_to_classes", lambda t: t % 3, "remainder"),
     ("trimap_to_classes", lambda t: 3 - t, "reversed"),
     ("trimap_to_classes", lambda t: t - 2, "which is 255"),
-    ("trimap_to_classes", lambda t: t.astype(int) - 2, "a class -1"),
+    ("trimap_to_classes", lambda t: t.astype(int) - 2, "one too small"),
     ("trimap_to_classes", lambda t: t - 1.0, "come back as float64"),
-    ("trimap_to_classes", lambda t: (t - 1)[:, :, np.newaxis], "an axis more"),
+    ("trimap_to_classes", lambda t: (t - 1)[:, :, np.newaxis], "the shape is"),
     ("trimap_to_classes", lambda t: np.stack([t == 1, t == 2, t == 3], -1) * 1, "one-hot"),
     ("augmentation", augmented_apart, "draws its own random numbers"),
     ("augmentation", augmented(mask_move=lambda m: (False, 0, 0)), "Only the image moves"),
     ("augmentation", augmented(image_move=lambda m: (False, 0, 0)), "Only the mask moves"),
     ("augmentation", augmented_round, "as np.roll does"),
     ("augmentation", augmented(fill=0), "filled with 0"),
-    ("augmentation", augmented_with_rim("edge"), "repeated outwards"),
-    ("augmentation", augmented_with_rim("reflect"), "mirrored outwards"),
-    ("augmentation", augmented_with_rim("symmetric"), "mirrored outwards"),
+    ("augmentation", augmented_with_margin("edge"), "repeated outwards"),
+    ("augmentation", augmented_with_margin("reflect"), "mirrored outwards"),
+    ("augmentation", augmented_with_margin("symmetric"), "mirrored outwards"),
     ("augmentation", lambda image, mask, rng: (image, np.sort(mask, axis=1)), "is no copy"),
     ("augmentation", augmented_frozen, "whatever rng is"),
     ("augmentation", augmented_globally, "not drawn from rng"),

@@ -192,11 +192,16 @@ def compare_decoder(model, belows, skips, given):
     """Compare with all decoder blocks that are right; returns a note, or raises Incorrect."""
     upsampling, *stages = stages_of(model)
     ways = [
-        (name, order, up, [ops.concatenate(pair[::step], -1) for pair in zip(up, skips)])
+        (
+            name,
+            order,
+            up,
+            [ops.concatenate(pair[::step], -1) for pair in zip(up, skips, strict=True)],
+        )
         for name, up in ways_to_upsample(belows, upsampling)
         for order, step in (("", 1), ("the skip connection first", -1))
     ]
-    for name, order, _, joined in ways:
+    for name, order, joined in ways:
         if find_steps(joined, stages, given, PLAIN[:1]):
             parts = [part for part in (name, order) if part]
             if not parts:
@@ -209,7 +214,7 @@ def compare_decoder(model, belows, skips, given):
         if steps := find_steps(joined, stages, given, PLAIN):
             explain_steps(steps, PLAIN)
     for name, activation in ACTIVATIONS.items():
-        up = map(activation, ways[0][2])
+        up = map(activation, ways_to_upsample(belows, upsampling)[0][1])
         joined = [ops.concatenate(pair, -1) for pair in zip(up, skips, strict=True)]
         if find_steps(joined, stages, given, PLAIN[:1]):
             raise Incorrect(

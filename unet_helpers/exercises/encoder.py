@@ -35,8 +35,8 @@ def encoder_model(attempt, image, n_filters, *options):
     value = run(attempt, inputs, n_filters, *options)
     if isinstance(value, keras.KerasTensor):
         raise Incorrect(
-            "It returns one tensor; the block returns two tensors: next_layer, for the level below, and "
-            "skip_connection, for the decoder."
+            "It returns one tensor; the block returns two, next_layer for the level below and "
+            "skip_connection for the decoder."
         )
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise Incorrect(

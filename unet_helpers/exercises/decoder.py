@@ -140,10 +140,9 @@ def explain_decoder_kernels(model, belows, skips, given, made):
     n_filters, stages = N_FILTERS, stages_of(model)
     if len(kernels) != 3:
         cause = ""
-        for ways in ("nearest", "bilinear"):
-            ups = [layers.UpSampling2D(2, interpolation=ways)(below) for below in belows]
-            joined = [ops.concatenate(pair, -1) for pair in zip(ups, skips, strict=True)]
-            if len(kernels) == 2 and find_steps(joined, stages, given, PLAIN):
+        for way in ("nearest", "bilinear"):
+            ups = map(layers.UpSampling2D(2, interpolation=way), belows)
+            if len(kernels) == 2 and find_steps(concatenated(ups, skips), stages, given, PLAIN):
                 cause = " Yours upsamples without one that can learn."
         if len(kernels) < made == 3:
             cause = (
@@ -164,8 +163,7 @@ def explain_decoder_kernels(model, belows, skips, given, made):
         )
     expected = n_filters + SKIP_CHANNELS
     if second[2] == n_filters:
-        ups = [way[1] for way in ways_to_upsample(belows, stages[0])]
-        for up in ups:
+        for _, up in ways_to_upsample(belows, stages[0]):
             means = [ops.mean(skip, -1, keepdims=True) for skip in skips]
             added = [a + b for a, b in zip(up, means, strict=True)]
             if find_steps(added, stages[1:], given, PLAIN):
@@ -188,34 +186,29 @@ def explain_decoder_kernels(model, belows, skips, given, made):
         )
 
 
+def concatenated(ups, skips, order=1):
+    """Join the batches of two tensors along the channels, in this order or (-1) the other."""
+    return [ops.concatenate(pair[::order], -1) for pair in zip(ups, skips, strict=True)]
+
+
 def compare_decoder(model, belows, skips, given):
     """Compare with all decoder blocks that are right; returns a note, or raises Incorrect."""
     upsampling, *stages = stages_of(model)
-    ways = [
-        (
-            name,
-            order,
-            up,
-            [ops.concatenate(pair[::step], -1) for pair in zip(up, skips, strict=True)],
-        )
-        for name, up in ways_to_upsample(belows, upsampling)
+    ways = ways_to_upsample(belows, upsampling)
+    joins = {
+        " and ".join(filter(None, (name, order))): concatenated(up, skips, step)
+        for name, up in ways
         for order, step in (("", 1), ("the skip connection first", -1))
-    ]
-    for name, order, joined in ways:
+    }
+    for choice, joined in joins.items():
         if find_steps(joined, stages, given, PLAIN[:1]):
-            parts = [part for part in (name, order) if part]
-            if not parts:
-                return None
-            return (
-                f"Yours has {' and '.join(parts)}; the course's own block does not, but that is a "
-                "matter of taste."
-            )
-    for *_, joined in ways:
+            told = "; the course's own block does not, but that is a matter of taste."
+            return f"Yours has {choice}{told}" if choice else None
+    for joined in joins.values():
         if steps := find_steps(joined, stages, given, PLAIN):
             explain_steps(steps, PLAIN)
     for name, activation in ACTIVATIONS.items():
-        up = map(activation, ways_to_upsample(belows, upsampling)[0][1])
-        joined = [ops.concatenate(pair, -1) for pair in zip(up, skips, strict=True)]
+        joined = concatenated(map(activation, ways[0][1]), skips)
         if find_steps(joined, stages, given, PLAIN[:1]):
             raise Incorrect(
                 f"The transposed convolution is followed by {name}; it has no activation."
@@ -223,7 +216,7 @@ def compare_decoder(model, belows, skips, given):
 
     def is_right(other):
         results = outputs_of(other, belows, skips)
-        return any(find_steps(joined, stages, results, PLAIN[:1]) for *_, joined in ways)
+        return any(find_steps(joined, stages, results, PLAIN[:1]) for joined in joins.values())
 
     if too_many := is_right_without(model, is_right):
         raise Incorrect(f"There is a layer too many: without its {too_many} it is right.")
@@ -309,6 +302,12 @@ CROP_MISTAKES = [
         "Count from the front, x[a : a + size].",
     ),
     (
+        lambda x, t: crop_with(
+            lambda n, m: (n - m) // 2 + 1, lambda n, m: (n - m) // 2 + 1 + m, x, t
+        ),
+        "The centre begins one pixel too late: (n - m) // 2 pixels go before.",
+    ),
+    (
         lambda x, t: crop_with(lambda n, m: (n - m) // 2, lambda n, m: m, x, t),
         "The end of a slice is a position, not a length: x[a : a + size], not x[a : size].",
     ),
@@ -350,7 +349,13 @@ CROP_MISTAKES = [
 
 def judge_centre_crop(attempt):
     random = np.random.default_rng(3)
-    sides = [((8, 10), (4, 6)), ((9, 7), (4, 4)), ((6, 6), (6, 2)), ((5, 5), (5, 5))]
+    sides = [
+        ((8, 10), (4, 6)),
+        ((9, 7), (4, 4)),
+        ((7, 8), (4, 3)),
+        ((6, 6), (6, 2)),
+        ((5, 5), (5, 5)),
+    ]
     cases = [
         (
             random.normal(size=(1, *larger, 2)).astype("float32"),

@@ -355,6 +355,11 @@ def judge_normalised_block(attempt):
 
 def explain_normalisation(model, images, stages, skips, find, training):
     """Raise Incorrect when a block uses its normalisations in a wrong way."""
+    if len(model.weights[0].shape) == 1:
+        raise Incorrect(
+            "A normalisation comes before the first convolution. The order is convolution, "
+            "normalisation, ReLU."
+        )
     if find(skips, training=not training):
         raise Incorrect(
             "In training it does not use the batch's mean and variance. Is training=False set? "

@@ -8,6 +8,7 @@ from unet_helpers.datasets import pets
 from unet_helpers.datasets.images import resize_mask
 from unet_helpers.exercises.comparison import compare, makes
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_pair, describe
+from unet_helpers.exercises.running import run
 from unet_helpers.inference import tiles
 from unet_helpers.labels import VOID
 
@@ -65,7 +66,10 @@ SHARE_MISTAKES = {
         lambda mask, c: (mask == c).sum() / len(mask)
     ),
     "It takes the mean of the rows' shares. Rows with more void count as much as the others then; "
-    "count all pixels first.": lambda mask, c: np.nanmean([class_share(row, c) for row in mask]),
+    "count all pixels first.": (
+        lambda mask, c: np.nanmean([class_share(row, c) for row in mask]),
+        lambda mask, c: np.nan_to_num([class_share(row, c) for row in mask]).mean(),
+    ),
     "It counts classes and not pixels: a class of one pixel gets as much as the largest.": (
         lambda mask, c: (c in mask) / len(np.unique(mask[mask != VOID]))
     ),
@@ -129,6 +133,9 @@ RESIZING_MISTAKES = {
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel. Cut its fraction off "
     "instead: pixel 3 goes from 3.0 to 4.0.": (
         taking(lambda new, old: np.round((np.arange(new) + 0.5) * old / new))
+    ),
+    "The scale is upside down: it is the old side divided by the new one.": (
+        taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
     ),
     "It cuts out the upper left corner. Resizing keeps the whole image: take pixels from all over "
     "the mask.": taking(lambda new, old: np.arange(new)),
@@ -238,6 +245,9 @@ TRIMAP_MISTAKES = {
     "The outline is counted as background; it is class 2.": table(0, 1, 1),
     "The outline is counted as pet; it is class 2.": table(0, 1, 0),
     "A remainder (% 3) puts the outline first. Subtract one instead: pet is 0.": table(1, 2, 0),
+    "One is added; subtract it.": table(2, 3, 4),
+    "Labels are replaced one after the other, so 2 becomes 1 and then 0. Start with the smallest, "
+    "or compare with the old trimap.": table(0, 0, 2),
     "The order is reversed: pet is 0 and outline 2.": table(2, 1, 0),
     "One too many is subtracted: the pet falls below 0, which is 255, void, in uint8.": (
         table(255, 0, 1)
@@ -745,7 +755,10 @@ TILE_MISTAKES = {
         lambda n, tile, overlap: (
             [*range(0, n - tile + 1, tile - overlap), n - tile] if n > tile else [0]
         ),
-        lambda n, tile, overlap: [*range(0, n - tile + 1, tile - overlap), max(0, n - tile)],
+        lambda n, tile, overlap: [
+            *range(0, max(n - tile, 0) + 1, tile - overlap),
+            max(n - tile, 0),
+        ],
     ),
     "A tile begins at every pixel: covered, but the step may be tile - overlap.": (
         lambda n, tile, overlap: list(range(max(1, n - tile + 1)))
@@ -763,7 +776,7 @@ def judge_tile_starts(attempt):
     apart = [(10, 4, 0), (12, 4, 0), (25, 6, 0)]
     evenly = False
     for cases in (overlapping + short, apart):
-        answers = [as_starts(attempt(*case), case) for case in cases]
+        answers = [as_starts(run(attempt, *case, explain=case_of(case)), case) for case in cases]
         pairs = list(zip(answers, cases, strict=True))
         if fault := next(filter(None, (what_is_wrong_with(a, *case) for a, case in pairs)), None):
             for sentence, wrong in TILE_MISTAKES.items():
@@ -777,6 +790,11 @@ def judge_tile_starts(attempt):
             "(The course takes full steps and pulls the last tile back; yours lie elsewhere, and "
             "cover the image with as few. Spread evenly, they share more: as good.)"
         )
+
+
+def case_of(case):
+    """Return a function for `run` that tells in which case an answer raises."""
+    return lambda *_: "That is for length {}, tile {}, overlap {}.".format(*case)
 
 
 def as_starts(value, case):

@@ -80,18 +80,15 @@ def is_right_without(model, is_right):
         is_right: function (model) that tells whether its outputs are the course's.
     """
     for left_out in model.layers:
-        try:
-            clone = keras.models.clone_model(
-                model,
-                clone_function=lambda layer: layer,
-                call_function=lambda layer, *args, left_out=left_out, **options: (
-                    args[0] if layer is left_out else layer(*args, **options)
-                ),
-            )
-            if is_right(clone):
+
+        def call(layer, inputs, *args, left_out=left_out, **options):
+            if layer is not left_out:
+                return layer(inputs, *args, **options)
+            return inputs[-1] if isinstance(inputs, list) else inputs
+
+        with contextlib.suppress(Exception):  # it cannot be left out, or there is no graph
+            if is_right(keras.models.clone_model(model, None, lambda layer: layer, call)):
                 return type(left_out).__name__
-        except Exception:  # it cannot be left out, or the model is not functional
-            continue
     return None
 
 
@@ -176,13 +173,8 @@ ACTIVATIONS = {
 }
 # What may follow a convolution: names of activations, or NORM
 PLAIN = [("ReLU",), (), *((name,) for name in ACTIVATIONS if name != "ReLU")]
-NORMED = [
-    (NORM, "ReLU"),
-    ("ReLU", NORM),
-    (NORM,),
-    *((NORM, *steps) for steps in PLAIN[2:]),
-    *PLAIN[:2],
-]
+NORMED = [(NORM, "ReLU"), ("ReLU", NORM), ("ReLU", NORM, "ReLU"), (NORM,), *PLAIN[:2]]
+NORMED += [(NORM, *steps) for steps in PLAIN[2:]]
 
 
 def stages_of(model):
@@ -255,6 +247,10 @@ def explain_steps(steps, choices):
     if choices is NORMED and not all(normed):
         which = "first" if normed[0] else "second"
         raise Incorrect(f"Only the {which} convolution is normalised; both should be.")
+    if any(len(names) > 2 for names in steps):
+        raise Incorrect(
+            "There is a ReLU before the normalisation and another one after it; once is right."
+        )
     first, second = (
         next((name for name in names if name != NORM), "no activation") for names in steps
     )

@@ -51,29 +51,20 @@ def test_an_untouched_stub_is_not_attempted(exercise, capsys):
 
 
 @pytest.mark.parametrize("exercise", EVERY)
-def test_a_forgotten_return_is_told(exercise):
-    passed, sentence = exercise.verdict(make(exercise, "result = len('attempted')"))
-    assert not passed and "returned None. Is its `return` missing?" in sentence
+def test_a_wrong_type_is_told(exercise):
+    for value in ("'a string'", "{'a': 1}", "object()", "print"):
+        passed, sentence = exercise.verdict(make(exercise, f"return {value}"))
+        assert not passed and "returns" in sentence and "expected" in sentence.lower(), sentence
 
 
-@pytest.mark.parametrize("exercise", EVERY)
-@pytest.mark.parametrize("value", ["'a string'", "{'a': 1}", "object()", "print"])
-def test_a_wrong_type_is_told(exercise, value):
-    passed, sentence = exercise.verdict(make(exercise, f"return {value}"))
-    assert not passed and "returns" in sentence and "expected" in sentence.lower(), sentence
+def test_what_is_raised_inside_is_told_with_the_line():
+    def my_plus(a, b):
+        start = 0
+        return a / start
 
-
-@pytest.mark.parametrize("exercise", EVERY)
-def test_what_is_raised_inside_is_told_with_the_line(exercise):
-    space = {}
-    name = exercise.call.split("(")[0]
-    exec(
-        f"def {name}({parameters(exercise)}):\n    start = 0\n    return 1 / start\n",
-        space,
-    )
-    passed, sentence = exercise.verdict(space[name])
-    assert not passed
-    assert f"{name} raised in line 3" in sentence and "ZeroDivisionError: division" in sentence
+    passed, sentence = PLUS.verdict(my_plus)
+    assert not passed and "my_plus raised in line" in sentence
+    assert "`return a / start`: ZeroDivisionError: division by zero" in sentence
 
 
 def raises_here():
@@ -170,16 +161,14 @@ def test_the_shapes_of_a_keras_error_are_not_cut_off():
     assert "deep (None, 8, 12, 64), skip (None, 16, 24, 32)" in sentence
 
 
-@pytest.mark.parametrize("exercise", EVERY)
-def test_wrong_parameters_are_told(exercise):
-    passed, sentence = exercise.verdict(lambda: 0)
-    assert not passed and f"cannot be called as {exercise.call}" in sentence
+def test_wrong_parameters_are_told():
+    passed, sentence = PLUS.verdict(lambda: 0)
+    assert not passed and "cannot be called as my_plus(a, b)" in sentence
 
 
-@pytest.mark.parametrize("exercise", EVERY)
 @pytest.mark.parametrize("value", [None, 3, "text", np.zeros((2, 2))])
-def test_the_function_itself_is_asked_for(exercise, value):
-    passed, sentence = exercise.verdict(value)
+def test_the_function_itself_is_asked_for(value):
+    passed, sentence = PLUS.verdict(value)
     assert not passed and "takes your function itself" in sentence
 
 

@@ -115,7 +115,7 @@ OUTPUT_SIZES = [
     (lambda n, k, s, p: (n - k) // s if p == "valid" else math.ceil(n / s), "one too small"),
     (lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n, "the stride is forgotten: only"),
     (lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n // s, "Keras rounds up"),
-    (lambda n, k, s, p: (n - k) // s + 1, "padding is ignored"),
+    (lambda n, k, s, p: (n - k) // s + 1, 'always as if padding were "valid"'),
     (lambda n, k, s, p: math.ceil(n / s), "kernel is ignored"),
     (lambda n, k, s, p: n - k + 1 if p == "valid" else math.ceil(n / s), '"valid" the stride'),
     (lambda n, k, s, p: (n - k) / s + 1 if p == "valid" else math.ceil(n / s), "whole number"),
@@ -123,13 +123,16 @@ OUTPUT_SIZES = [
         lambda n, k, s, p: math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s),
         "rounded up: a last window",
     ),
-    (lambda n, k, s, p: n, "expected 94"),
+    (lambda n, k, s, p: n, "size of the input"),
+    (lambda n, k, s, p: n // s + (k if p == "valid" else 3), "expected 94"),
+    # two mistakes at once, and each told apart
+    (lambda n, k, s, p: (n - k) // s + 2 if p == "valid" else n // s + 3, 'valid": it is one too'),
 ]
 
 TRANSPOSED_SIZES = [
     (lambda n, k, s, p: n * s + (k if p == "valid" else 0), "one stride too much"),
     (lambda n, k, s, p: n * s, "kernel is ignored"),
-    (lambda n, k, s, p: (n - 1) * s + k, "padding is ignored"),
+    (lambda n, k, s, p: (n - 1) * s + k, 'always as if padding were "valid"'),
     (size_by_counting, "size of an ordinary convolution"),
     (lambda n, k, s, p: n * k if p == "valid" else n * s, "stamp of its own"),
     (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "last stamp is missing"),
@@ -182,7 +185,7 @@ COSTS = [
     (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "9 weights"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, pixels=1), "those of one pixel"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n)[::-1], "swapped"),
-    (lambda h, w, c, f, n: cost(h, w, c, f, n - 1), "One layer is missing"),
+    (lambda h, w, c, f, n: cost(h, w, c, f, n - 1), "right for n_layers - 1"),
     (
         lambda h, w, c, f, n: (cost(h, w, c, f, n)[0], cost(h, w, c, f, n)[0] * h * w),
         "contain the biases",
@@ -208,7 +211,7 @@ FOLDS = [
         lambda x, h, w: np.swapaxes(x.reshape(w, h, -1, classes_of(x)), 0, 1),
         "Rows and columns are mixed up",
     ),
-    (lambda x, h, w: x.reshape(w, h, -1, classes_of(x)), "Height and width are swapped"),
+    (lambda x, h, w: x.reshape(w, h, -1, classes_of(x)), "two of its arguments, height and width"),
     (
         lambda x, h, w: np.flip(x.reshape(h, w, -1, classes_of(x)), (0, 1)),
         "turned by 180 degrees",
@@ -250,8 +253,8 @@ def kernel_the_other_way(inputs, kernel, stride):
 
 SHEETS = [
     (lambda x, k, s: stamp_sheet(x, k, s, lay="over"), "They add up"),
-    (lambda x, k, s: stamp_sheet(x, k[::-1, ::-1], s), "turned by 180 degrees"),
-    (lambda x, k, s: stamp_sheet(x, k, s, step=1), "stride is ignored"),
+    (lambda x, k, s: stamp_sheet(x, k[::-1, ::-1], s), "kernel turned by 180 degrees"),
+    (lambda x, k, s: stamp_sheet(x, k, s, step=1), "right for stride = 1"),
     (lambda x, k, s: stamp_sheet(x, k, s, step=len(k)), "side by side"),
     (lambda x, k, s: stamp_sheet(x[..., :1], k[..., :1], s), "first channel of the input"),
     (lambda x, k, s: stamp_sheet(x, k, s).sum(axis=2, keepdims=True), "summed into one"),
@@ -259,8 +262,8 @@ SHEETS = [
         lambda x, k, s: stamp_sheet(x, k, s)[: x.shape[0] * s, : x.shape[1] * s],
         'padding="same" leaves',
     ),
-    (lambda x, k, s: stamp_sheet(x, k.transpose(1, 0, 2, 3), s), "of the kernel are swapped"),
-    (lambda x, k, s: stamp_sheet(x.transpose(1, 0, 2), k, s), "of the input are swapped"),
+    (lambda x, k, s: stamp_sheet(x, k.transpose(1, 0, 2, 3), s), "kernel with its first two axes"),
+    (lambda x, k, s: stamp_sheet(x.transpose(1, 0, 2), k, s), "inputs with its first two axes"),
     (lambda x, k, s: stamp_sheet(x, k, s)[:, :, 0], "first output channel alone"),
     (kernel_the_other_way, "channels out, channels in)"),
 ]

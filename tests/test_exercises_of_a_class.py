@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from unet_helpers.exercises.__main__ import judge_in_process, judge_notebook, main
+from unet_helpers.exercises.__main__ import judge_in_process, judge_notebook
+from unet_helpers.exercises.exercise import Exercise
 
 IMPORTS = "import numpy as np\nfrom keras import layers\nfrom unet_helpers import exercises\n"
 RIGHT = """\
@@ -79,10 +80,17 @@ def test_no_notebook_is_a_sentence(tmp_path):
         judge_notebook(tmp_path / "torn.ipynb")
 
 
-def test_an_answer_that_never_ends_is_stopped(tmp_path):
+def test_an_answer_that_never_ends_is_stopped_and_the_others_are_judged(tmp_path, monkeypatch):
+    monkeypatch.setattr(Exercise, "seconds", 0.2)
     endless = RIGHT.replace("    return len", "    while True:\n        pass\n    return len")
-    rows = judge_in_process(write(tmp_path / "a.ipynb", endless), limit=10)
-    assert rows == [("(all)", "not yet", "Stopped after 10 seconds: does an answer never end?")]
+    rows = judge_notebook(write(tmp_path / "a.ipynb", endless, STUB))
+    assert rows[0][1] == "not yet" and "was stopped after 0.2 seconds" in rows[0][2]
+    assert rows[1][1] == "not attempted"
+
+
+def test_a_notebook_that_never_ends_is_stopped(tmp_path):
+    rows = judge_in_process(write(tmp_path / "a.ipynb", RIGHT), limit=0.2)
+    assert rows == [("(all)", "not yet", "Stopped after 0.2 seconds: does an answer never end?")]
 
 
 def test_the_command_prints_a_table_and_writes_it(tmp_path, repo):
@@ -107,7 +115,8 @@ def test_the_command_prints_a_table_and_writes_it(tmp_path, repo):
     assert [row["verdict"] for row in rows] == ["right", "not attempted", "not yet"]
 
 
-def test_a_folder_without_notebooks_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["exercises", str(tmp_path)])
-    with pytest.raises(SystemExit, match="There is no notebook in"):
-        main()
+def test_a_folder_without_notebooks_is_a_sentence(tmp_path, repo):
+    command = [sys.executable, "-m", "unet_helpers.exercises", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=repo)
+    assert done.returncode and "There is no notebook in" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -91,9 +91,15 @@ FOLDS = [
     (fold(kernel=lambda k, f: k), "still the old one"),
     (fold(kernel=lambda k, f: np.einsum("hwio,i->hwio", k, f)), "channels that come in"),
     (fold(order=-1), "swapped: first the kernel"),
-    (fold(bias=lambda b, m, f: (b - m * f)[None, None, None]), "in four axes"),
-    (lambda k, g, b, m, v, e: true_fold(k, b, g, m, v, e), "gamma and beta are swapped"),
-    (lambda k, g, b, m, v, e: true_fold(k, g, b, v, m, e), "mean and variance are swapped"),
+    (
+        fold(bias=lambda b, m, f: (b - m * f)[None, None, None]),
+        "shape is (1, 1, 1, 2)",
+    ),
+    (lambda k, g, b, m, v, e: true_fold(k, b, g, m, v, e), "arguments, gamma and beta"),
+    (
+        lambda k, g, b, m, v, e: true_fold(k, g, b, v, m, e),
+        "arguments, mean and variance",
+    ),
     (fold(kernel=lambda k, f: k * f + 1), "The kernel: it is one too large."),
     (lambda k, g, b, m, v, e: true_fold(k, g, b, m, v, e)[0], "expected two things, kernel and"),
 ]
@@ -123,7 +129,7 @@ ROOFS = [
     (seconds_by(lambda o, b, p, w: min(p, o * w / b)), "speed that can be reached"),
     (limit(lambda x, y: max(x + x, y)), "counted twice"),
     (limit(lambda x, y: max(x, y * 8)), "turned into bits"),
-    (seconds_by(lambda o, b, p, w: max(o / w, b / p)), "speeds are swapped"),
+    (seconds_by(lambda o, b, p, w: max(o / w, b / p)), "It confuses two of its arguments"),
     (limit(compute=lambda o, b, p, w: o / p < b / w), "what limits is swapped"),
     (limit(compute=lambda o, b, p, w: 1), 'always says "compute"'),
     (limit(compute=lambda o, b, p, w: 0), 'always says "memory"'),

@@ -6,7 +6,6 @@ wrong sign, swapped arguments, a sum for a mean, one too many) is looked for her
 
 import copy
 import inspect
-import itertools
 import warnings
 
 import numpy as np
@@ -45,9 +44,33 @@ REARRANGED = {
     "The first axis is in the opposite order.": lambda x: x[::-1],
     "The second axis is in the opposite order.": lambda x: x[:, ::-1],
 }
+# What may be used in place of an argument
+NUMBERS = {
+    "{} - 1": lambda x: x - 1,
+    "{} + 1": lambda x: x + 1,
+    "{} = 1": lambda x: 1,
+    "{} = 0": lambda x: 0,
+    "twice {}": lambda x: 2 * x,
+    "half of {}": lambda x: x / 2,
+}
+ARRAYS = {
+    "{} without its last entry": lambda x: x[:-1],
+    "{} without its first entry": lambda x: x[1:],
+    "the first entry of {} alone": lambda x: x[:1],
+    "the last entry of {} alone": lambda x: x[-1:],
+    "{} from the last to the first": lambda x: x[::-1],
+    "{} without its last column": lambda x: x[:, :-1],
+    "{} with its first two axes swapped": lambda x: np.swapaxes(x, 0, 1),
+    "{} with its last two axes swapped": lambda x: np.swapaxes(x, -1, -2),
+    "{} turned by 180 degrees": lambda x: x[::-1, ::-1],
+    "the square of {}": np.square,
+    "the square root of {}": np.sqrt,
+}
 
 
-def compare(attempt, cases, reference, mistakes, call, tolerance=1e-5, convert=None, parts=()):
+def compare(
+    attempt, cases, reference, mistakes, call=None, tolerance=1e-5, convert=as_number, parts=()
+):
     """Compare an answer with the reference on all cases, and name the mistake it makes.
 
     Args:
@@ -55,79 +78,99 @@ def compare(attempt, cases, reference, mistakes, call, tolerance=1e-5, convert=N
         cases: list of tuples of arguments.
         reference: function that gives the right result of a case. Its parameters' names are used
             to tell the learner about arguments.
-        mistakes: dict from a sentence to a wrong function (or a tuple of them); or a list of
+        mistakes: dict from a sentence to a wrong function, or to a tuple of them; or a list of
             pairs (wrong function, sentence). See `explain`.
-        call: function (arguments) -> how to write this case down for the learner.
+        call: function (arguments) -> how to write this case down for the learner; by default the
+            arguments' names with their values or shapes.
         tolerance: largest difference that is rounding.
         convert: turns a result into an array or a tuple of arrays, and raises Incorrect when it is
-            of another kind; by default `as_number`.
+            of another kind.
         parts: names of the parts of a result that is a tuple.
 
     Raises:
         Incorrect: with the mistake's sentence.
         Unexplained: no mistake fits; with the first case and place that differ.
     """
-    convert = convert or as_number
     answers = [convert(attempt(*case)) for case in cases]
-    explain(answers, cases, reference, mistakes, convert, tolerance, parts)
-    right = [convert(reference(*copy.deepcopy(case))) for case in cases]
+    right = explain(answers, cases, reference, mistakes, convert, tolerance, parts)
     wrong = [not same(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
     if any(wrong):
         first = wrong.index(True)
+        names = argument_names(reference, cases)
+        case = call(*cases[first]) if call else written(cases[first], names)
         raise Unexplained(
-            f"For {call(*cases[first])} it gives {shown(answers[first])}; expected "
-            f"{shown(right[first])}.{first_difference(answers[first], right[first], tolerance)}"
-            f"{where(cases, wrong, argument_names(reference, cases))}"
+            f"For {case} it gives {shown(answers[first])}; expected {shown(right[first])}."
+            f"{first_difference(answers[first], right[first], tolerance)}"
+            f"{where(cases, wrong, names)}"
         )
 
 
-def explain(answers, cases, reference, mistakes, convert, tolerance=1e-5, parts=()):
-    """Raise Incorrect when a mistake explains the answers; return None when none does.
+def explain(answers, cases, reference, mistakes, convert=as_number, tolerance=1e-5, parts=()):
+    """Raise Incorrect when a mistake explains the answers; else return the right results.
 
     The exercise's own mistakes come first. One counts when it gives the answer's results in every
-    case and at least two of these are wrong; of results with several parts, also when it does so
-    for the first part that is wrong. Then come the mistakes that can be made anywhere: those that
-    change a value must explain all values that are wrong, in at least two cases and with at least
-    two different right values.
+    case and at least two of these are wrong. Then come the mistakes that can be made anywhere:
+    those that change a value must explain all values that are wrong, in at least two cases and
+    with at least two different right values. When nothing explains all, the first part that is
+    wrong is looked at alone, and then the cases of each word that an argument can be.
 
     Args:
-        answers: converted results of the learner's function, one a case.
-        others: as in `compare`.
+        answers: converted results of the learner's function, one for each case.
+        cases, reference, mistakes, convert, tolerance, parts: as in `compare`.
     """
     right = [convert(reference(*copy.deepcopy(case))) for case in cases]
+    parts = parts or ("first result", "second result")
     if all(same(a, b, tolerance) for a, b in zip(answers, right, strict=True)):
-        return
+        return right
     names = argument_names(reference, cases)
     if isinstance(mistakes, dict):
         mistakes = list(mistakes.items())
     else:
         mistakes = [(sentence, function) for function, sentence in mistakes]
     if isinstance(right[0], tuple) and len(right[0]) == 2:
-        first, second = parts or ("first", "second")
-        told = f"The two results are swapped: first the {first}, then the {second}."
+        told = f"The two results are swapped: first the {parts[0]}, then the {parts[1]}."
         mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))
-    mistakes += swapped_arguments(reference, cases, names)
-    results = []
-    for sentence, wrong in mistakes:
-        for function in wrong if isinstance(wrong, tuple) else (wrong,):
-            results.append((sentence, results_of(function, cases, convert)))
+    mistakes += with_other_arguments(reference, cases, names)
+    results = [
+        (sentence, results_of(function, cases, convert))
+        for sentence, wrong in mistakes
+        for function in (wrong if isinstance(wrong, tuple) else (wrong,))
+    ]
+    explain_some(answers, right, results, cases, names, tolerance, parts)
+    return right
+
+
+def explain_some(answers, right, results, cases, names, tolerance, parts=(), prefix=""):
+    """Raise Incorrect when a mistake explains these answers; results are those of the mistakes."""
+    if all(same(a, b, tolerance) for a, b in zip(answers, right, strict=True)):
+        return
     for sentence, given in results:
         if fits(given, answers, right, tolerance):
             raise Incorrect(sentence)
-    if not isinstance(right[0], tuple):
-        tell_change(answers, right, cases, names, tolerance)
-        return
-    for number in range(len(right[0])):
-        part, right_part = ([result[number] for result in all_] for all_ in (answers, right))
-        if all(same(a, b, tolerance) for a, b in zip(part, right_part, strict=True)):
-            continue
-        for sentence, given in results:
-            of_part = [None if one is None else one[number] for one in given]
-            if fits(of_part, part, right_part, tolerance):
-                raise Incorrect(sentence)
-        name = parts[number] if parts else ""
-        tell_change(part, right_part, cases, names, tolerance, name)
-        return
+    if isinstance(right[0], tuple):
+        for number, part in enumerate(parts):
+            of_part = [(told, [g and g[number] for g in given]) for told, given in results]
+            one, other = ([result[number] for result in all_] for all_ in (answers, right))
+            explain_some(one, other, of_part, cases, names, tolerance, prefix=f"The {part}: ")
+            if not all(same(a, b, tolerance) for a, b in zip(one, other, strict=True)):
+                return
+    tell_change(answers, right, cases, names, tolerance, prefix)
+    for index, name in enumerate(names or ()):
+        words = {case[index] for case in cases if isinstance(case[index], str)}
+        for word in sorted(words) if len(words) > 1 else ():
+            chosen = [i for i, case in enumerate(cases) if case[index] == word]
+            some = [[all_[i] for i in chosen] for all_ in (answers, right, cases)]
+            # only mistakes that are right elsewhere: the others explain more than these cases
+            of_some = [
+                (told, [given[i] for i in chosen])
+                for told, given in results
+                if all(
+                    i in chosen or (given[i] is not None and same(given[i], right[i], tolerance))
+                    for i in range(len(cases))
+                )
+            ]
+            told = f'Where {name} is "{word}": '
+            explain_some(some[0], some[1], of_some, some[2], names, tolerance, prefix=told)
 
 
 def results_of(function, cases, convert):
@@ -175,49 +218,86 @@ def agree(a, b, tolerance):
 
 def argument_names(reference, cases):
     """Return the names of the arguments, or None when the reference does not name them."""
-    names = list(inspect.signature(reference).parameters)
-    return names if len(names) == len(cases[0]) else None
+    parameters = inspect.signature(reference).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    return names[: len(cases[0])] if len(names) >= len(cases[0]) else None
 
 
-def swapped_arguments(reference, cases, names):
-    """List (sentence, wrong function) for each two arguments of a kind that may be swapped."""
-    swaps = []
-    for i, j in itertools.combinations(range(len(names or ())), 2):
+def with_other_arguments(reference, cases, names):
+    """List (sentence, wrong function): the reference with an argument changed or confused."""
 
-        def swapped(*case, i=i, j=j):
+    def with_argument(index, change):
+        return lambda *case: reference(*case[:index], change(case), *case[index + 1 :])
+
+    def swapped(i, j):
+        def function(*case):
             case = list(case)
             case[i], case[j] = case[j], case[i]
             return reference(*case)
 
-        if type(cases[0][i]) is type(cases[0][j]):
-            swaps.append((f"It confuses two of its arguments, {names[i]} and {names[j]}.", swapped))
-    return swaps
+        return function
+
+    found = []
+    for i, name in enumerate(names or ()):
+        values = [case[i] for case in cases]
+        if isinstance(values[0], str):
+            words = sorted(set(values))
+            if len(words) == 2:
+                told = f'The rules for {name} "{words[0]}" and "{words[1]}" are swapped.'
+                other = dict(zip(words, words[::-1], strict=True))
+                found.append((told, with_argument(i, lambda case, i=i, o=other: o[case[i]])))
+            changes = {f'always as if {name} were "{w}"': lambda _, w=w: w for w in words}
+        else:
+            changes = ARRAYS if isinstance(values[0], list | np.ndarray) else NUMBERS
+        for told, change in changes.items():
+            found.append(
+                (
+                    f"It gives what is right for {told.format(name)}.",
+                    with_argument(i, lambda case, i=i, change=change: change(case[i])),
+                )
+            )
+        for j in range(len(names)):
+            if i == j or type(values[0]) is not type(cases[0][j]):
+                continue
+            if i < j:
+                told = f"It confuses two of its arguments, {name} and {names[j]}."
+                found.append((told, swapped(i, j)))
+            told = f"It uses {names[j]} where {name} belongs."
+            found.append((told, with_argument(i, lambda case, j=j: case[j])))
+    return found
 
 
-def tell_change(answers, right, cases, names, tolerance, part=""):
+def tell_change(answers, right, cases, names, tolerance, prefix):
     """Raise Incorrect when the same simple change explains every value that is wrong."""
 
     def tell(sentence):
-        raise Incorrect(f"The {part}: {sentence[0].lower()}{sentence[1:]}" if part else sentence)
+        raise Incorrect(prefix + sentence[0].lower() + sentence[1:] if prefix else sentence)
 
     answers, right = ([np.asarray(a, float) for a in arrays] for arrays in (answers, right))
     for sentence, change in REARRANGED.items():
         if fits(results_of(change, [(r,) for r in right], np.asarray), answers, right, tolerance):
             tell(sentence)
-    if any(a.shape != b.shape for a, b in zip(answers, right, strict=True)):
-        for a, b in zip(answers, right, strict=True):
-            if a.shape != b.shape and same(a.squeeze(), b.squeeze(), tolerance):
+    squeezed = [[a.squeeze() for a in arrays] for arrays in (answers, right)]
+    for a, b in zip(answers, right, strict=True):
+        if a.shape != b.shape:
+            if all(same(x, y, tolerance) for x, y in zip(*squeezed, strict=True)):
                 tell(f"The values are right, but the shape is {a.shape}; expected {b.shape}.")
-        return
+            return
     wrong = [~agree(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
     wrong_cases = [mask.any() for mask in wrong]
     given, wanted = (
         np.concatenate([a[w] for a, w in zip(all_, wrong, strict=True)])
         for all_ in (answers, right)
     )
+    if sum(wrong_cases) > 1 and np.isnan(given).all():
+        place = where(cases, wrong_cases, names)
+        tell(f"It is nan. Is something divided by 0, or the mean of no values taken?{place}")
     if sum(wrong_cases) < 2 or len(np.unique(wanted)) < 2:
         return
     place = where(cases, wrong_cases, names)
+    size = sum(mask.size for mask, is_wrong in zip(wrong, wrong_cases, strict=True) if is_wrong)
+    if len(wanted) < size:
+        place = f" This is so for {len(wanted)} of {size} values; the others are right."
 
     def explains(values):
         return values.shape == given.shape and agree(values, given, tolerance).all()
@@ -242,7 +322,8 @@ def tell_change(answers, right, cases, names, tolerance, part=""):
                     tell(sentence + place)
         # A constant is found from one value, so one more must confirm it.
         if len(np.unique(wanted)) > 2:
-            factor, more = given[0] / wanted[0], given[0] - wanted[0]
+            largest = np.argmax(np.abs(np.nan_to_num(wanted, posinf=0, neginf=0)))
+            factor, more = given[largest] / wanted[largest], given[largest] - wanted[largest]
             if explains(factor * wanted):
                 tell(f"It is {factor:.4g} times what is expected.{place}")
             if explains(wanted + more):
@@ -278,12 +359,29 @@ def where(cases, wrong, names):
         if all(isinstance(value, str) for value in bad + good):
             if len(set(bad)) == 1 and bad[0] not in good:
                 return f' This is so where {name} is "{bad[0]}"; elsewhere it is right.'
+            if len(set(bad)) == 1:
+                return f' This is so in {len(bad)} of {len(cases)} cases, all with "{bad[0]}".'
         elif all(isinstance(value, int | float) for value in bad + good):
             if min(bad) > max(good):
                 return f" This is so where {name} is above {max(good):g}; below it is right."
             if max(bad) < min(good):
                 return f" This is so where {name} is below {min(good):g}; above it is right."
     return f" This is so in {sum(wrong)} of {len(cases)} cases; the others are right."
+
+
+def written(case, names):
+    """Write a case down, short: names and values, or shapes."""
+    told = []
+    for name, value in zip(names or [""] * len(case), case, strict=True):
+        if isinstance(value, str):
+            value = f'"{value}"'
+        elif isinstance(value, np.ndarray):
+            small = value.size <= 20 and value.ndim <= 2
+            value = value.tolist() if small else f"of shape {value.shape}"
+        elif isinstance(value, list) and isinstance(value[0], np.ndarray):
+            value = f"of {len(value)} arrays"
+        told.append(f"{name} {value}")
+    return ", ".join(told).strip()
 
 
 def shown(value):

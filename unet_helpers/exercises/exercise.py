@@ -227,6 +227,12 @@ def what_raised(exercise, answer, error):
         if re.search(rf"\b{variable}\b", line) and getattr(value, "shape", ()) not in ((), None)
     ]
     told = f" The shapes in this line: {', '.join(shapes)}." if shapes else ""
+    if "index 255 " in what:
+        told += " 255 is void, not a class: leave these pixels out first."
+    elif re.search(r"index (\d+) is out of bounds for axis \d+ with size \1\b", what):
+        told += " Indices count from 0, so the last one is the size minus 1."
+    elif re.search(r"shapes \((\d+),\d+\) \(\1,\)", what):
+        told += " Does a sum or a maximum need keepdims=True?"
     return f"{name} raised in line {number}, `{line}`: {what}.{told}"
 
 
@@ -300,7 +306,8 @@ def as_array(value):
 
 def as_pair(value, first="first", second="second"):
     """Take two arrays; raises Incorrect unless there are two, with what they should be."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
+    shape = getattr(value, "shape", None)
+    if not (isinstance(value, tuple | list) or shape) or len(value) != 2:
         raise Incorrect(f"It returns {describe(value)}; expected two things, {first} and {second}.")
     return tuple(as_array(part) for part in value)
 

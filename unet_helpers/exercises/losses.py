@@ -68,112 +68,71 @@ def cross_entropy_with_void(labels, logits):
 def judge_cross_entropy_with_void(attempt):
     rng = np.random.default_rng(2)
     cases = []
-    for shape in ((2, 3, 5, 3), (3, 5, 4, 4), (2, 4, 3, 2)):
+    for shape in ((2, 3, 5, 3), (3, 5, 4, 4), (2, 4, 3, 2), (4, 2, 6, 5)):
         labels = rng.integers(0, shape[-1], shape[:-1]).astype(np.uint8)
         labels[0, :2] = VOID
         labels[1, 0, 0] = VOID
         cases.append((labels, rng.normal(0, 2, shape).astype(np.float32)))
 
-    def each(labels, logits):
-        """Give the loss of each labelled pixel."""
+    def of_right(scores, labels):
+        """Pick the scores (..., C) of the right classes of the labelled pixels."""
         labelled = labels != VOID
-        probabilities = softmax(logits[labelled].astype(float))
-        return -np.log(probabilities[np.arange(labelled.sum()), labels[labelled]])
+        return scores[labelled][np.arange(labelled.sum()), labels[labelled]]
+
+    def probabilities(labels, logits):
+        return of_right(softmax(logits.astype(float)), labels)
+
+    def each(labels, logits):
+        return -np.log(probabilities(labels, logits))
+
+    def mean_of(scores):
+        return lambda labels, logits: of_right(scores(logits.astype(float)), labels).mean()
 
     def relabelled(change):
         return lambda labels, logits: each(change(labels, logits.shape[-1]), logits).mean()
 
-    def from_scores(scores):
-        """Average over scores (..., C) of the right classes of labelled pixels."""
+    def of_images(labels, logits):
+        return np.mean([each(*image).mean() for image in zip(labels, logits, strict=True)])
 
-        def mistake(labels, logits):
-            labelled = labels != VOID
-            right = labels[labelled]
-            return scores(logits.astype(float))[labelled][np.arange(len(right)), right].mean()
-
-        return mistake
-
-    mistakes = [
-        (
-            lambda labels, logits: each(labels, logits).sum() / labels.size,
-            "The sum is divided by all pixels, void ones included, so that an image with much "
-            "void seems easy. Divide by the labelled ones.",
+    mistakes = {
+        "The sum is divided by all pixels, void ones included, so that an image with much void "
+        "seems easy. Divide by the labelled ones.": lambda y, z: each(y, z).sum() / y.size,
+        "Void pixels are counted as class 0. Leave them out of the mean.": relabelled(
+            lambda labels, n: np.where(labels == VOID, 0, labels)
         ),
-        (
-            relabelled(lambda labels, n: np.where(labels == VOID, 0, labels)),
-            "Void pixels are counted as class 0. Leave them out of the mean.",
-        ),
-        (
-            relabelled(lambda labels, n: np.minimum(labels, n - 1)),
-            "Void pixels are counted as the last class: 255 is clipped, or counts from the end. "
-            "Leave them out of the mean.",
-        ),
-        (
-            lambda labels, logits: each(labels, logits).sum(),
-            "That is the sum over the pixels; expected the mean, which does not grow with the "
-            "image.",
-        ),
-        (
-            lambda labels, logits: each(labels, softmax(logits)).mean(),
-            "Softmax is applied twice, so that even a sure pixel costs something.",
-        ),
-        (
-            lambda labels, logits: each(labels, logits).mean() / np.log(2),
-            "The logarithm is to base 2; expected the natural one, np.log.",
-        ),
-        (
-            lambda labels, logits: each(labels, logits).mean() / np.log(10),
-            "The logarithm is to base 10; expected the natural one, np.log.",
-        ),
-        (
-            lambda labels, logits: -each(labels, logits).mean(),
-            "The sign is wrong: logarithms of probabilities are negative, a loss is positive.",
-        ),
-        (
-            from_scores(lambda logits: 1 - softmax(logits)),
-            "There is no logarithm: that is 1 minus the probability of the right class.",
-        ),
-        (
-            from_scores(softmax),
-            "That is the mean probability of the right class; expected minus its logarithm.",
-        ),
-        (
-            lambda labels, logits: -np.log(from_scores(softmax)(labels, logits)),
-            "The mean is taken before the logarithm. Take the logarithm of every pixel first, "
-            "then the mean.",
-        ),
-        (
-            lambda labels, logits: each(labels, logits).mean() / logits.shape[-1],
-            "It is divided by the number of classes, too: each pixel has one right class, and only "
-            "that one counts.",
-        ),
-        (
-            lambda labels, logits: -np.log(softmax(logits[labels != VOID])).mean(),
-            "The mean goes over all classes. Only the right class of each pixel counts, which the "
-            "label names.",
-        ),
-        (
-            from_scores(lambda logits: -logits),
-            "That is minus the logit of the right class. It becomes a probability by softmax: "
-            "subtract log(sum(exp(logits))) first.",
-        ),
-        (
-            from_scores(lambda logits: -np.log(softmax(logits, axis=0))),
-            "Softmax runs over the first axis, so it compares images. It runs over the classes, "
-            "axis=-1.",
-        ),
-        (
-            lambda labels, logits: -np.log(softmax(logits.astype(float))).max(axis=-1).mean(),
-            "The labels are not used.",
-        ),
-        (
-            lambda labels, logits: np.mean(
-                [each(one, of_one).mean() for one, of_one in zip(labels, logits, strict=True)]
-            ),
-            "That is the mean of the images' means, where an image with few labelled pixels "
-            "counts as much as a full one. Average over all labelled pixels at once.",
-        ),
-    ]
+        "Void pixels are counted as the last class: 255 is clipped, or counts from the end. Leave "
+        "them out of the mean.": relabelled(lambda labels, n: np.minimum(labels, n - 1)),
+        "That is the sum over the pixels; expected the mean, which does not grow with the "
+        "image.": lambda labels, logits: each(labels, logits).sum(),
+        "It is divided by the number of images. Divide by that of the labelled "
+        "pixels.": lambda labels, logits: each(labels, logits).sum() / len(labels),
+        "Softmax is applied twice, so that even a sure pixel costs "
+        "something.": lambda labels, logits: each(labels, softmax(logits)).mean(),
+        "A logarithm is missing: that is 1 minus the probability of the right "
+        "class.": lambda labels, logits: (1 - probabilities(labels, logits)).mean(),
+        "That is the mean probability of the right class; expected minus its "
+        "logarithm.": lambda labels, logits: probabilities(labels, logits).mean(),
+        "The mean is taken before the logarithm. Take the logarithm of every pixel first, then "
+        "the mean.": lambda labels, logits: -np.log(probabilities(labels, logits).mean()),
+        "It is divided by the number of classes, too: each pixel has one right class, and only "
+        "that one counts.": lambda y, z: each(y, z).mean() / z.shape[-1],
+        "The mean goes over all classes. Only the right class of each pixel counts, which the "
+        "label names.": lambda y, z: -np.log(softmax(z[y != VOID])).mean(),
+        "That is minus the logit of the right class. It becomes a probability by softmax: "
+        "subtract log(sum(exp(logits))) first.": mean_of(np.negative),
+        "The logarithm of the sum is missing: log p is logit - largest - log(sum(exp(logits - "
+        "largest))).": mean_of(lambda logits: logits.max(axis=-1, keepdims=True) - logits),
+        "Softmax runs over the first axis, so it compares images. It runs over the classes, "
+        "axis=-1.": mean_of(lambda logits: -np.log(softmax(logits, axis=0))),
+        "Softmax runs over all values at once. It runs over the classes of each pixel, "
+        "axis=-1.": mean_of(lambda logits: -np.log(softmax(logits, axis=None))),
+        "That is the loss of a sigmoid, where classes do not compete. Softmax divides by the sum "
+        "over all classes.": mean_of(lambda logits: np.log1p(np.exp(-logits))),
+        "The labels are not used.": lambda y, z: -np.log(softmax(z)).max(axis=-1).mean(),
+        "That is the mean of the images' means, where an image with few labelled pixels counts as "
+        "much as a full one. Average over all labelled pixels at once.": of_images,
+        "That is the median; expected the mean.": lambda y, z: np.median(each(y, z)),
+    }
 
     def call(labels, logits):
         return f"labels of shape {labels.shape} and logits of shape {logits.shape}"
@@ -199,7 +158,7 @@ cross_entropy_with_void_exercise = Exercise(
 
 
 def pixel_loss(logits, label):
-    """Give the cross-entropy of one pixel from its logits, without overflow."""
+    """Return the cross-entropy of one pixel from its logits, without overflow."""
     largest = logits.max()
     log_of_sum = largest + np.log(np.exp(logits - largest).sum())
     return log_of_sum - logits[label]
@@ -215,67 +174,39 @@ def judge_pixel_loss(attempt):
     def p(logits):
         return softmax(logits.astype(float))
 
-    mistakes = [
-        (
-            lambda logits, label: -pixel_loss(logits, label),
-            "The sign is wrong: a logarithm of a probability is negative, a loss is positive.",
+    mistakes = {
+        "That is the probability of the right class; expected minus its "
+        "logarithm.": lambda logits, label: p(logits)[label],
+        "A logarithm is missing: that is 1 minus the probability of the right "
+        "class.": lambda logits, label: 1 - p(logits)[label],
+        "The largest logit was subtracted before exp, but not added back after the "
+        "logarithm.": lambda logits, label: pixel_loss(logits, label) - logits.max(),
+        "The largest logit is added once too often. It was subtracted from the right class's "
+        "logit, too, so the two cancel.": lambda z, label: pixel_loss(z, label) + z.max(),
+        "The mean goes over all classes; only the right class counts, the one that label "
+        "names.": lambda logits, label: -np.log(p(logits)).mean(),
+        "The sum goes over all classes; only the right class counts, the one that label names.": (
+            lambda logits, label: -np.log(p(logits)).sum(),
+            lambda logits, label: np.log(p(logits)).sum(),
         ),
-        (
-            lambda logits, label: p(logits)[label],
-            "That is the probability of the right class; expected minus its logarithm.",
+        "It is divided by the number of classes. One class is right, and only it "
+        "counts.": lambda logits, label: pixel_loss(logits, label) / len(logits),
+        "The label is not used: that is the loss if the most likely class were "
+        "right.": lambda logits, label: -np.log(p(logits).max()),
+        "That is minus the logit of the right class; log(sum(exp(logits))) is "
+        "missing.": lambda logits, label: -logits[label],
+        "That is log(sum(exp(logits))) alone; the logit of the right class is to be "
+        "subtracted.": lambda logits, label: pixel_loss(logits, label) + logits[label],
+        "The logarithm of the sum is missing: that is sum(exp(logits)) minus the logit of the "
+        "right class.": (
+            lambda logits, label: np.exp(logits).sum() - logits[label],
+            lambda z, label: np.exp(z - z.max()).sum() - z[label] + z.max(),
         ),
-        (
-            lambda logits, label: 1 - p(logits)[label],
-            "There is no logarithm: that is 1 minus the probability of the right class.",
-        ),
-        (
-            lambda logits, label: pixel_loss(logits, label) - logits.max(),
-            "The largest logit was subtracted before exp, but not added back after the logarithm.",
-        ),
-        (
-            lambda logits, label: pixel_loss(logits, label) + logits.max(),
-            "The largest logit is added once too often. It was subtracted from the right class's "
-            "logit, too, so the two cancel.",
-        ),
-        (
-            lambda logits, label: pixel_loss(logits, label) / np.log(10),
-            "The logarithm is to base 10; expected the natural one, np.log.",
-        ),
-        (
-            lambda logits, label: pixel_loss(logits, label) / np.log(2),
-            "The logarithm is to base 2; expected the natural one, np.log.",
-        ),
-        (
-            lambda logits, label: -np.log(p(logits)).mean(),
-            "The mean goes over all classes; only the right class counts, the one that label "
-            "names.",
-        ),
-        (
-            lambda logits, label: pixel_loss(logits, label) / len(logits),
-            "It is divided by the number of classes. One class is right, and only it counts.",
-        ),
-        (
-            lambda logits, label: -np.log(p(logits).max()),
-            "The label is not used: that is the loss if the most likely class were right.",
-        ),
-        (
-            lambda logits, label: -logits[label],
-            "That is minus the logit of the right class; log(sum(exp(logits))) is missing.",
-        ),
-        (
-            lambda logits, label: pixel_loss(p(logits), label),
-            "Softmax is applied twice: log-sum-exp takes the logits as they are.",
-        ),
-        (
-            lambda logits, label: np.log1p(np.exp(-logits[label])),
-            "That is the loss of a sigmoid, where classes do not compete. Softmax divides by the "
-            "sum over all classes.",
-        ),
-        (
-            lambda logits, label: pixel_loss(logits, label - 1),
-            "The label is one off: classes count from 0, and so do arrays.",
-        ),
-    ]
+        "Softmax is applied twice: log-sum-exp takes the logits as they "
+        "are.": lambda logits, label: pixel_loss(p(logits), label),
+        "That is the loss of a sigmoid, where classes do not compete. Softmax divides by the sum "
+        "over all classes.": lambda logits, label: np.log1p(np.exp(-logits[label])),
+    }
 
     def call(logits, label):
         return f"the logits {logits.tolist()} and label {label}"
@@ -313,131 +244,97 @@ def judge_median_frequency_weights(attempt):
     second[1][0, :2] = 1
     third = masks(2, [(3, 5)] * 4, [0.6, 0.05, 0.25, 0.1])
     # classes 3 and 4 of the second never occur, nor does class 3 of the third
-    cases = [(first, 4), (second, 5), (third, 3), (third[1:], 4)]
+    cases = [(first, 4), (second, 5), (third, 3), (third[1:], 4), (third + first, 4)]
 
-    def counts_of(masks, n, totals=lambda mask: (mask != VOID).sum()):
-        """Give pixels of each class, of all images, and of the images in which it occurs."""
+    def counts(masks, n, totals=lambda mask: (mask != VOID).sum()):
+        """Count each class's pixels, all pixels, and those of the images in which it occurs."""
         pixels = np.array([[(mask == c).sum() for c in range(n)] for mask in masks], float)
         totals = np.array([totals(mask) for mask in masks], float)
         return pixels.sum(axis=0), totals.sum(), ((pixels > 0) * totals[:, None]).sum(axis=0)
 
     def frequencies(masks, n):
-        pixels, _, of_images = counts_of(masks, n)
+        pixels, _, of_images = counts(masks, n)
         return pixels / of_images  # nan where a class never occurs
 
-    def weights(frequency, middle=np.nanmedian):
-        return np.nan_to_num(middle(frequency) / frequency, nan=0, posinf=0)
-
     def overall(masks, n):
-        pixels, total, _ = counts_of(masks, n)
+        pixels, total, _ = counts(masks, n)
         return np.where(pixels > 0, pixels, np.nan) / total
 
     def with_void(masks, n):
-        pixels, _, of_images = counts_of(masks, n, np.size)
+        pixels, _, of_images = counts(masks, n, np.size)
         return pixels / of_images
 
-    def mean_of_images(masks, n):
+    def mean_of_images(masks, n, mean=np.nanmean):
         shares = np.array([[(m == c).sum() / (m != VOID).sum() for c in range(n)] for m in masks])
-        return np.nanmean(np.where(shares > 0, shares, np.nan), axis=0)
+        if mean is np.nanmean:
+            shares = np.where(shares > 0, shares, np.nan)
+        shares = mean(shares, axis=0)
+        return np.where(shares > 0, shares, np.nan)
 
-    def absent_as(value):
-        return lambda masks, n: np.where(
-            np.isnan(frequencies(masks, n)), value, weights(frequencies(masks, n))
-        )
+    def weights_of(frequencies, middle=np.nanmedian, absent=0.0):
+        """Make a function like `median_frequency_weights` from one that gives frequencies."""
 
-    def median_with_zeros(masks, n):
-        frequency = frequencies(masks, n)
-        return weights(frequency, lambda f: np.median(np.nan_to_num(f)))
+        def weights(masks, n):
+            frequency = frequencies(masks, n)
+            return np.where(frequency > 0, middle(frequency) / frequency, absent)
+
+        return weights
 
     def normalised(masks, n):
-        result = weights(frequencies(masks, n))
+        result = weights_of(frequencies)(masks, n)
         return result / result.sum()
 
-    mistakes = [
-        (
-            lambda masks, n: weights(frequencies(masks, n), np.nanmean),
-            "The mean stands where the median belongs: one common class pulls the mean up, and "
-            "all weights with it.",
+    mistakes = {
+        "The mean stands where the median belongs: one common class pulls the mean up, and all "
+        "weights with it.": weights_of(frequencies, np.nanmean),
+        "A class's pixels are divided by those of all images. Its frequency counts only the "
+        "images in which the class occurs.": weights_of(overall),
+        "The fraction is upside down, so that common classes weigh most: it is median / "
+        "frequency.": lambda masks, n: np.nan_to_num(
+            frequencies(masks, n) / np.nanmedian(frequencies(masks, n))
         ),
-        (
-            lambda masks, n: weights(overall(masks, n)),
-            "A class's pixels are divided by those of all images. Its frequency counts only the "
-            "images in which the class occurs.",
+        "The median is missing: 1 / frequency. Then all weights are above 1, and the loss "
+        "grows.": weights_of(frequencies, lambda f: 1.0),
+        "Void pixels are counted in the totals of the images. Divide by the labelled "
+        "pixels.": weights_of(with_void),
+        "A class that never occurs gets an infinite weight (a division by 0): it gets "
+        "0.": weights_of(frequencies, absent=np.inf),
+        "A class that never occurs gets nan (0 / 0), and the loss would be nan, too: it gets "
+        "0.": weights_of(frequencies, absent=np.nan),
+        "A class that never occurs gets the weight 1; expected 0.": weights_of(
+            frequencies, absent=1.0
         ),
-        (
-            lambda masks, n: np.nan_to_num(
-                frequencies(masks, n) / np.nanmedian(frequencies(masks, n))
-            ),
-            "The fraction is upside down, so that common classes weigh most: it is median / "
-            "frequency.",
+        "Classes that never occur take part in the median, with the frequency 0. Only those that "
+        "occur belong in it.": weights_of(frequencies, lambda f: np.median(np.nan_to_num(f))),
+        "All weights become nan: a class that never occurs has the frequency 0 / 0, and the "
+        "median of anything with nan is nan. Leave such classes "
+        "out.": weights_of(frequencies, np.median, np.nan),
+        "The weights are scaled to the sum 1. The median class has the weight 1: leave them as "
+        "they are.": normalised,
+        "These are the numbers of pixels. A weight is the median frequency over that of the "
+        "class.": lambda masks, n: counts(masks, n)[0],
+        "These are the frequencies. A weight is the median frequency over that of the "
+        "class.": lambda masks, n: np.nan_to_num(frequencies(masks, n)),
+        "The frequency is averaged over images. Add up pixels first, then divide: large images "
+        "count more than small ones.": weights_of(mean_of_images),
+        "It is the median number of pixels over the class's. A frequency is divided by the "
+        "labelled pixels of the images with the "
+        "class.": weights_of(lambda masks, n: np.where((c := counts(masks, n)[0]) > 0, c, np.nan)),
+        "The frequency is averaged over all images, those without the class included.": weights_of(
+            lambda masks, n: mean_of_images(masks, n, np.mean)
         ),
-        (
-            lambda masks, n: weights(frequencies(masks, n), lambda f: 1.0),
-            "The median is missing: 1 / frequency. Then all weights are above 1, and the loss "
-            "grows.",
+        "Of an even number of frequencies the median is the mean of the middle two: use "
+        "np.median.": (
+            weights_of(frequencies, lambda f: np.nanquantile(f, 0.5, method="lower")),
+            weights_of(frequencies, lambda f: np.nanquantile(f, 0.5, method="higher")),
         ),
-        (
-            lambda masks, n: weights(with_void(masks, n)),
-            "Void pixels are counted in the totals of the images. Divide by the labelled pixels.",
-        ),
-        (
-            absent_as(np.inf),
-            "A class that never occurs gets an infinite weight (a division by 0): it gets 0.",
-        ),
-        (
-            absent_as(np.nan),
-            "A class that never occurs gets nan (0 / 0), and the loss would be nan, too: it gets "
-            "0.",
-        ),
-        (
-            absent_as(1),
-            "A class that never occurs gets the weight 1; expected 0.",
-        ),
-        (
-            median_with_zeros,
-            "Classes that never occur take part in the median, with the frequency 0. Only "
-            "those that occur belong in it.",
-        ),
-        (
-            lambda masks, n: np.median(frequencies(masks, n)) / frequencies(masks, n),
-            "All weights become nan: a class that never occurs has the frequency 0 / 0, and the "
-            "median of anything with nan is nan. Leave such classes out.",
-        ),
-        (
-            normalised,
-            "The weights are scaled to the sum 1. The median class has the weight 1: leave them "
-            "as they are.",
-        ),
-        (
-            lambda masks, n: counts_of(masks, n)[0],
-            "These are the numbers of pixels. A weight is the median frequency over that of the "
-            "class.",
-        ),
-        (
-            lambda masks, n: np.nan_to_num(frequencies(masks, n)),
-            "These are the frequencies. A weight is the median frequency over that of the class.",
-        ),
-        (
-            lambda masks, n: weights(mean_of_images(masks, n)),
-            "The frequency is averaged over images. Add up pixels first, then divide: large "
-            "images count more than small ones.",
-        ),
-        (
-            lambda masks, n: weights(frequencies(masks[:1], n)),
-            "Only the first mask is counted.",
-        ),
-    ]
-    compare(
-        attempt,
-        cases,
-        losses.median_frequency_weights,
-        mistakes,
-        lambda masks, n: f"{len(masks)} small masks and {n} classes",
-        tolerance=1e-4,
-        convert=as_array,
-    )
+    }
+    reference = losses.median_frequency_weights
+    compare(attempt, cases, reference, mistakes, tolerance=1e-4, convert=as_array)
 
 
 median_frequency_weights_exercise = Exercise(
-    "median_frequency_weights", judge_median_frequency_weights, losses.median_frequency_weights
+    "median_frequency_weights",
+    judge_median_frequency_weights,
+    losses.median_frequency_weights,
 )

@@ -3,10 +3,11 @@
 import numpy as np
 
 from unet_helpers.evaluation import metrics
-from unet_helpers.exercises.comparison import compare, makes
+from unet_helpers.exercises.comparison import compare, explain
 from unet_helpers.exercises.exercise import (
     Exercise,
     Incorrect,
+    Unexplained,
     as_array,
     as_number,
     as_pair,
@@ -18,121 +19,110 @@ from unet_helpers.labels import VOID
 
 
 def iou_and_dice(confusion):
-    """Give the IoU and the Dice of every class, nan where a class is absent."""
+    """Return the IoU and the Dice of every class, nan where a class is absent."""
     result = metrics.scores(confusion)
     return result.iou, result.dice
 
 
-def hits_true_predicted(confusion):
-    """Give hits, true pixels and predicted pixels of every class."""
-    confusion = np.asarray(confusion, float)
-    return np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-
-
 def pair_of(formula):
-    """Make a mistake from a formula (hits, true, predicted) -> (iou, dice)."""
-    return lambda confusion: formula(*hits_true_predicted(confusion))
+    """Make a function like `iou_and_dice` from a formula (hits, true, predicted)."""
+
+    def scores(confusion):
+        confusion = np.asarray(confusion, float)
+        return formula(np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0))
+
+    return scores
+
+
+def with_iou(formula):
+    """Make a function like `iou_and_dice` with another formula for IoU."""
+    return pair_of(lambda h, t, p: (formula(h, t, p), 2 * h / (t + p)))
+
+
+def with_dice(formula):
+    """Make a function like `iou_and_dice` with another formula for Dice."""
+    return pair_of(lambda h, t, p: (h / (t + p - h), formula(h, t, p)))
 
 
 def judge_iou_and_dice(attempt):
-    cases = [
-        (np.array([[8, 2, 1], [3, 5, 0], [1, 1, 4]]),),
-        (np.array([[50, 4, 0, 1], [7, 20, 0, 3], [0, 0, 0, 0], [2, 5, 0, 9]]),),
+    matrices = [
+        [[8, 2, 1], [3, 5, 0], [1, 1, 4]],
+        [[50, 4, 0, 1], [7, 20, 0, 3], [0, 0, 0, 0], [2, 5, 0, 9]],
         # class 2 is never true, but predicted; class 3 is true, but never predicted
-        (np.array([[9, 1, 2, 0], [0, 6, 3, 0], [0, 0, 0, 0], [4, 1, 0, 0]]),),
-        (np.array([[1000, 20], [30, 400]]),),
-        (np.array([[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]]),),
+        [[9, 1, 2, 0], [0, 6, 3, 0], [0, 0, 0, 0], [4, 1, 0, 0]],
+        [[1000, 20], [30, 400]],
+        [[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]],
     ]
 
-    def right(hits, true, predicted):
-        return hits / (true + predicted - hits), 2 * hits / (true + predicted)
+    def changed(change):
+        return lambda confusion: tuple(change(scores) for scores in iou_and_dice(confusion))
 
-    def absent_as(value):
-        return lambda confusion: tuple(
-            np.where(np.isnan(scores), value, scores) for scores in iou_and_dice(confusion)
-        )
+    def never_true_as_nan(confusion):
+        true = confusion.sum(axis=1)
+        return tuple(np.where(true == 0, np.nan, scores) for scores in iou_and_dice(confusion))
 
-    mistakes = [
-        (
-            pair_of(lambda h, t, p: (h / (t + p - h), h / (t + p))),
-            "The factor 2 is missing in Dice: without it a perfect mask would get one half. It is "
-            "2 * hits / (true + predicted).",
+    mistakes = {
+        "The factor 2 is missing in Dice: without it a perfect mask would get one half. It is "
+        "2 * hits / (true + predicted).": with_dice(lambda h, t, p: h / (t + p)),
+        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
+        "once.": with_iou(lambda h, t, p: h / (t + p)),
+        "A perfect mask would get one half, from both. For IoU the hits are subtracted from true "
+        "+ predicted, for Dice they count twice above the "
+        "line.": pair_of(lambda h, t, p: (h / (t + p), h / (t + p))),
+        "The hits are subtracted twice from the union; they belong to it, once.": with_iou(
+            lambda h, t, p: h / (t + p - 2 * h)
         ),
-        (
-            pair_of(lambda h, t, p: (h / (t + p), 2 * h / (t + p))),
-            "In the union the hits are counted twice, as true and as predicted pixels: subtract "
-            "them once.",
+        "These are recall and precision. IoU and Dice put both kinds of errors below the "
+        "line.": pair_of(lambda h, t, p: (h / t, h / p)),
+        "These are precision and recall. IoU and Dice put both kinds of errors below the "
+        "line.": pair_of(lambda h, t, p: (h / p, h / t)),
+        "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
+        "union, too.": with_iou(lambda h, t, p: h / t),
+        "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
+        "union, too.": with_iou(lambda h, t, p: h / p),
+        "IoU is divided by all pixels of the image; expected those of the union.": with_iou(
+            lambda h, t, p: h / t.sum()
         ),
-        (
-            pair_of(lambda h, t, p: (h / (t + p), h / (t + p))),
-            "A perfect mask would get one half, from both. For IoU the hits are subtracted from "
-            "true + predicted, for Dice they count twice above the line.",
+        "In Dice the hits are subtracted below the line. Its two sums count them twice, above and "
+        "below.": (
+            with_dice(lambda h, t, p: 2 * h / (t + p - h)),
+            with_dice(lambda h, t, p: 2 * h / (t + p - 2 * h)),
         ),
-        (
-            pair_of(lambda h, t, p: (h / (t + p - 2 * h), 2 * h / (t + p))),
-            "The hits are subtracted twice from the union; they belong to it, once.",
+        "The predicted pixels are left out: the true ones stand in their place.": pair_of(
+            lambda h, t, p: (h / (2 * t - h), h / t)
         ),
-        (
-            pair_of(lambda h, t, p: (h / t, 2 * h / (t + p))),
-            "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in "
-            "the union, too.",
+        "The true pixels are left out: the predicted ones stand in their place.": pair_of(
+            lambda h, t, p: (h / (2 * p - h), h / p)
         ),
-        (
-            pair_of(lambda h, t, p: (h / p, 2 * h / (t + p))),
-            "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
-            "union, too.",
+        "Pixels that rightly do not have the class are counted as hits: that is accuracy, and it "
+        "praises whoever never finds a rare "
+        "class.": with_iou(lambda h, t, p: (t.sum() - t - p + 2 * h) / t.sum()),
+        "An absent class gets 0, as if it had been missed everywhere. It is neither there nor "
+        "predicted, so it has no score: nan. (A tiny number below the line gives 0, "
+        "too.)": changed(np.nan_to_num),
+        "An absent class gets 1, a present to every model. It has no score: nan.": changed(
+            lambda scores: np.nan_to_num(scores, nan=1)
         ),
-        (
-            pair_of(lambda h, t, p: (h / t, h / p)),
-            "These are recall and precision. IoU and Dice put both kinds of errors below the line.",
+        "One is added above and below the line. That smooths a loss; a score is exact, and nan "
+        "where a class is "
+        "absent.": pair_of(lambda h, t, p: ((h + 1) / (t + p - h + 1), (2 * h + 1) / (t + p + 1))),
+        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
+        "Absent means in neither of the two.": never_true_as_nan,
+        "These are the means over the classes; expected one number for every class.": changed(
+            np.nanmean
         ),
-        (
-            pair_of(lambda h, t, p: (h / p, h / t)),
-            "These are precision and recall. IoU and Dice put both kinds of errors below the line.",
+        "Absent classes are left out. They stay in the arrays, as nan.": changed(
+            lambda scores: scores[~np.isnan(scores)]
         ),
-        (
-            pair_of(lambda h, t, p: ((t.sum() - t - p + 2 * h) / t.sum(), 2 * h / (t + p))),
-            "Pixels that rightly do not have the class are counted as hits: that is accuracy, and "
-            "it praises whoever never finds a rare class.",
-        ),
-        (pair_of(lambda h, t, p: right(h, t, p)[::-1]), "Dice comes first; expected (iou, dice)."),
-        (
-            absent_as(0),
-            "An absent class gets 0, as if it had been missed everywhere. It is neither there nor "
-            "predicted, so it has no score: nan. (A tiny number below the line gives 0, too.)",
-        ),
-        (
-            absent_as(1),
-            "An absent class gets 1, a present to every model. It has no score: nan.",
-        ),
-        (
-            pair_of(lambda h, t, p: ((h + 1) / (t + p - h + 1), (2 * h + 1) / (t + p + 1))),
-            "One is added above and below the line. That smooths a loss; a score is exact, and nan "
-            "where a class is absent.",
-        ),
-        (
-            pair_of(
-                lambda h, t, p: tuple(np.where(t == 0, np.nan, score) for score in right(h, t, p))
-            ),
-            "A class that is predicted but never true gets nan. All of it is wrong: its score is "
-            "0. Absent means in neither of the two.",
-        ),
-        (
-            pair_of(lambda h, t, p: tuple(np.nanmean(score) for score in right(h, t, p))),
-            "These are the means over the classes; expected one number for every class.",
-        ),
-        (
-            pair_of(lambda h, t, p: tuple(100 * score for score in right(h, t, p))),
-            "These are per cent; expected numbers from 0 to 1.",
-        ),
-    ]
+    }
+    cases, parts = [(np.array(matrix),) for matrix in matrices], ("IoU", "Dice")
     compare(
         attempt,
         cases,
         iou_and_dice,
         mistakes,
-        lambda confusion: f"the confusion matrix {confusion.tolist()}",
-        convert=lambda value: as_pair(value, "IoU", "Dice"),
+        convert=lambda value: as_pair(value, *parts),
+        parts=parts,
     )
 
 
@@ -145,7 +135,7 @@ iou_and_dice_exercise = Exercise(
 
 
 def accuracy_without_void(truth, prediction):
-    """Give the share of right pixels among those that have a label."""
+    """Return the share of right pixels among those that have a label."""
     labelled = truth != VOID
     return (truth[labelled] == prediction[labelled]).mean()
 
@@ -170,70 +160,44 @@ def judge_accuracy_without_void(attempt):
     def of_classes(truth, prediction):
         return np.mean([(prediction[truth == c] == c).mean() for c in range(3)])
 
-    def over(truth, prediction, counted):
-        return (truth[counted] == prediction[counted]).mean()
+    def over(counted):
+        """Make the accuracy over other pixels than the labelled ones."""
+        return lambda t, p: (t == p)[counted(t, p)].mean()
 
-    mistakes = [
-        (
-            lambda t, p: (t == p).mean(),
-            "Void pixels are counted. Nobody knows what they are, so leave them out, above and "
-            "below the line.",
+    mistakes = {
+        "Void pixels are counted. Nobody knows what they are, so leave them out, above and below "
+        "the line.": lambda t, p: (t == p).mean(),
+        "Void pixels are left out of the hits, but not of the pixels that you divide by, so all "
+        "of them count as errors.": lambda t, p: ((t == p) & (t != VOID)).mean(),
+        "Void pixels are left out below the line, but not above it: where void is predicted as "
+        "void, that counts as a hit.": lambda t, p: (t == p).sum() / (t != VOID).sum(),
+        "Void pixels are counted as right. Leave them out, above and below the "
+        "line.": lambda t, p: ((t == p) | (t == VOID)).mean(),
+        "That is the mean of the images' accuracies, where an image with few labelled pixels "
+        "counts as much as a full one. Count the pixels of all images together.": of_images,
+        "Void is looked up in the prediction. It stands in the truth.": over(
+            lambda t, p: p != VOID
         ),
-        (
-            lambda t, p: ((t == p) & (t != VOID)).mean(),
-            "Void pixels are left out of the hits, but not of the pixels that you divide by, so "
-            "all of them count as errors.",
+        "A labelled pixel that is predicted as 255 is left out; it is wrong. Void is what the "
+        "truth says.": over(lambda t, p: (t != VOID) & (p != VOID)),
+        "Class 0 is left out. It is a class like the others; only 255 is void.": over(
+            lambda t, p: (t != VOID) & (t > 0)
         ),
-        (
-            lambda t, p: (t == p).sum() / (t != VOID).sum(),
-            "Void pixels are left out below the line, but not above it: where void is predicted as "
-            "void, that counts as a hit.",
-        ),
-        (
-            lambda t, p: ((t == p) | (t == VOID)).mean(),
-            "Void pixels are counted as right. Leave them out, above and below the line.",
-        ),
-        (
-            of_images,
-            "That is the mean of the images' accuracies, where an image with few labelled "
-            "pixels counts as much as a full one. Count the pixels of all images together.",
-        ),
-        (
-            lambda t, p: over(t, p, p != VOID),
-            "Void is looked up in the prediction. It stands in the truth.",
-        ),
-        (
-            lambda t, p: over(t, p, (t != VOID) & (p != VOID)),
-            "A labelled pixel that is predicted as 255 is left out; it is wrong. Void is what the "
-            "truth says.",
-        ),
-        (
-            lambda t, p: over(t, p, (t != VOID) & (t > 0)),
-            "Class 0 is left out. It is a class like the others; only 255 is void.",
-        ),
-        (
-            lambda t, p: (np.where(t == VOID, 0, t) == p).mean(),
-            "Void is turned into class 0 and counted. Leave it out.",
-        ),
-        (
-            of_classes,
-            "That is the mean over the classes (mean recall), where a rare class counts as much as "
-            "a common one. Accuracy counts pixels.",
-        ),
-        (lambda t, p: 1 - accuracy_without_void(t, p), "That is the share of wrong pixels."),
-        (lambda t, p: 100 * accuracy_without_void(t, p), "That is per cent; expected 0 to 1."),
-        (
-            lambda t, p: ((t == p) & (t != VOID)).sum(),
-            "That is the number of hits; divide by the number of labelled pixels.",
-        ),
-    ]
-    compare(
-        attempt,
-        cases,
-        accuracy_without_void,
-        mistakes,
-        lambda t, p: f"a truth and a prediction of shape {t.shape}, {(t == VOID).sum()} void,",
-    )
+        "Void is turned into class 0 and counted. Leave it out.": lambda t, p: (
+            np.where(t == VOID, 0, t) == p
+        ).mean(),
+        "That is the mean over the classes (mean recall), where a rare class counts as much as a "
+        "common one. Accuracy counts pixels.": of_classes,
+        "That is the share of wrong pixels.": lambda t, p: 1 - accuracy_without_void(t, p),
+        "That is the share of wrong pixels, void ones included.": lambda t, p: (t != p).mean(),
+        "That is the number of hits; divide by the number of labelled pixels.": lambda t, p: (
+            (t == p) & (t != VOID)
+        ).sum(),
+        "Only the first image is counted.": lambda t, p: accuracy_without_void(t[0], p[0]),
+        "0 is left out as if it were void; void is 255.": over(lambda t, p: t != 0),
+        "Only void pixels are counted: it is != and not == 255.": over(lambda t, p: t == VOID),
+    }
+    compare(attempt, cases, accuracy_without_void, mistakes)
 
 
 accuracy_without_void_exercise = Exercise(
@@ -245,7 +209,7 @@ accuracy_without_void_exercise = Exercise(
 
 
 def threshold_for_recall(probabilities, truth, recall):
-    """Give the highest threshold that still finds this share of the object's pixels."""
+    """Return the highest threshold that still finds this share of the object's pixels."""
     found = np.sort(probabilities[truth == 1])[::-1]  # of the object's pixels, surest first
     # With the first as threshold one pixel is found, with the second two, ...
     recalls = np.arange(1, len(found) + 1) / len(found)
@@ -278,105 +242,73 @@ def judge_threshold_for_recall(attempt):
         ]
         return min(fits)
 
-    mistakes = [
-        (
-            lambda p, truth, recall: sure(p, truth)[-1],
-            "That is the lowest probability in the object, which finds all of it, whatever recall "
-            "is. A higher threshold would do, with fewer false alarms.",
+    def among(chosen):
+        return lambda p, truth, recall: threshold_for_recall(p, chosen(truth), recall)
+
+    def rounded_down(probabilities, truth, recall):
+        surest = sure(probabilities, truth)
+        return surest[max(int(recall * len(surest) + 1e-9), 1) - 1]
+
+    mistakes = {
+        "That is the lowest probability in the object, which finds all of it, whatever recall is. "
+        "A higher threshold would do, with fewer false alarms.": lambda p, t, _: sure(p, t)[-1],
+        "A threshold of 0 finds everything, and calls all else object, too. Expected the highest "
+        "that still finds enough.": lambda p, truth, recall: 0.0,
+        "That is the highest probability in the object, which finds one "
+        "pixel.": lambda p, truth, recall: sure(p, truth)[0],
+        "That is a threshold for precision: the share of object among what is found. Recall is "
+        "the share of the object that is found.": for_precision,
+        "Void pixels are counted as object: 255 is above 0, too. The object is truth == 1.": among(
+            lambda truth: truth > 0
         ),
-        (
-            lambda p, truth, recall: 0.0,
-            "A threshold of 0 finds everything, and calls all else object, too. Expected the "
-            "highest that still finds enough.",
+        "That is the quantile from the wrong end: a share `recall` of the object lies below it, "
+        "and should lie above.": lambda p, truth, recall: np.quantile(p[truth == 1], recall),
+        "np.quantile puts the threshold between two pixels, and then it may find one too few. "
+        "Take the probability of a pixel of the "
+        "object.": lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall),
+        "That is a quantile of all pixels. Recall is about the object's alone: "
+        "probabilities[truth == 1].": (
+            lambda p, truth, recall: np.quantile(p, 1 - recall),
+            lambda p, truth, recall: np.quantile(p[truth != VOID], 1 - recall),
+            among(lambda truth: truth < VOID),
+            among(lambda truth: truth >= 0),
         ),
-        (
-            lambda p, truth, recall: sure(p, truth)[0],
-            "That is the highest probability in the object, which finds one pixel.",
+        "That is the threshold for the background; the object is truth == 1.": among(
+            lambda truth: truth == 0
         ),
-        (
-            for_precision,
-            "That is a threshold for precision: the share of object among what is found. Recall "
-            "is the share of the object that is found.",
-        ),
-        (
-            lambda p, truth, recall: threshold_for_recall(p, truth > 0, recall),
-            "Void pixels are counted as object: 255 is above 0, too. The object is truth == 1.",
-        ),
-        (
-            lambda p, truth, recall: np.quantile(p[truth == 1], recall),
-            "That is the quantile from the wrong end: a share `recall` of the object lies below "
-            "it, and should lie above.",
-        ),
-        (
-            lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall),
-            "np.quantile puts the threshold between two pixels, and then it may find one too few. "
-            "Take the probability of a pixel of the object.",
-        ),
-        *(
-            (
-                quantile,
-                "That is a quantile of all pixels. Recall is about the object's alone: "
-                "probabilities[truth == 1].",
-            )
-            for quantile in (
-                lambda p, truth, recall: np.quantile(p, 1 - recall),
-                lambda p, truth, recall: np.quantile(p[truth != VOID], 1 - recall),
-                lambda p, truth, recall: threshold_for_recall(p, truth < VOID, recall),
-                lambda p, truth, recall: threshold_for_recall(p, truth >= 0, recall),
-            )
-        ),
-        (
-            lambda p, truth, recall: threshold_for_recall(p, truth == 0, recall),
-            "That is the threshold for the background; the object is truth == 1.",
-        ),
-        (
-            lambda p, truth, recall: sure(p, truth)[
-                max(int(recall * (truth == 1).sum() + 1e-9), 1) - 1
-            ],
-            "The number of pixels to find is rounded down, so it finds too few: 90 % of 7 pixels "
-            "are 6.3, which takes 7 pixels.",
-        ),
-        (
-            lambda p, truth, recall: 1 - threshold_for_recall(p, truth, recall),
-            "That is 1 minus the threshold.",
-        ),
-        (
-            lambda p, truth, recall: 0.5,
-            "0.5 is the usual threshold. Which one finds the share that is asked for?",
-        ),
-        (
-            lambda p, truth, recall: recall,
-            "It gives recall itself. A threshold is a probability; which one finds this share of "
-            "the object?",
-        ),
-        (
-            lambda p, truth, recall: 1 - recall,
-            "It gives 1 - recall, but probabilities are not spread evenly. Look at those of the "
-            "object's pixels.",
-        ),
-    ]
-    for mistake, sentence in mistakes:
-        if makes(mistake, cases, answers, as_number, 1e-5):
-            raise Incorrect(sentence)
+        "The number of pixels to find is rounded down, so it finds too few: 90 % of 7 pixels are "
+        "6.3, which takes 7 pixels.": rounded_down,
+        "The probabilities are sorted the wrong way round: begin with the "
+        "surest.": lambda p, t, recall: sure(p, t)[::-1][
+            int(np.ceil(recall * (t == 1).sum() - 1e-9)) - 1
+        ],
+        "0.5 is the usual threshold. Which one finds the share that is asked "
+        "for?": lambda p, truth, recall: 0.5,
+        "It gives recall itself. A threshold is a probability; which one finds this share of the "
+        "object?": lambda p, truth, recall: recall,
+        "It gives 1 - recall, but probabilities are not spread evenly. Look at those of the "
+        "object's pixels.": lambda p, truth, recall: 1 - recall,
+    }
+    explain(answers, cases, threshold_for_recall, mistakes)
     first = notes.index(None)
     given, (probabilities, truth, recall) = float(answers[first]), cases[first]
-    if max(float(answer) for answer in answers) > 1:
+    if max(answers) > 1:
         raise Incorrect(
-            f"It gives {given:.4g}, which is no probability. Is it a number of pixels, or a "
+            f"It gives {given:.4g}, which cannot be a probability. Is it a number of pixels, or a "
             "position in the sorted array?"
         )
-    object_probabilities = probabilities[truth == 1]
-    found, size = (object_probabilities >= given).sum(), object_probabilities.size
-    needed = (object_probabilities >= threshold_for_recall(probabilities, truth, recall)).sum()
-    raise Incorrect(
-        f"For recall {recall} it gives {given:.3f}, which finds {found} of the object's {size} "
-        f"pixels; {needed} are needed, and "
+    surest = sure(probabilities, truth)
+    found = (surest >= given).sum()
+    needed = (surest >= threshold_for_recall(probabilities, truth, recall)).sum()
+    raise Unexplained(
+        f"For recall {recall} it gives {given:.3f}, which finds {found} of the object's "
+        f"{surest.size} pixels; {needed} are needed, and "
         + ("that is too few." if found < needed else "a higher threshold finds those, too.")
     )
 
 
 def note_on_threshold(given, probabilities, truth, recall):
-    """Give "" for the course's threshold, a note for one that is as good, None for a wrong one."""
+    """Return "" for the course's threshold, a note for an equal one, None for a wrong one."""
     right = threshold_for_recall(probabilities, truth, recall)
     if abs(given - right) < 1e-5:
         return ""
@@ -401,7 +333,7 @@ threshold_for_recall_exercise = Exercise(
 
 
 def mean_per_image(ious, absent):
-    """Give the mean over each image's classes, then over the images."""
+    """Return the mean over each image's classes, then over the images."""
     filled = np.where(np.isnan(ious), absent, ious)
     return np.nanmean(np.nanmean(filled, axis=1))  # with absent nan, left out of the means
 
@@ -418,70 +350,39 @@ def judge_mean_per_image(attempt):
     def filled(ious, absent):
         return np.where(np.isnan(ious), absent, ious)
 
+    def reduced(of_classes, of_images=np.nanmean, axis=1):
+        """Make a function like `mean_per_image` with other means."""
+        return lambda ious, absent: of_images(of_classes(filled(ious, absent), axis=axis))
+
     def without_zeros(ious, absent):
         return mean_per_image(np.where(ious == 0, nan, ious), absent)
 
-    mistakes = [
-        (
-            lambda ious, absent: mean_per_image(ious, nan),
-            "absent is not used: absent classes are left out even where they should count as 0 "
-            "or 1. (nan == nan is False in NumPy; np.isnan finds them.)",
+    mistakes = {
+        "absent is not used: absent classes are left out even where they should count as 0 or 1. "
+        "(nan == nan is False in NumPy; np.isnan finds "
+        "them.)": lambda ious, absent: mean_per_image(ious, nan),
+        "The mean goes over the images first (axis=0). Take that over each image's classes first, "
+        "axis=1: with absent classes left out, the two differ.": reduced(np.nanmean, axis=0),
+        "All entries go into one mean, so an image with more classes counts more. Take the mean "
+        "of each image first.": lambda ious, absent: np.nanmean(filled(ious, absent)),
+        "One absent class makes the whole mean nan. With absent nan it is left out: "
+        "np.nanmean.": reduced(np.mean, np.mean),
+        "It is always nan. Absent classes are nan in ious: find them with np.isnan, since "
+        "nan == nan is False.": lambda ious, absent: nan,
+        "Images with an absent class are left out altogether. Leave out the class, not the "
+        "image: np.nanmean over the classes, too.": reduced(np.mean),
+        "An IoU of 0 is taken for an absent class. 0 means that the class was there and missed "
+        "(or predicted where it is not); absent is nan.": without_zeros,
+        "That is the best image; expected the mean of all.": reduced(np.nanmean, np.nanmax),
+        "That is the median over the classes; expected the mean.": reduced(np.nanmedian),
+        "That is the median over the images; expected the mean.": reduced(np.nanmean, np.nanmedian),
+        "The images' means are added up; take their mean.": reduced(np.nanmean, np.nansum),
+        "The classes are added up within an image; take their mean.": reduced(np.nansum),
+        "It is divided by the number of all classes, absent ones included. With absent nan they "
+        "are left out below the line, too.": reduced(
+            lambda x, axis: np.nansum(x, axis=axis) / x.shape[1]
         ),
-        (
-            lambda ious, absent: mean_per_image(ious, 0),
-            "Absent classes always count as 0, whatever absent says.",
-        ),
-        (
-            lambda ious, absent: mean_per_image(ious, 1),
-            "Absent classes always count as 1, whatever absent says.",
-        ),
-        (
-            lambda ious, absent: np.nanmean(np.nanmean(filled(ious, absent), axis=0)),
-            "The mean goes over the images first (axis=0). Take that over each image's classes "
-            "first, axis=1: with absent classes left out, the two differ.",
-        ),
-        (
-            lambda ious, absent: np.nanmean(filled(ious, absent)),
-            "All entries go into one mean, so an image with more classes counts more. Take the "
-            "mean of each image first.",
-        ),
-        (
-            lambda ious, absent: filled(ious, absent).mean(),
-            "One absent class makes the whole mean nan. With absent nan it is left out: "
-            "np.nanmean.",
-        ),
-        (
-            lambda ious, absent: nan,
-            "It is always nan. Absent classes are nan in ious: find them with np.isnan, since "
-            "nan == nan is False.",
-        ),
-        (
-            lambda ious, absent: np.nanmean(filled(ious, absent).mean(axis=1)),
-            "Images with an absent class are left out altogether. Leave out the class, not the "
-            "image: np.nanmean over the classes, too.",
-        ),
-        (
-            without_zeros,
-            "An IoU of 0 is taken for an absent class. 0 means that the class was there and missed "
-            "(or predicted where it is not); absent is nan.",
-        ),
-        (
-            lambda ious, absent: np.nanmean(np.nanmedian(filled(ious, absent), axis=1)),
-            "That is the median over the classes; expected the mean.",
-        ),
-        (
-            lambda ious, absent: np.nansum(np.nanmean(filled(ious, absent), axis=1)),
-            "The images' means are added up; take their mean.",
-        ),
-        (
-            lambda ious, absent: np.nanmean(np.nansum(filled(ious, absent), axis=1)),
-            "The classes are added up within an image; take their mean.",
-        ),
-        (
-            lambda ious, absent: 100 * mean_per_image(ious, absent),
-            "That is per cent; expected 0 to 1.",
-        ),
-    ]
+    }
 
     def convert(value):
         array = as_array(value) if not isinstance(value, float | int) else np.asarray(value)
@@ -492,14 +393,7 @@ def judge_mean_per_image(attempt):
             )
         return as_number(value)
 
-    compare(
-        attempt,
-        cases,
-        mean_per_image,
-        mistakes,
-        lambda ious, absent: f"ious {ious.tolist()} and absent {absent}",
-        convert=convert,
-    )
+    compare(attempt, cases, mean_per_image, mistakes, convert=convert)
 
 
 mean_per_image_exercise = Exercise("mean_per_image", judge_mean_per_image, mean_per_image)
@@ -509,7 +403,7 @@ mean_per_image_exercise = Exercise("mean_per_image", judge_mean_per_image, mean_
 
 
 def calibration_error(confidence, right):
-    """Give the expected calibration error: the mean gap of ten bins, weighed by their pixels."""
+    """Return the expected calibration error: the mean gap of ten bins, weighed by their pixels."""
     bins = np.clip(np.ceil(confidence * 10).astype(int) - 1, 0, 9)
     error = 0
     for number in range(10):
@@ -534,15 +428,17 @@ def judge_calibration_error(attempt):
         cases.append((confidence, right))
 
     def bins_of(confidence, right, n=10):
-        """List (mean confidence, accuracy, share of the pixels) of every bin with pixels."""
+        """Return mean confidence, accuracy and share of the pixels of every bin with pixels."""
         bins = np.ceil(confidence * n)
-        return [
-            (confidence[bins == b].mean(), right[bins == b].mean(), (bins == b).mean())
-            for b in np.unique(bins)
-        ]
+        inside = [bins == b for b in np.unique(bins)]
+        return (
+            np.array([confidence[i].mean() for i in inside]),
+            np.array([right[i].mean() for i in inside]),
+            np.array([i.mean() for i in inside]),
+        )
 
-    def summed(term, n=10):
-        return lambda confidence, right: sum(term(*one) for one in bins_of(confidence, right, n))
+    def of_bins(formula, n=10):
+        return lambda confidence, right: formula(*bins_of(confidence, right, n))
 
     def equal_counts(confidence, right):
         order = np.argsort(confidence.ravel(), kind="stable")
@@ -551,105 +447,52 @@ def judge_calibration_error(attempt):
         return np.average(gaps, weights=[len(p) for p in parts])
 
     def from_middles(confidence, right):
-        middles = (np.ceil(confidence * 10) - 0.5) / 10
-        return calibration_error(middles, right)
+        return calibration_error((np.ceil(confidence * 10) - 0.5) / 10, right)
 
-    unweighted = (
+    mistakes = {
         "The bins are not weighed: a bin with three pixels counts as much as one with thousands. "
-        "Weigh each gap by the bin's share of the pixels."
-    )
-    mistakes = [
-        (
-            lambda c, right: np.mean([abs(said - true) for said, true, _ in bins_of(c, right)]),
-            unweighted,
+        "Weigh each gap by the bin's share of the pixels.": (
+            of_bins(lambda said, true, share: abs(said - true).mean()),
+            of_bins(lambda said, true, share: abs(said - true).sum() / 10),
         ),
-        (
-            lambda c, right: sum(abs(said - true) for said, true, _ in bins_of(c, right)) / 10,
-            unweighted,
+        "The gaps of the bins are added up as they are. Weigh each by the bin's share of the "
+        "pixels.": of_bins(lambda said, true, share: abs(said - true).sum()),
+        "That is the largest gap (the maximum calibration error); expected the mean gap, weighed "
+        "by pixels.": of_bins(lambda said, true, share: abs(said - true).max()),
+        "The gaps have no absolute value, so too sure in one bin and too modest in another "
+        "cancel.": (
+            of_bins(lambda said, true, share: ((said - true) * share).sum()),
+            of_bins(lambda said, true, share: ((true - said) * share).sum()),
         ),
-        (
-            summed(lambda said, true, share: abs(said - true)),
-            "The gaps of the bins are added up as they are. Weigh each by the bin's share of the "
-            "pixels.",
+        "That is one gap over all pixels, without bins: too sure here and too modest there "
+        "cancel.": lambda c, right: abs(c.mean() - right.mean()),
+        "The gaps are squared; expected their absolute value.": of_bins(
+            lambda said, true, share: ((said - true) ** 2 * share).sum()
         ),
-        (
-            lambda c, right: max(abs(said - true) for said, true, _ in bins_of(c, right)),
-            "That is the largest gap (the maximum calibration error); expected the mean gap, "
-            "weighed by pixels.",
-        ),
-        *(
-            (
-                signed,
-                "The gaps have no absolute value, so too sure in one bin and too modest in another "
-                "cancel.",
-            )
-            for signed in (
-                summed(lambda said, true, share: (said - true) * share),
-                summed(lambda said, true, share: (true - said) * share),
-            )
-        ),
-        (
-            lambda c, right: abs(c.mean() - right.mean()),
-            "That is one gap over all pixels, without bins: too sure here and too modest there "
-            "cancel.",
-        ),
-        (
-            summed(lambda said, true, share: (said - true) ** 2 * share),
-            "The gaps are squared; expected their absolute value.",
-        ),
-        (
-            lambda c, right: np.sqrt(
-                sum((said - true) ** 2 * share for said, true, share in bins_of(c, right))
-            ),
-            "That is the root of the mean squared gap; expected the mean of the absolute gaps.",
-        ),
-        (
-            lambda c, right: np.abs(c - right).mean(),
-            "The gap is taken pixel by pixel, without bins. A single pixel is right or wrong; only "
-            "many together have an accuracy.",
-        ),
-        (
-            lambda c, right: ((c - right) ** 2).mean(),
-            "That is the Brier score, pixel by pixel; expected gaps of bins.",
-        ),
-        (
-            equal_counts,
-            "The bins hold equally many pixels. Here they are equally wide: 0 to 0.1, 0.1 to 0.2, "
-            "and so on.",
-        ),
-        (
-            from_middles,
-            "The middle of the bin stands where the mean confidence of its pixels belongs.",
-        ),
-        (
-            summed(lambda said, true, share: abs(said - (1 - true)) * share),
-            "Confidence is compared with the share of wrong pixels; expected the share of right "
-            "ones.",
-        ),
-        *(
-            (
-                summed(lambda said, true, share: abs(said - true) * share, n),
-                f"There are {n} bins; expected ten.",
-            )
-            for n in (5, 9, 15, 20)
-        ),
-        (
-            lambda c, right: (
-                sum(abs(said - true) * share for said, true, share in bins_of(c, right)) / 10
-            ),
-            "It is divided by the number of bins once more. The shares of the pixels are the "
-            "weights, and they sum to 1 already.",
-        ),
-        (lambda c, right: 100 * calibration_error(c, right), "That is per cent; expected 0 to 1."),
-        (lambda c, right: 0.0, "It is always 0, but these probabilities are not calibrated."),
-    ]
-    compare(
-        attempt,
-        cases,
-        calibration_error,
-        mistakes,
-        lambda c, right: f"{c.size} pixels of shape {c.shape}",
-    )
+        "That is the root of the mean squared gap; expected the mean of the absolute "
+        "gaps.": of_bins(lambda said, true, share: np.sqrt(((said - true) ** 2 * share).sum())),
+        "The gap is taken pixel by pixel, without bins. A single pixel is right or wrong; only "
+        "many together have an accuracy.": lambda c, right: np.abs(c - right).mean(),
+        "That is the Brier score, pixel by pixel; expected gaps of bins.": lambda c, right: (
+            (c - right) ** 2
+        ).mean(),
+        "The bins hold equally many pixels. Here they are equally wide: 0 to 0.1, 0.1 to 0.2, and "
+        "so on.": equal_counts,
+        "The middle of the bin stands where the mean confidence of its pixels "
+        "belongs.": from_middles,
+        "Confidence is compared with the share of wrong pixels; expected the share of right "
+        "ones.": of_bins(lambda said, true, share: (abs(said + true - 1) * share).sum()),
+        "It is divided by the number of bins once more. The shares of the pixels are the weights, "
+        "and they sum to 1 already.": lambda c, right: calibration_error(c, right) / 10,
+        "Each gap is multiplied by the number of pixels in its bin, not by their "
+        "share.": lambda c, right: calibration_error(c, right) * c.size,
+        "It is always 0, but these probabilities are not calibrated.": lambda c, right: 0.0,
+    }
+    for n in (5, 9, 11, 15, 20, 100):
+        mistakes[f"There are {n} bins; expected ten."] = of_bins(
+            lambda said, true, share: (abs(said - true) * share).sum(), n
+        )
+    compare(attempt, cases, calibration_error, mistakes)
     # two of three sure pixels are right, and the bin of the fourth is 0.25 off
     confidence, right = np.array([1.0, 1.0, 1.0, 0.75]), np.array([True, True, False, True])
     given = as_number(attempt(confidence, right))

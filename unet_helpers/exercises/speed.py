@@ -9,31 +9,22 @@ from unet_helpers.models import folding, profiling
 # ---------------------------------------------------------------- folding
 
 
-def fold_with(rule):
-    """Make a function like `folding.folded_kernel` that computes (kernel, bias) by another rule.
+def fold_with(
+    kernel=lambda k, f: k * f,
+    bias=lambda b, m, f: b - m * f,
+    factor=lambda g, v, e: g / np.sqrt(v + e),
+):
+    """Make a function like `folding.folded_kernel` with another kernel, bias or factor."""
 
-    rule: function (kernel, factor, gamma, beta, mean, variance, epsilon) -> (kernel, bias).
-    """
-
-    def fold(kernel, gamma, beta, mean, variance, epsilon):
-        factor = gamma / np.sqrt(variance + epsilon)
-        return rule(kernel, factor, gamma, beta, mean, variance, epsilon)
+    def fold(k, gamma, beta, mean, variance, epsilon):
+        f = factor(gamma, variance, epsilon)
+        return kernel(k, f), bias(beta, mean, f)
 
     return fold
 
 
-def factor_with(make_factor):
-    """Make a function like `folding.folded_kernel` with another factor in kernel and bias."""
-
-    def rule(kernel, factor, gamma, beta, mean, variance, epsilon):
-        factor = make_factor(gamma, variance, epsilon)
-        return kernel * factor, beta - mean * factor
-
-    return fold_with(rule)
-
-
 def fold_case(random, height, width, n_in, n_out, epsilon):
-    """Draw a kernel and the numbers of a normalisation, no channel like another."""
+    """Draw a kernel and the numbers of a normalisation, every channel different."""
     gamma, beta = (random.normal(1, 1, n_out) for _ in range(2))
     # both above 0: a learner who swaps them gets numbers, and a sentence about them
     mean, variance = (random.uniform(0.2, 3, n_out) for _ in range(2))
@@ -41,6 +32,7 @@ def fold_case(random, height, width, n_in, n_out, epsilon):
 
 
 def judge_fold(attempt):
+    parts = ("kernel", "bias")
     random = np.random.default_rng(12)
     # As many channels in as out, or a factor on the wrong axis could not even be multiplied; and
     # an epsilon large enough to be missed.
@@ -48,111 +40,61 @@ def judge_fold(attempt):
         fold_case(random, *size, epsilon)
         for size, epsilon in [((1, 1, 2, 2), 0.1), ((3, 3, 4, 4), 0.3), ((2, 3, 5, 5), 0.001)]
     ]
-    mistakes = [
-        (
-            factor_with(lambda g, v, e: g / (v + e)),
-            "It divides by the variance. The normalisation divides by the standard deviation, "
-            "which is its square root.",
+    mistakes = {
+        "It divides by the variance. The normalisation divides by the standard deviation, which "
+        "is its square root.": fold_with(factor=lambda g, v, e: g / (v + e)),
+        "epsilon is missing: the normalisation adds it to the variance, in training and "
+        "after.": fold_with(factor=lambda g, v, e: g / np.sqrt(v)),
+        "epsilon is added after the root. It belongs to the variance, under the root.": fold_with(
+            factor=lambda g, v, e: g / (np.sqrt(v) + e)
         ),
-        (
-            factor_with(lambda g, v, e: g / np.sqrt(v)),
-            "epsilon is missing: the normalisation adds it to the variance, in training and after.",
+        "gamma is missing: it multiplies what has been normalised.": fold_with(
+            factor=lambda g, v, e: 1 / np.sqrt(v + e)
         ),
-        (
-            factor_with(lambda g, v, e: g / (np.sqrt(v) + e)),
-            "epsilon is added after the root. It belongs to the variance, under the root.",
+        "The factor stands on its head: the normalisation divides by the standard deviation and "
+        "multiplies by gamma.": fold_with(factor=lambda g, v, e: np.sqrt(v + e) / g),
+        "It multiplies by the standard deviation; the normalisation divides by it.": fold_with(
+            factor=lambda g, v, e: g * np.sqrt(v + e)
         ),
-        (
-            factor_with(lambda g, v, e: 1 / np.sqrt(v + e)),
-            "gamma is missing: it multiplies what has been normalised.",
+        "The bias lacks the mean. It is subtracted before the scaling, so the bias gets it times "
+        "the factor.": fold_with(bias=lambda b, m, f: b),
+        "The mean in the bias is not scaled. It is subtracted before the normalisation divides, "
+        "so it is multiplied by the same factor as the kernel.": (
+            fold_with(bias=lambda b, m, f: b - m),
+            fold_with(bias=lambda b, m, f: b + m),
         ),
-        (
-            factor_with(lambda g, v, e: np.sqrt(v + e) / g),
-            "The factor stands on its head: the normalisation divides by the standard deviation "
-            "and multiplies by gamma.",
+        "The mean has the wrong sign in the bias: it is subtracted.": fold_with(
+            bias=lambda b, m, f: b + m * f
         ),
-        (
-            factor_with(lambda g, v, e: g * np.sqrt(v + e)),
-            "It multiplies by the standard deviation; the normalisation divides by it.",
+        "beta is missing: it is added at the very end.": (
+            fold_with(bias=lambda b, m, f: -m * f),
+            fold_with(bias=lambda b, m, f: m * f),
         ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (k * f, b)),
-            "The bias lacks the mean. It is subtracted before the scaling, so the bias gets it "
-            "times the factor.",
+        "beta is scaled in the bias. It is added after the scaling, so it stays as it "
+        "is.": fold_with(bias=lambda b, m, f: (b - m) * f),
+        "beta is subtracted in the bias; it is added.": fold_with(bias=lambda b, m, f: -b - m * f),
+        "The mean in the bias is divided by the factor; it is multiplied by it.": fold_with(
+            bias=lambda b, m, f: b - m / f
         ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (k * f, b - m)),
-            "The mean in the bias is not scaled. It is subtracted before the normalisation "
-            "divides, so it is multiplied by the same factor as the kernel.",
+        "The kernel is still the old one. What the convolution gives is multiplied by the factor, "
+        "so its kernel is.": fold_with(kernel=lambda k, f: k),
+        "The kernel is divided by the factor; it is multiplied by it.": fold_with(
+            kernel=lambda k, f: k / f
         ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (k * f, b + m * f)),
-            "The mean has the wrong sign in the bias: it is subtracted.",
-        ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (k * f, -m * f)),
-            "beta is missing: it is added at the very end.",
-        ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (k * f, (b - m) * f)),
-            "beta is scaled in the bias. It is added after the scaling, so it stays as it is.",
-        ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (k, b - m * f)),
-            "The kernel is still the old one. What the convolution gives is multiplied by the "
-            "factor, so its kernel is.",
-        ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (k * f[:, None], b - m * f)),
-            "The factor lies on the channels that come in. The normalisation scales what comes "
-            "out, the kernel's last axis.",
-        ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (b - m * f, k * f)),
-            "The two results are swapped: first the kernel, then the bias.",
-        ),
-        (
-            fold_with(lambda k, f, g, b, m, v, e: (k * f, np.reshape(b - m * f, (1, 1, 1, -1)))),
-            "The bias has the right numbers in four axes; a convolution's bias has one, "
-            "(channels out,).",
-        ),
-        (
-            fold_with(
-                lambda k, f, g, b, m, v, e: (
-                    k * (b / np.sqrt(v + e)),
-                    g - m * (b / np.sqrt(v + e)),
-                )
-            ),
-            "gamma and beta are swapped: gamma multiplies, beta is added.",
-        ),
-        (
-            fold_with(
-                lambda k, f, g, b, m, v, e: (
-                    k * (g / np.sqrt(m + e)),
-                    b - v * (g / np.sqrt(m + e)),
-                )
-            ),
-            "mean and variance are swapped: the mean is subtracted, the variance divides.",
-        ),
-    ]
-
-    def call(kernel, gamma, *others):
-        return f"a kernel of shape {kernel.shape} and epsilon {others[-1]:g}"
-
-    def pair(value):
-        return as_pair(value, "kernel", "bias")
-
-    compare(
-        attempt,
-        cases,
-        folding.folded_kernel,
-        mistakes,
-        call,
-        convert=pair,
-        parts=("kernel", "bias"),
-    )
+        "The factor lies on the channels that come in. The normalisation scales what comes out, "
+        "the kernel's last axis.": fold_with(kernel=lambda k, f: k * f[:, None]),
+    }
     wide = [fold_case(random, 3, 3, 2, 6, 0.01), fold_case(random, 1, 1, 7, 1, 0.01)]
-    compare(attempt, wide, folding.folded_kernel, [], call, convert=pair)
+    for some, told in ((cases, mistakes), (wide, {})):
+        compare(
+            attempt,
+            some,
+            folding.folded_kernel,
+            told,
+            call=lambda kernel, *others: f"a kernel of shape {kernel.shape}",
+            convert=lambda value: as_pair(value, *parts),
+            parts=parts,
+        )
 
 
 fold_exercise = Exercise("fold", judge_fold, folding.folded_kernel)
@@ -186,104 +128,56 @@ def judge_roofline(attempt):
         (100.0, 300.0, 5.0, 40.0),
         (900.0, 45.0, 60.0, 2.0),
     ]
-    answers = [as_limit(attempt(*case)) for case in cases]
-    mistakes = [
-        (
-            lambda o, b, p, w: o / p + b / w,
-            "The two times are added up. A machine computes while it loads, so at best the "
-            "longer of the two is all it takes.",
-        ),
-        (
-            lambda o, b, p, w: min(o / p, b / w),
-            "This is the shorter of the two times. Both must be done, so the longer one counts.",
-        ),
-        (
-            lambda o, b, p, w: o / p,
-            "The memory is left out of the seconds: a layer cannot be done before its bytes "
-            "have moved.",
-        ),
-        (
-            lambda o, b, p, w: b / w,
-            "The computing is left out of the seconds: a layer cannot be done before its "
-            "operations are.",
-        ),
-        (
-            lambda o, b, p, w: (o / p + b / w) / 2,
-            "This is the mean of the two times. Both must be done, so the longer one counts.",
-        ),
-        (
-            lambda o, b, p, w: max(p / o, w / b),
-            "The divisions stand on their heads: seconds are operations divided by operations a "
-            "second.",
-        ),
-        (
-            lambda o, b, p, w: min(p / o, w / b),
-            "This is how often a second the layer can be done. Its seconds are one divided by it.",
-        ),
-        (
-            lambda o, b, p, w: o / b,
-            "This is the intensity, operations per byte. It tells what limits; the seconds are "
-            "asked for as well.",
-        ),
-        (
-            lambda o, b, p, w: min(p, o / b * w),
-            "This is the speed that can be reached, in operations a second. The seconds are the "
-            "operations divided by it.",
-        ),
-        (
-            lambda o, b, p, w: max(2 * o / p, b / w),
-            "The operations are counted twice. They are in the same unit as the machine's "
-            "operations a second, so nothing is to be converted.",
-        ),
-        (
-            lambda o, b, p, w: max(o / p, 8 * b / w),
-            "The bytes are turned into bits. The bandwidth is in bytes a second, so nothing is "
-            "to be converted.",
-        ),
-        (
-            lambda o, b, p, w: max(o / w, b / p),
-            "The speeds are swapped: operations go with operations a second, bytes with the "
-            "bandwidth.",
-        ),
-    ]
-    compare(
-        lambda *case: as_limit(attempt(*case))[0],
-        cases,
-        lambda *case: profiling.roofline(*case)[0],
-        mistakes,
-        told_case,
-    )
-    labels = [limit for _, limit in answers]
+    times = "The seconds are right; what limits is "
+    mistakes = {
+        "The two times are added up. A machine computes while it loads, so at best the longer of "
+        "the two is all it takes.": lambda o, b, p, w: o / p + b / w,
+        "This is the shorter of the two times. Both must be done, so the longer one "
+        "counts.": lambda o, b, p, w: min(o / p, b / w),
+        "The memory is left out of the seconds: a layer cannot be done before its bytes have "
+        "moved.": lambda o, b, p, w: o / p,
+        "The computing is left out of the seconds: a layer cannot be done before its operations "
+        "are.": lambda o, b, p, w: b / w,
+        "This is the mean of the two times. Both must be done, so the longer one "
+        "counts.": lambda o, b, p, w: (o / p + b / w) / 2,
+        "The divisions stand on their heads: seconds are operations divided by operations a "
+        "second.": lambda o, b, p, w: max(p / o, w / b),
+        "This is how often a second the layer can be done. Its seconds are one divided by "
+        "it.": lambda o, b, p, w: min(p / o, w / b),
+        "This is the intensity, operations per byte. It tells what limits; the seconds are asked "
+        "for as well.": lambda o, b, p, w: o / b,
+        "This is the speed that can be reached, in operations a second. The seconds are the "
+        "operations divided by it.": lambda o, b, p, w: min(p, o / b * w),
+        "The operations are counted twice. They are in the same unit as the machine's operations "
+        "a second: convert nothing.": lambda o, b, p, w: max(2 * o / p, b / w),
+        "The bytes are turned into bits. The bandwidth is in bytes a second: convert "
+        "nothing.": lambda o, b, p, w: max(o / p, 8 * b / w),
+        "The times are products: seconds are operations divided by operations a "
+        "second.": lambda o, b, p, w: max(o * p, b * w),
+    }
+
+    def seconds(operations, bytes_moved, peak_operations, bandwidth):
+        return profiling.roofline(operations, bytes_moved, peak_operations, bandwidth)[0]
+
+    compare(lambda *case: as_limit(attempt(*case))[0], cases, seconds, mistakes, told_case)
+    labels = [as_limit(attempt(*case))[1] for case in cases]
     right = [profiling.roofline(*case)[1] for case in cases]
     if labels == right:
         return
-    for wrong, sentence in [
-        (
-            lambda o, b, p, w: o / p < b / w,
-            "The seconds are right; what limits is swapped: it is the part that takes longer.",
-        ),
-        (
-            lambda o, b, p, w: True,
-            'The seconds are right, but it always says "compute". Where moving the bytes takes '
-            'longer, it is "memory".',
-        ),
-        (
-            lambda o, b, p, w: False,
-            'The seconds are right, but it always says "memory". Where the operations take '
-            'longer, it is "compute".',
-        ),
-        (
-            lambda o, b, p, w: o > b,
-            "The seconds are right; what limits is found by comparing operations with bytes, as "
-            "if the machine were equally fast at both. Compare their times.",
-        ),
-        (
-            lambda o, b, p, w: p < w,
-            "The seconds are right; what limits is read from the machine alone. On the same "
-            "machine one layer can be limited by computing, and another by memory.",
-        ),
-    ]:
-        if labels == ["compute" if wrong(*case) else "memory" for case in cases]:
+    for sentence, is_compute in {
+        f"{times}swapped: it is the part that takes longer.": lambda o, b, p, w: o / p < b / w,
+        'The seconds are right, but it always says "compute". Where moving the bytes takes '
+        'longer, it is "memory".': lambda o, b, p, w: True,
+        'The seconds are right, but it always says "memory". Where the operations take longer, '
+        'it is "compute".': lambda o, b, p, w: False,
+        f"{times}found by comparing operations with bytes, as if the machine were equally fast at "
+        "both. Compare their times.": lambda o, b, p, w: o > b,
+        f"{times}read from the machine alone. On the same machine one layer can be limited by "
+        "computing, and another by memory.": lambda o, b, p, w: p < w,
+        f"{times}found by comparing the intensity with one of the two speeds. Compare it with "
+        "their ratio.": lambda o, b, p, w: o / b > w,
+    }.items():
+        if labels == ["compute" if is_compute(*case) else "memory" for case in cases]:
             raise Incorrect(sentence)
     first = [given == wanted for given, wanted in zip(labels, right, strict=True)].index(False)
     raise Incorrect(

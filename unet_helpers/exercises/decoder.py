@@ -277,74 +277,54 @@ def rounded_up(features, target):
     )
 
 
-RESIZED = "The image is resized. A crop keeps the pixels of the centre as they are."
-MINUS_ZERO = (
+def half(have, want):
+    return (have - want) // 2
+
+
+CROP_MISTAKES = {
+    "The upper left corner is kept, not the centre: half of what goes belongs before, half "
+    "after.": lambda x, t: x[:, : t.shape[1], : t.shape[2]],
+    "The lower right corner is kept, not the centre.": (
+        lambda x, t: crop_with(lambda n, m: n - m, lambda n, m: n, x, t)
+    ),
+    "As many pixels are cut off on each side as should go altogether: halve them.": (
+        lambda x, t: crop_with(lambda n, m: n - m, lambda n, m: m, x, t)
+    ),
+    "As many pixels go before as after, so a difference that is odd leaves one too many. Count "
+    "from the front, x[a : a + size].": (
+        lambda x, t: crop_with(half, lambda n, m: n - half(n, m), x, t)
+    ),
+    "The centre begins one pixel too late: (n - m) // 2 pixels go before.": (
+        lambda x, t: crop_with(lambda n, m: half(n, m) + 1, lambda n, m: half(n, m) + 1 + m, x, t)
+    ),
+    "The end of a slice is a position, not a length: x[a : a + size], not x[a : size].": (
+        lambda x, t: crop_with(half, lambda n, m: m, x, t)
+    ),
+    "The image is resized. A crop keeps the pixels of the centre as they are.": (
+        lambda x, t: numbers(ops.image.resize(x, t.shape[1:3])),
+        lambda x, t: numbers(ops.image.resize(x, t.shape[1:3], interpolation="nearest")),
+    ),
     "It comes out empty where nothing is to be cut off: x[a:-0] is x[a:0]. Count from the front, "
-    "x[a : a + size]."
-)
-CROP_MISTAKES = [
-    (
-        lambda x, t: x[:, : t.shape[1], : t.shape[2]],
-        "The upper left corner is kept, not the centre: half of what goes belongs before, half "
-        "after.",
+    "x[a : a + size].": (
+        lambda x, t: crop_with(half, lambda n, m: -half(n + 1, m), x, t),
+        lambda x, t: crop_with(half, lambda n, m: -half(n, m), x, t),
     ),
-    (
-        lambda x, t: crop_with(lambda n, m: n - m, lambda n, m: n, x, t),
-        "The lower right corner is kept, not the centre.",
+    "Only the rows are cropped; columns as well.": (
+        lambda x, t: numbers(centre_crop(x, x[:, : t.shape[1]]))
     ),
-    (
-        lambda x, t: crop_with(lambda n, m: n - m, lambda n, m: m, x, t),
-        "As many pixels are cut off on each side as should go altogether: halve them.",
+    "Only the columns are cropped; rows as well.": (
+        lambda x, t: numbers(centre_crop(x, x[:, :, : t.shape[2]]))
     ),
-    (
-        lambda x, t: crop_with(lambda n, m: (n - m) // 2, lambda n, m: n - (n - m) // 2, x, t),
-        "As many pixels go before as after, so a difference that is odd leaves one too many. "
-        "Count from the front, x[a : a + size].",
+    "The target comes back. It only says how large the result is; the pixels are those of "
+    "features.": lambda x, t: t,
+    "Height and width are swapped. Axis 1 is the height, axis 2 the width; axis 0 is the batch.": (
+        lambda x, t: numbers(centre_crop(x, t.swapaxes(1, 2)))
     ),
-    (
-        lambda x, t: crop_with(
-            lambda n, m: (n - m) // 2 + 1, lambda n, m: (n - m) // 2 + 1 + m, x, t
-        ),
-        "The centre begins one pixel too late: (n - m) // 2 pixels go before.",
+    "Nothing is cropped.": lambda x, t: x,
+    "The channels are cropped, too. Only rows and columns are; features keeps its channels.": (
+        lambda x, t: numbers(centre_crop(x, t))[..., : t.shape[3]]
     ),
-    (
-        lambda x, t: crop_with(lambda n, m: (n - m) // 2, lambda n, m: m, x, t),
-        "The end of a slice is a position, not a length: x[a : a + size], not x[a : size].",
-    ),
-    (lambda x, t: numbers(ops.image.resize(x, t.shape[1:3])), RESIZED),
-    (lambda x, t: numbers(ops.image.resize(x, t.shape[1:3], interpolation="nearest")), RESIZED),
-    (
-        lambda x, t: crop_with(lambda n, m: (n - m) // 2, lambda n, m: -((n - m + 1) // 2), x, t),
-        MINUS_ZERO,
-    ),
-    (
-        lambda x, t: crop_with(lambda n, m: (n - m) // 2, lambda n, m: -((n - m) // 2), x, t),
-        MINUS_ZERO,
-    ),
-    (
-        lambda x, t: centre_crop(x, x[:, : t.shape[1]]),
-        "Only the rows are cropped; columns as well.",
-    ),
-    (
-        lambda x, t: centre_crop(x, x[:, :, : t.shape[2]]),
-        "Only the columns are cropped; rows as well.",
-    ),
-    (
-        lambda x, t: t,
-        "The target comes back. It only says how large the result is; the pixels are those of "
-        "features.",
-    ),
-    (
-        lambda x, t: centre_crop(x, t.swapaxes(1, 2)),
-        "Height and width are swapped. Axis 1 is the height, axis 2 the width; axis 0 is the "
-        "batch.",
-    ),
-    (lambda x, t: x, "Nothing is cropped."),
-    (
-        lambda x, t: centre_crop(x, t)[..., : t.shape[3]],
-        "The channels are cropped, too. Only rows and columns are; features keeps its channels.",
-    ),
-]
+}
 
 
 def judge_centre_crop(attempt):

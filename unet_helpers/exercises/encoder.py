@@ -19,6 +19,7 @@ from unet_helpers.exercises.running import (
     is_right_without,
     numbers,
     one_tensor,
+    raise_first,
     run,
     size,
     stages_of,
@@ -54,47 +55,35 @@ def encoder_model(attempt, image, n_filters, *options):
 
 def explain_sizes(model, n_filters):
     """Raise Incorrect when [next_layer, skip_connection] have other shapes than the block's."""
-    next_layer, skip = model.outputs
-    height, width = model.inputs[0].shape[1:3]
-    full, half = (height, width), (height // 2, width // 2)
+    (next_layer, skip), height, width = model.outputs, *model.inputs[0].shape[1:3]
     sizes = tuple(next_layer.shape[1:3]), tuple(skip.shape[1:3])
-    if sizes == (full, half):
-        raise Incorrect(
+    full, half = (height, width), (height // 2, width // 2)
+    channels = [tensor.shape[-1] for tensor in (skip, next_layer)]
+    wrong = next((number for number in channels if number != n_filters), n_filters)
+    skip_is = f"The skip connection is {size(skip)} instead of {height}x{width}"
+    raise_first(
+        {
             f"The two are swapped: next_layer is {size(next_layer)} and skip_connection "
-            f"{size(skip)}. Return (next_layer, skip_connection), the pooled one first."
-        )
-    if sizes[1] != full:
-        cause = ""
-        if sizes == (half, half):
-            cause = (
-                ": it is taken after the pooling. Take it before; pooling is what throws "
-                "positions away"
-            )
-        elif sizes[1] in ((height - 4, width - 4), (height - 2, width - 2)):
-            cause = (
-                ': is padding="same" missing? Without it each 3x3 convolution costs 2 pixels a side'
-            )
-        raise Incorrect(f"The skip connection is {size(skip)} instead of {height}x{width}{cause}.")
-    if sizes[0] == full:
-        raise Incorrect(
-            f"next_layer is {size(next_layer)}, as large as the input. With max_pooling=True it "
-            "is halved."
-        )
-    if sizes[0] != half:
-        raise Incorrect(
+            f"{size(skip)}. Return (next_layer, skip_connection), the pooled one first.": (
+                sizes == (full, half)
+            ),
+            f"{skip_is}: it is taken after the pooling. Take it before; pooling is what throws "
+            "positions away.": sizes == (half, half),
+            f'{skip_is}: is padding="same" missing? Without it each 3x3 convolution costs 2 '
+            "pixels a side.": sizes[1] in ((height - 4, width - 4), (height - 2, width - 2)),
+            f"{skip_is}.": sizes[1] != full,
+            f"next_layer is {size(next_layer)}, as large as the input. With max_pooling=True it is "
+            "halved.": sizes[0] == full,
             f"next_layer is {size(next_layer)} instead of {half[0]}x{half[1]}. The pooling takes "
-            "2x2 pixels and steps 2."
-        )
-    for tensor, what in ((skip, "The skip connection"), (next_layer, "next_layer")):
-        channels = tensor.shape[-1]
-        if channels != n_filters:
-            cause = (
-                "Both convolutions have n_filters filters; the caller doubles them from level to "
-                "level."
-                if channels == 2 * n_filters
-                else "Is the argument used in both convolutions, and nothing joined to them?"
-            )
-            raise Incorrect(f"{what} has {channels} channels instead of {n_filters=}. {cause}")
+            "2x2 pixels and steps 2.": sizes[0] != half,
+            f"It returns {wrong} channels instead of {n_filters=}. Both convolutions have "
+            "n_filters filters; the caller doubles them from level to level.": (
+                wrong == 2 * n_filters
+            ),
+            f"It returns {wrong} channels instead of {n_filters=}. Is the argument used in both "
+            "convolutions, and nothing joined to them?": wrong != n_filters,
+        }
+    )
 
 
 def explain_kernels(kernels, n_filters, made):
@@ -124,11 +113,10 @@ def explain_kernels(kernels, n_filters, made):
             )
 
 
-def random_images(n_images, channels=CHANNELS):
+def random_images(n_images):
     """Make two different batches of images."""
-    random = np.random.default_rng(1)
-    shape = (2, n_images, HEIGHT, WIDTH, channels)
-    return list(random.normal(1, 2, shape).astype("float32"))
+    shape = (2, n_images, HEIGHT, WIDTH, CHANNELS)
+    return list(np.random.default_rng(1).normal(1, 2, shape).astype("float32"))
 
 
 POOLINGS = (
@@ -173,12 +161,12 @@ def explain_block(model, images, stages, expected, choices, training=False):
         )
 
     steps = find(skips)
-    if steps is None and find(skips, depth=1):
-        raise Incorrect(
-            "The skip connection is what comes after the first convolution. It is taken after the "
-            "second, right before the pooling."
-        )
     if steps is None:
+        if find(skips, depth=1):
+            raise Incorrect(
+                "The skip connection is what comes after the first convolution. It is taken after "
+                "the second, right before the pooling."
+            )
         if choices is NORMED:
             explain_normalisation(model, images, stages, skips, find, training)
         if too_many := is_right_without(model, is_right):
@@ -196,10 +184,10 @@ def explain_block(model, images, stages, expected, choices, training=False):
                 "second convolution is missing in it. Take it right before the pooling."
             )
         explain_steps(steps, choices)
-    if all(close(*pair) for pair in zip(nexts, map(numbers, map(pooled, skips)), strict=True)):
-        return steps
-    for wrong, sentence in POOLINGS:
-        if all(close(*pair) for pair in zip(nexts, map(numbers, map(wrong, skips)), strict=True)):
+    for pooling, sentence in ((pooled, ""), *POOLINGS):
+        if all(close(a, numbers(pooling(b))) for a, b in given):
+            if not sentence:
+                return steps
             raise Incorrect(f"The pooling {sentence}.")
     if find(nexts, pooled, depth=1):
         raise Incorrect("What is pooled is the first convolution's output, not the second's.")
@@ -218,16 +206,14 @@ def judge_conv_block(attempt):
     explain_sizes(model, n_filters)
     kernels, biases = weights_of(model)
     explain_kernels(kernels, n_filters, made)
-    if len(biases) < 2:
-        raise Incorrect(
+    raise_first(
+        {
             "A convolution has no bias. It may be left out where batch normalisation follows, "
-            "which subtracts it; here nothing would replace it."
-        )
-    if len(biases) > 2:
-        raise Incorrect(
+            "which subtracts it; here nothing would replace it.": len(biases) < 2,
             "There are more parameters than two kernels and two biases. Batch normalisation is "
-            "the next exercise; this block is the paper's."
-        )
+            "the next exercise; this block is the paper's.": len(biases) > 2,
+        }
+    )
     note = note_on_start(kernels[1])
     fill(model)
     images = random_images(2)
@@ -275,16 +261,16 @@ def note_on_dropout(attempt, rate=0.4):
     # Called without `training`, which a fixed training=True in the block would show.
     plain_next, plain_skip = numbers(model(ones))
     next_layer, skip = numbers(model(ones, training=True))
-    if (plain_skip == 0).any() or (plain_next == 0).any():
-        raise Incorrect(
+    raise_first(
+        {
             "Values are dropped at prediction, too. Dropout acts in training only: let Keras pass "
-            "`training` on, and do not set it."
-        )
-    if close(skip, plain_skip) and close(next_layer, plain_next):
-        raise Incorrect(
+            "`training` on, and do not set it.": (plain_skip == 0).any() or (plain_next == 0).any(),
             f"dropout_prob={rate} changes nothing: in training no value is dropped. "
-            "layers.Dropout(dropout_prob)(x) belongs after the second convolution."
-        )
+            "layers.Dropout(dropout_prob)(x) belongs after the second convolution.": (
+                close(skip, plain_skip) and close(next_layer, plain_next)
+            ),
+        }
+    )
     of_skip, of_next = (skip == 0).mean(), (next_layer == 0).mean()
     share = of_skip if of_skip > 0 else of_next
     if share == 0:
@@ -293,22 +279,24 @@ def note_on_dropout(attempt, rate=0.4):
             "course drops at the end of the block."
         )
     dropped = f"With dropout_prob={rate} the share {share:.1f} is dropped."
-    if abs(share - (1 - rate)) < 0.05:
-        raise Incorrect(
-            f"{dropped} Keras's Dropout takes the share to drop, not the share to keep."
-        )
-    if abs(share - rate) > 0.05:
-        raise Incorrect(f"{dropped} Is the rate fixed, or applied twice?")
+    # Of four values that are dropped one by one, all are so in rate**4 of the cases.
+    raise_first(
+        {
+            f"{dropped} Keras's Dropout takes the share to drop, not the share to keep.": (
+                abs(share - (1 - rate)) < 0.05
+            ),
+            f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
+            "Only the skip connection is dropped from, not what goes to the pooling.": not of_next,
+            "Values are dropped before the pooling and again after it; once is right.": (
+                of_skip and of_next > 2 * rate**4
+            ),
+        }
+    )
     if of_skip == 0:
         return (
             "Your dropout lies after the pooling, so the skip connection is spared; a choice that "
             "some U-Nets make. The course's default drops in both."
         )
-    # Of four values that are dropped one by one, all are so in rate**4 of the cases.
-    if of_next == 0:
-        raise Incorrect("Only the skip connection is dropped from, not what goes to the pooling.")
-    if of_next > 2 * rate**4:
-        raise Incorrect("Values are dropped before the pooling and again after it; once is right.")
     return None
 
 

@@ -8,17 +8,9 @@ from unet_helpers.datasets import pets
 from unet_helpers.datasets.images import resize_mask
 from unet_helpers.exercises.comparison import compare, makes
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_pair, describe
-from unet_helpers.exercises.running import run
+from unet_helpers.exercises.running import raise_first, run
 from unet_helpers.inference import tiles
 from unet_helpers.labels import VOID
-
-
-def raise_first(faults):
-    """Raise Incorrect with the first sentence of a dict {sentence: whether it holds} that holds."""
-    for sentence, holds in faults.items():
-        if holds:
-            raise Incorrect(sentence)
-
 
 # ---------------------------------------------------------------- the share of a class
 
@@ -192,8 +184,8 @@ def check_resized(attempt, old, new, after_whole_factors=False):
             f"A mask of shape {old} resized to {new} comes back with the shape {shape}.": shape
             != new,
             "A mask with the labels 3, 9 and 255 gets new ones, such as "
-            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. "
-            "Halfway between sky and road there is no car: take one label, the nearest.": strange.size,
+            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take "
+            "one, the nearest: halfway between sky and road there is no car.": strange.size,
         }
     )
 

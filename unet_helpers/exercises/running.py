@@ -10,6 +10,14 @@ from keras import layers, ops
 
 from unet_helpers.exercises.exercise import Incorrect, describe
 
+
+def raise_first(faults):
+    """Raise Incorrect with the first sentence of a dict {sentence: whether it holds} that holds."""
+    for sentence, holds in faults.items():
+        if holds:
+            raise Incorrect(sentence)
+
+
 # ---------------------------------------------------------------- tensors and models
 
 

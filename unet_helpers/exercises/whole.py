@@ -7,7 +7,14 @@ import numpy as np
 from keras import layers
 
 from unet_helpers.exercises.exercise import Exercise, Incorrect, describe
-from unet_helpers.exercises.running import fill, is_right_without, numbers, run, weights_of
+from unet_helpers.exercises.running import (
+    fill,
+    is_right_without,
+    numbers,
+    raise_first,
+    run,
+    weights_of,
+)
 from unet_helpers.models import blocks, unet
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 5
@@ -85,39 +92,37 @@ def explain_logits(logits, image, n_filters, n_classes):
             f"The output has the shape {logits.shape}; expected (batch, {height}, {width}, "
             f"{n_classes}): no Flatten and no Dense, they forget where things are."
         )
-    if logits.shape[1:3] != (height, width):
-        raise Incorrect(
-            f"The output is {logits.shape[1]}x{logits.shape[2]} for an image of {height}x{width}. "
-            "Four encoder blocks halve it four times, so four decoder blocks must double it."
-        )
-    if logits.shape[-1] == n_filters != n_classes:
-        raise Incorrect(
+    found = f"{logits.shape[1]}x{logits.shape[2]}"
+    raise_first(
+        {
+            f"The output is {found} for an image of {height}x{width}. Four encoder blocks halve it "
+            "four times, so four decoder blocks must double it.": found != f"{height}x{width}",
             f"The output has {n_filters} channels, the features of the last decoder block. A 1x1 "
-            "convolution with n_classes filters turns them into logits."
-        )
-    if logits.shape[-1] != n_classes:
-        raise Incorrect(
-            f"The output has {logits.shape[-1]} channels instead of n_classes={n_classes}."
-        )
+            "convolution with n_classes filters turns them into logits.": (
+                logits.shape[-1] == n_filters != n_classes
+            ),
+            f"The output has {logits.shape[-1]} channels instead of {n_classes=}.": (
+                logits.shape[-1] != n_classes
+            ),
+        }
+    )
 
 
 def explain_last_activation(logits):
     """Raise Incorrect when the outputs are not logits."""
-    if np.allclose(logits.sum(-1), 1, atol=1e-3) and (logits >= 0).all():
-        raise Incorrect(
+    positive = (logits >= 0).all()
+    raise_first(
+        {
             "The outputs of a pixel sum to one: there is a softmax at the end. The loss applies it "
-            "itself (from_logits=True), so the network ends in logits."
-        )
-    if ((logits > 0) & (logits < 1)).all():
-        raise Incorrect(
+            "itself (from_logits=True), so the network ends in logits.": (
+                positive and np.allclose(logits.sum(-1), 1, atol=1e-3)
+            ),
             "All outputs lie between 0 and 1: there is a sigmoid at the end. The network ends in "
-            "logits; the loss does the rest."
-        )
-    if (logits >= 0).all():
-        raise Incorrect(
+            "logits; the loss does the rest.": ((logits > 0) & (logits < 1)).all(),
             "No output is negative: there is a ReLU at the end. Logits have both signs, or no "
-            "class could ever be unlikely."
-        )
+            "class could ever be unlikely.": positive,
+        }
+    )
 
 
 # ---------------------------------------------------------------- right and wrong networks
@@ -315,17 +320,15 @@ def explain_kernels(kernels, reference):
     places = [f"{part} of encoder block {n}" for n in (1, 2, 3, 4) for part in parts[1:]]
     places += [f"{part} of the bottleneck" for part in parts[1:]]
     places += [f"{part} of decoder block {n}" for n in (1, 2, 3, 4) for part in parts]
-    for place, given, right in zip(places, kernels, expected, strict=False):
-        if given != right:
-            raise Incorrect(
-                f"It has {len(kernels)} layers with kernels; expected 23, or 24 with one more "
-                f"convolution before the last. The first kernel that differs has the shape "
-                f"{given}; the {place} has {right}."
-            )
+    differs = (
+        f" The first kernel that differs has the shape {given}; the {place} has {right}."
+        for place, given, right in zip(places, kernels, expected, strict=False)
+        if given != right
+    )
     raise Incorrect(
         f"It has {len(kernels)} layers with kernels; expected 23, or 24 with one more convolution "
         "before the last: two in each of four encoder blocks and in the bottleneck, three in each "
-        "of four decoder blocks, and the last."
+        f"of four decoder blocks, and the last.{next(differs, '')}"
     )
 
 

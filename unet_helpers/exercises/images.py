@@ -695,15 +695,15 @@ split_by_recording_exercise = Exercise(
 # ---------------------------------------------------------------- tiles
 
 
-def starts(step=lambda tile, overlap: tile - overlap, last=0, short=True):
-    """Make tile starts from another step, with the last tile moved, or wrong for short images."""
+def with_step(step):
+    """Make tile starts from another step."""
 
-    def answer(length, tile, overlap):
-        if short and length <= tile:
+    def starts(length, tile, overlap):
+        if length <= tile:
             return [0]
-        return [*range(0, length - tile, step(tile, overlap)), length - tile + last]
+        return [*range(0, length - tile, step(tile, overlap)), length - tile]
 
-    return answer
+    return starts
 
 
 TILE_MISTAKES = {
@@ -721,42 +721,22 @@ TILE_MISTAKES = {
         lambda n, tile, overlap: list(range(0, n - tile, tile - overlap)) or [0]
     ),
     "The overlap is ignored: neighbours share no pixels. The step is tile - overlap.": (
-        starts(lambda tile, overlap: tile)
+        with_step(lambda tile, overlap: tile)
     ),
     "The step is the overlap, so there are far too many tiles. The step is tile - overlap.": (
-        starts(lambda tile, overlap: overlap)
+        with_step(lambda tile, overlap: overlap)
     ),
-    "The overlap is subtracted twice, so there are too many tiles. Neighbours share it: the step "
-    "is tile - overlap.": starts(lambda tile, overlap: tile - 2 * overlap),
+    "The overlap is subtracted twice, so there are too many tiles: the step is tile - overlap.": (
+        with_step(lambda tile, overlap: tile - 2 * overlap)
+    ),
     "The overlap is added: the step is tile - overlap, not tile + overlap.": (
-        starts(lambda tile, overlap: tile + overlap)
+        with_step(lambda tile, overlap: tile + overlap)
     ),
     "The step is one too small, which costs more tiles than needed: it is tile - overlap.": (
-        starts(lambda tile, overlap: tile - overlap - 1)
+        with_step(lambda tile, overlap: tile - overlap - 1)
     ),
     "Neighbours share one pixel too few: the step is tile - overlap.": (
-        starts(lambda tile, overlap: tile - overlap + 1)
-    ),
-    "The last tile ends one pixel short: it begins at length - tile, since the tile covers "
-    "start .. start + tile - 1.": starts(last=-1),
-    "The last tile sticks out by one pixel: it begins at length - tile.": starts(last=1),
-    "An image shorter than the tile begins at a negative place, which NumPy counts from the end. "
-    "Such an image has one tile, [0], and is filled up later.": starts(short=False),
-    "Where the steps fit exactly, the last start stands there twice, and that tile would be "
-    "predicted twice.": (
-        lambda n, tile, overlap: (
-            [*range(0, n - tile + 1, tile - overlap), n - tile] if n > tile else [0]
-        ),
-        lambda n, tile, overlap: [
-            *range(0, max(n - tile, 0) + 1, tile - overlap),
-            max(n - tile, 0),
-        ],
-    ),
-    "A tile begins at every pixel: covered, but the step may be tile - overlap.": (
-        lambda n, tile, overlap: list(range(max(1, n - tile + 1)))
-    ),
-    "There is only one tile. How many steps of tile - overlap until the end is reached?": (
-        lambda n, tile, overlap: [0]
+        with_step(lambda tile, overlap: tile - overlap + 1)
     ),
 }
 
@@ -771,6 +751,7 @@ def judge_tile_starts(attempt):
         answers = [as_starts(run(attempt, *case, explain=case_of(case)), case) for case in cases]
         pairs = list(zip(answers, cases, strict=True))
         if fault := next(filter(None, (what_is_wrong_with(a, *case) for a, case in pairs)), None):
+            # Only these: other places can be as good, so the pool of `compare` would mislead.
             for sentence, wrong in TILE_MISTAKES.items():
                 for mistake in wrong if isinstance(wrong, tuple) else (wrong,):
                     if makes(mistake, cases, answers, as_array, 0):
@@ -811,7 +792,7 @@ def what_is_wrong_with(found, length, tile, overlap):
     said = f"For length {length}, tile {tile}, overlap {overlap} it gives {found.tolist()}"
     found = np.sort(found)
     if found[0] < 0:
-        return f"{said}: a negative start, which NumPy counts from the end."
+        return f"{said}: a negative start, which NumPy counts from the end; expected [0]."
     if length <= tile:
         return None if found.tolist() == [0] else f"{said}; expected one tile, [0]."
     steps, end = np.diff(found, append=found[-1]), found[-1] + tile

@@ -18,6 +18,7 @@ from unet_helpers.exercises.running import (
     is_right_without,
     numbers,
     one_tensor,
+    raise_first,
     run,
     size,
     stages_of,
@@ -108,27 +109,23 @@ def outputs_of(model, belows, skips):
 
 def explain_decoder_size(output, height, width, n_filters):
     """Raise Incorrect when a decoder block's output has the wrong shape."""
-    cause = {
-        (height, width): ", as large as the features from below: is strides=2 missing in the "
-        "transposed convolution?",
-        (2 * height - 4, 2 * width - 4): ': is padding="same" missing?',
-        (2 * height - 2, 2 * width - 2): ': is padding="same" missing?',
-    }
-    found = tuple(output.shape[1:3])
-    if found != (2 * height, 2 * width):
-        otherwise = (
-            ". The features from below are doubled once, and joined along the channels (the last "
-            "axis)."
-        )
-        raise Incorrect(
-            f"The result is {size(output)} instead of {2 * height}x{2 * width}"
-            f"{cause.get(found, otherwise)}"
-        )
-    if output.shape[-1] != n_filters:
-        raise Incorrect(
+    found, expected = tuple(output.shape[1:3]), (2 * height, 2 * width)
+    result = f"The result is {size(output)} instead of {expected[0]}x{expected[1]}"
+    raise_first(
+        {
+            f"{result}, as large as the features from below: is strides=2 missing in the "
+            "transposed convolution?": found == (height, width),
+            f'{result}: is padding="same" missing?': any(
+                found == (expected[0] - lost, expected[1] - lost) for lost in (2, 4)
+            ),
+            f"{result}. The features from below are doubled once, and joined along the channels "
+            "(the last axis).": found != expected,
             f"The result has {output.shape[-1]} channels instead of {n_filters=}: do the "
-            "convolutions come after the join, with n_filters filters each?"
-        )
+            "convolutions come after the join, with n_filters filters each?": (
+                output.shape[-1] != n_filters
+            ),
+        }
+    )
 
 
 def explain_decoder_kernels(model, belows, skips, given, made):
@@ -151,17 +148,14 @@ def explain_decoder_kernels(model, belows, skips, given, made):
             )
         raise Incorrect(f"There are {len(kernels)} layers with kernels; {THREE}{cause}")
     first, second, third = (tuple(kernel.shape) for kernel in kernels)
-    if n_filters not in first[2:]:
-        raise Incorrect(
+    raise_first(
+        {
             f"The transposed convolution turns {CHANNELS} channels into another number than "
-            f"{n_filters=}; all three layers have n_filters filters."
-        )
-    if third[2] == n_filters + SKIP_CHANNELS:
-        raise Incorrect(
+            f"{n_filters=}; all three layers have n_filters filters.": n_filters not in first[2:],
             "The skip connection joins after the first of the two convolutions; it belongs before "
-            "both."
-        )
-    expected = n_filters + SKIP_CHANNELS
+            "both.": third[2] == n_filters + SKIP_CHANNELS,
+        }
+    )
     if second[2] == n_filters:
         for _, up in ways_to_upsample(belows, stages[0]):
             means = [ops.mean(skip, -1, keepdims=True) for skip in skips]
@@ -171,19 +165,20 @@ def explain_decoder_kernels(model, belows, skips, given, made):
                     "The upsampled features and the skip connection are added. U-Net concatenates "
                     "them, so that the next convolution can weigh each by itself."
                 )
-    if second[2] != expected:
-        raise Incorrect(
+    sides = {kernel[:2] for kernel in (second, third)} - {(3, 3)}
+    raise_first(
+        {
             f"The first convolution takes {second[2]} channels; expected {n_filters} from below "
-            f"and {SKIP_CHANNELS} from the skip connection, concatenated."
-        )
-    for kernel in (second, third):
-        if kernel[:2] != (3, 3):
-            raise Incorrect(f"A kernel is {kernel[0]}x{kernel[1]}; U-Net's convolutions are 3x3.")
-    if len(vectors) != 3:
-        raise Incorrect(
+            f"and {SKIP_CHANNELS} from the skip connection, concatenated.": (
+                second[2] != n_filters + SKIP_CHANNELS
+            ),
+            f"U-Net's convolutions are 3x3; here is one of {sides}.": sides,
             f"There are {len(vectors)} vectors of parameters; expected three biases, of the "
-            "transposed convolution and the two convolutions, and no normalisation."
-        )
+            "transposed convolution and the two convolutions, and no normalisation.": (
+                len(vectors) != 3
+            ),
+        }
+    )
 
 
 def concatenated(ups, skips, order=1):

@@ -165,12 +165,11 @@ def wired(
             x = blocks.convolution(x, width * N_FILTERS, batch_norm=batch_norm)
         return x
 
-    def upsample(x, width):
-        same = dict(padding="same")
+    def upsample(x, n_filters):
         if interpolation is None:
-            return layers.Conv2DTranspose(width * N_FILTERS, side, strides=2, **same)(x)
+            return layers.Conv2DTranspose(n_filters, side, strides=2, padding="same")(x)
         x = layers.UpSampling2D(interpolation=interpolation)(x)
-        return layers.Conv2D(width * N_FILTERS, side, **same)(x)
+        return layers.Conv2D(n_filters, side, padding="same")(x)
 
     inputs = keras.Input(IMAGE)
     x, kept = layers.Rescaling(1 / 255)(inputs), []
@@ -180,19 +179,17 @@ def wired(
     if deep:
         x = block(x, deep)
     for level, width in zip(range(len(widths), 0, -1), up_widths, strict=True):
-        x = after_up(upsample(x, width))
+        x = after_up(upsample(x, width * N_FILTERS))
         x = block(join(x, kept[level - 1]) if level in skips else x, width)
     x = block(x, 1, extra)
     return keras.Model(inputs, unet.logits_layer(x, N_CLASSES, last))
 
 
-def skip_first(up, skip):
-    return layers.Concatenate()([skip, up])
-
-
 VARIANTS = {  # as good as the course's
     "": {},
-    "the skip connection first in every concatenation": {"join": skip_first},
+    "the skip connection first in every concatenation": {
+        "join": lambda up, skip: layers.Concatenate()([skip, up])
+    },
     "a ReLU after every transposed convolution": {"after_up": layers.ReLU()},
     "nearest upsampling and a convolution": {"interpolation": "nearest"},
     "bilinear upsampling and a convolution": {"interpolation": "bilinear"},
@@ -200,7 +197,7 @@ VARIANTS = {  # as good as the course's
 MISTAKES = {
     f"All blocks have {N_FILTERS} filters. They double with every level down: f, 2f, 4f, 8f, and "
     "16f in the bottleneck; and halve on the way up.": dict(
-        widths=(1,) * 4, deep=1, up_widths=(1,) * 4
+        widths=(1, 1, 1, 1), deep=1, up_widths=(1, 1, 1, 1)
     ),
     "The bottleneck is missing: below the four encoder blocks lies one block of 16 n_filters "
     "without pooling.": dict(deep=0),
@@ -218,20 +215,15 @@ MISTAKES = {
     "It has three levels; U-Net has four, and the bottleneck below them.": dict(
         widths=(1, 2, 4), deep=8, up_widths=(4, 2, 1)
     ),
-    "It has five levels; U-Net has four, and the bottleneck below them.": dict(
-        widths=(1, 2, 4, 8, 16), deep=32, up_widths=(16, 8, 4, 2, 1), skips=(1, 2, 3, 4, 5)
-    ),
     "Every block has one convolution; U-Net's have two.": dict(depth=1),
     "There is no skip connection: no decoder block joins one.": dict(skips=()),
     "The skip connections are added; U-Net concatenates them.": dict(
         join=lambda up, skip: layers.Add()([up, skip])
     ),
-    **{
-        f"The skip connection of encoder block {level} is not used.": dict(
-            skips=tuple(n for n in (1, 2, 3, 4) if n != level)
-        )
-        for level in (1, 2, 3, 4)
-    },
+    "The skip connection of encoder block 1 is not used.": dict(skips=(2, 3, 4)),
+    "The skip connection of encoder block 2 is not used.": dict(skips=(1, 3, 4)),
+    "The skip connection of encoder block 3 is not used.": dict(skips=(1, 2, 4)),
+    "The skip connection of encoder block 4 is not used.": dict(skips=(1, 2, 3)),
     "The pooling takes the mean of each 2x2 block; U-Net takes the largest.": dict(
         pooling=layers.AveragePooling2D
     ),

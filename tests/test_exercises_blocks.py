@@ -4,7 +4,6 @@ All answers are written here as a learner would write them.
 """
 
 import keras
-import numpy as np
 import pytest
 from keras import layers, ops
 
@@ -473,6 +472,10 @@ def skip_only(expansive_input, contractive_input, n_filters):
         (decoder(lambda x, n: upsample(x, n, activation="tanh")), "is followed by tanh"),
         (joined_for_nothing, "nothing takes the joined tensor"),
         (both_take_the_join, "each takes what the one before it returns"),
+        (
+            decoder(join=lambda up, skip, n: ops.relu(ops.concatenate([up, skip], -1))),
+            "a ReLU after the concatenation",
+        ),
         (joined_late, "joins after the first of the two convolutions"),
         (interpolated_only, "Yours upsamples without one that can learn"),
         (decoder(first=dict(activation="relu")), 'padding="same" missing'),
@@ -543,6 +546,12 @@ def crop_evenly(features, target):
     return features[:, top : h - top, left : w - left]
 
 
+def crop_one_late(features, target):
+    h, w = target.shape[1], target.shape[2]
+    top, left = (features.shape[1] - h) // 2 + 1, (features.shape[2] - w) // 2 + 1
+    return features[:, top : top + h, left : left + w]
+
+
 def crop_swapped(features, target):
     w, h = target.shape[1], target.shape[2]
     top, left = (features.shape[1] - h) // 2, (features.shape[2] - w) // 2
@@ -558,8 +567,9 @@ def crop_swapped(features, target):
         (lambda x, t: ops.image.resize(x, t.shape[1:3]), "resized"),
         (crop_with_negative_ends, "x[a:-0]"),
         (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "Only the rows"),
+        (lambda x, t: crop_by_slices(t, x), "Features and target are swapped"),
         (crop_evenly, "a difference that is odd leaves one too many"),
-        (lambda x, t: crop_by_slices(np.roll(x, -1, (1, 2)), t), "begins one pixel too late"),
+        (crop_one_late, "begins one pixel too late"),
         (lambda x, t: t, "The target comes back"),
         (crop_swapped, "Height and width are swapped"),
         (lambda x, t: x, "Nothing is cropped"),
@@ -669,7 +679,12 @@ def head(activation):
         (unet(last=head("softmax")), "there is a softmax at the end"),
         (unet(last=head("sigmoid")), "there is a sigmoid at the end"),
         (unet(last=head("relu")), "there is a ReLU at the end"),
-        (unet(last=lambda x, n: layers.Conv2D(23, 1)(x)), "23 channels instead of n_classes=5"),
+        (unet(last=head("tanh")), "There is a tanh at the end"),
+        (unet(last=lambda x, n: layers.Conv2D(4, 1)(x)), "turns them into logits"),
+        (unet(last=lambda x, n: layers.Conv2D(n - 1, 1)(x)), "6 channels instead of n_classes=7"),
+        (lambda size, n, c: unet()((96, 128, 3), n, c), "use the argument"),
+        (lambda size, n, c: unet()(size, 8, c), "Is the argument used?"),
+        (unet(last=lambda x, n: layers.Conv2D(23, 1)(x)), "23 channels instead of n_classes=7"),
         (unet(last=lambda x, n: x), "turns them into logits"),
         (unet(order=(3, 2, 1)), "16x24 for an image of 32x48"),
         (unet(bottleneck=False), "bottleneck is missing"),

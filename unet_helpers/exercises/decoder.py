@@ -202,6 +202,9 @@ def compare_decoder(model, belows, skips, given):
     for joined in joins.values():
         if steps := find_steps(joined, stages, given, PLAIN):
             explain_steps(steps, PLAIN)
+    for joined in joins.values():
+        if find_steps(list(map(ops.relu, joined)), stages, given, PLAIN[:1]):
+            raise Incorrect("There is a ReLU after the concatenation, which cuts the features off.")
     for name, activation in ACTIVATIONS.items():
         joined = concatenated(map(activation, ways[0][1]), skips)
         if find_steps(joined, stages, given, PLAIN[:1]):
@@ -314,6 +317,14 @@ CROP_MISTAKES = {
     "features.": lambda x, t: t,
     "Height and width are swapped. Axis 1 is the height, axis 2 the width; axis 0 is the batch.": (
         lambda x, t: numbers(centre_crop(x, t.swapaxes(1, 2)))
+    ),
+    "The columns are cropped by what belongs to the rows: each axis has its own difference.": (
+        lambda x, t: x[:, half(x.shape[1], t.shape[1]) :, half(x.shape[1], t.shape[1]) :][
+            :, : t.shape[1], : t.shape[2]
+        ]
+    ),
+    "Features and target are swapped: features is the larger one.": (
+        lambda x, t: crop_with(half, lambda n, m: half(n, m) + m, t, x)
     ),
     "Nothing is cropped.": lambda x, t: x,
     "The channels are cropped, too. Only rows and columns are; features keeps its channels.": (

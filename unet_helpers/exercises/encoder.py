@@ -191,6 +191,8 @@ def explain_block(model, images, stages, expected, choices, training=False):
             raise Incorrect(f"The pooling {sentence}.")
     if find(nexts, pooled, depth=1):
         raise Incorrect("What is pooled is the first convolution's output, not the second's.")
+    if find(nexts, pooled):
+        raise Incorrect("What is pooled lacks a step of the second convolution. Pool the skip.")
     raise Incorrect(
         "The skip connection is right, but next_layer is not its 2x2 max pooling. Is something "
         "applied to one of the two only?"

@@ -17,7 +17,7 @@ from unet_helpers.exercises.running import (
 )
 from unet_helpers.models import blocks, unet
 
-IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 5
+IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
 
 
 def logits_of(model, images):
@@ -57,6 +57,9 @@ def built(attempt, image, n_filters, n_classes):
         )
     if not isinstance(model, keras.Model):
         raise Incorrect(f"It returns {describe(model)}; expected a keras.Model.")
+    shape = getattr(model, "input_shape", None) or (None, *image)  # subclassed: unknown
+    if tuple(shape[1:]) not in (image, (None, None, image[2])):
+        raise Incorrect(f"With input_size {image} its input is {shape[1:]}: use the argument.")
     return model
 
 
@@ -181,7 +184,7 @@ def wired(
     for level, width in zip(range(len(widths), 0, -1), up_widths, strict=True):
         x = after_up(upsample(x, width * N_FILTERS))
         x = block(join(x, kept[level - 1]) if level in skips else x, width)
-    x = block(x, 1, extra)
+    x = block(x, widths[0], extra)
     return keras.Model(inputs, unet.logits_layer(x, N_CLASSES, last))
 
 
@@ -209,9 +212,8 @@ MISTAKES = {
     ),
     "The decoder's blocks have twice the filters they should: 8, 4, 2 and 1 times n_filters, those "
     "of the skip connections.": dict(up_widths=(16, 8, 4, 2)),
-    "All blocks have twice the filters they should: the first one has n_filters.": dict(
-        widths=(2, 4, 8, 16), deep=32, up_widths=(16, 8, 4, 2)
-    ),
+    "All blocks have twice the filters they should: the first one has n_filters. Is the "
+    "argument used?": dict(widths=(2, 4, 8, 16), deep=32, up_widths=(16, 8, 4, 2)),
     "It has three levels; U-Net has four, and the bottleneck below them.": dict(
         widths=(1, 2, 4), deep=8, up_widths=(4, 2, 1)
     ),
@@ -259,6 +261,9 @@ def explain_network(model, images, logits):
     for sentence, scale in SCALES.items():
         if any(agree(other, [scale(image) for image in images], logits) for other in fitting):
             raise Incorrect(sentence)
+    bounded = all(np.abs(values).max() < 1 for values in logits)
+    if bounded and any(agree(other, images, list(map(np.arctanh, logits))) for other in fitting):
+        raise Incorrect("There is a tanh at the end. The network ends in logits.")
     for sentence, changes in MISTAKES.items():
         extra = extra_convolutions(kernels, **changes)
         if extra in (0, 1):

@@ -11,7 +11,7 @@ import pytest
 
 from unet_helpers import exercises
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, describe
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, describe
 from unet_helpers.exercises.tasks import Task
 
 EVERY = [pytest.param(exercise, id=name) for name, exercise in exercises.ALL.items()]
@@ -79,16 +79,56 @@ def test_the_learners_own_line_is_quoted():
     assert '`raise KeyError("boundary")`' in sentence and "KeyError" in sentence
 
 
-def small(call, reference, cases, mistakes=(), **options):
+def small(call, reference, cases, **options):
     """Make an exercise that compares on these cases."""
 
     def judge(attempt):
-        compare(attempt, cases, reference, mistakes, lambda *case: f"{case}", **options)
+        compare(attempt, cases, reference, {}, lambda *case: f"{case}", **options)
 
     return Exercise("small", judge, reference, texts=Task(call, 5, "Do it.", "Do."))
 
 
-PLUS = small("my_plus(a, b)", lambda a, b: a + b, [(1, 2), (5, 3), (10, 7)])
+def plus(a, b):
+    return a + b
+
+
+PLUS = small("my_plus(a, b)", plus, [(1, 2), (5, 3), (10, 7)])
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (lambda a, b: -(a + b), "The sign is wrong: it is minus what is expected."),
+        (lambda a, b: 100 * (a + b), "per cent"),
+        (lambda a, b: a - b, "The operator in `a - b` is wrong."),
+        (lambda a, b: a + b + b, "It gives what is right for twice b."),
+        (lambda a, b: 3 * (a + b), "It is 3 times what is expected."),
+        (lambda a, b: a, "It gives what is right for b = 0."),
+        (lambda a, b: a + b + 7, "It is always 7 too large."),
+        (lambda a, b: float("nan"), "It is nan."),
+        (lambda a, b: (a + b) * (2 if a > 1 else 1), "twice what is expected. This is so where a"),
+        (lambda a, b: a * a, "it gives 1; expected 3. It never uses its argument b."),
+        # wrong for one input only: nothing is concluded from one
+        (lambda a, b: 2 * (a + b) if a == 1 else a + b, "it gives 6; expected 3."),
+    ],
+)
+def test_mistakes_that_any_exercise_can_have_are_named(answer, told):
+    passed, sentence = PLUS.verdict(answer)
+    assert not passed and told in sentence, sentence
+
+
+def test_the_first_place_that_differs_is_shown():
+    tables = small("my_table(n)", lambda n: np.eye(n), [(2,), (3,)], convert=as_array)
+
+    def my_table(n):
+        table = np.eye(n)
+        table[1, 0] = 0.5
+        return table
+
+    sentence = tables.verdict(my_table)[1]
+    assert "The first difference is at [1, 0]: 0.5 in place of 0 (1 of 4 values differ)" in sentence
+    shifted = tables.verdict(lambda n: np.eye(n)[None])[1]
+    assert "values are right, but the shape is (1, 2, 2); expected (2, 2)" in shifted
 
 
 @pytest.mark.parametrize(
@@ -198,7 +238,7 @@ def test_the_solution_is_source_of_the_package(exercise, capsys):
 
 def test_changing_the_arguments_is_told():
     def judge(attempt):
-        compare(attempt, [(np.arange(3),)], lambda x: x.sum(), [], str)
+        compare(attempt, [(np.arange(3),)], lambda x: x.sum(), {}, str)
 
     exercise = Exercise("sum", judge, np.sum, texts=Task("my_sum(x)", 5, "Sum.", "Add."))
 
@@ -231,7 +271,7 @@ def test_checks_compute_in_float32_and_put_the_policy_back():
 
 def test_a_mistake_is_only_named_when_it_fits_every_case():
     def judge(attempt):
-        mistakes = [(lambda x: 2 * x, "You doubled."), (lambda x: 1 / 0, "Never.")]
+        mistakes = {"You doubled.": lambda x: 2 * x, "Never.": lambda x: 1 / 0}
         compare(attempt, [(1,), (2,), (3,)], lambda x: x * x, mistakes, lambda x: f"x = {x}")
 
     exercise = Exercise("square", judge, abs, texts=Task("my_square(x)", 5, "Square.", "x"))

@@ -93,6 +93,7 @@ def stamps_by_channels(inputs, kernel, stride):
         ("transposed_size", transposed_from_keras),
         ("receptive_field", field_from_the_end),
         ("stack_cost", cost_from_keras),
+        ("stack_cost", lambda *case: np.array(cost_from_keras(*case))),
         ("dense_as_convolution", fold_by_loops),
         (
             "dense_as_convolution",
@@ -113,31 +114,47 @@ def test_counting_flops_is_a_convention():
 
 OUTPUT_SIZES = [
     (lambda n, k, s, p: (n - k) // s if p == "valid" else math.ceil(n / s), "one too small"),
-    (lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n, "the stride is forgotten: only"),
-    (lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n // s, "Keras rounds up"),
-    (lambda n, k, s, p: (n - k) // s + 1, 'always as if padding were "valid"'),
-    (lambda n, k, s, p: math.ceil(n / s), "kernel is ignored"),
-    (lambda n, k, s, p: n - k + 1 if p == "valid" else math.ceil(n / s), '"valid" the stride'),
-    (lambda n, k, s, p: (n - k) / s + 1 if p == "valid" else math.ceil(n / s), "whole number"),
+    (
+        lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n,
+        "`stride` is missing next to `size`",
+    ),
+    (
+        lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n // s,
+        "one too small. This is so in 4 of",
+    ),
+    (lambda n, k, s, p: (n - k) // s + 1, 'padding "valid" in all cases'),
+    (lambda n, k, s, p: math.ceil(n / s), "right for kernel = 1"),
+    (
+        lambda n, k, s, p: n - k + 1 if p == "valid" else math.ceil(n / s),
+        "`stride` is missing next to `size - kernel`",
+    ),
+    (
+        lambda n, k, s, p: (n - k) / s + 1 if p == "valid" else math.ceil(n / s),
+        "operator in `(size - kernel) / stride`",
+    ),
     (
         lambda n, k, s, p: math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s),
         "rounded up: a last window",
     ),
     (lambda n, k, s, p: n, "size of the input"),
+    (lambda n, k, s, p: size_by_counting(n, k, s, "same" if p == "valid" else "valid"), "swapped"),
     (lambda n, k, s, p: n // s + (k if p == "valid" else 3), "expected 94"),
     # two mistakes at once, and each told apart
     (lambda n, k, s, p: (n - k) // s + 2 if p == "valid" else n // s + 3, 'valid": it is one too'),
 ]
 
 TRANSPOSED_SIZES = [
-    (lambda n, k, s, p: n * s + (k if p == "valid" else 0), "one stride too much"),
+    (lambda n, k, s, p: n * s + (k if p == "valid" else 0), "plus stride"),
     (lambda n, k, s, p: n * s, "kernel is ignored"),
-    (lambda n, k, s, p: (n - 1) * s + k, 'always as if padding were "valid"'),
+    (lambda n, k, s, p: (n - 1) * s + k, 'padding "valid" in all cases'),
     (size_by_counting, "size of an ordinary convolution"),
-    (lambda n, k, s, p: n * k if p == "valid" else n * s, "stamp of its own"),
-    (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "last stamp is missing"),
+    (lambda n, k, s, p: n * k if p == "valid" else n * s, "`kernel` stands where `stride`"),
+    (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "right for kernel = 0"),
     (lambda n, k, s, p: (n - 1) * s + k if p == "valid" else n, "not mean the same size"),
-    (lambda n, k, s, p: n + k - 1 if p == "valid" else n * s, "the stride is forgotten"),
+    (
+        lambda n, k, s, p: n + k - 1 if p == "valid" else n * s,
+        "`stride` is missing next to `size - 1`",
+    ),
 ]
 
 
@@ -154,10 +171,10 @@ def chain(rule):
 FIELDS = [
     (lambda layers: 1 + sum(kernel - 1 for kernel, _ in layers), "strides are ignored"),
     (chain(lambda f, j, k, s: (f + (k - 1) * (j * s), j * s)), "counted too early"),
-    (lambda layers: field_from_the_end(layers) - 1, "start at 1"),
+    (lambda layers: field_from_the_end(layers) - 1, "It is one too small."),
     (chain(lambda f, j, k, s: (f + k * j, j * s)), "Each kernel is counted whole"),
     (chain(lambda f, j, k, s: (f + (k - 1) * s, j)), "Only a layer's own stride"),
-    (chain(lambda f, j, k, s: (f + (k - 1) * j, s)), "Only the last stride"),
+    (chain(lambda f, j, k, s: (f + (k - 1) * j, s)), "`step = stride` forgets"),
     (chain(lambda f, j, k, s: (f + (k - 1) * j, j + (s - 1))), "strides are added up"),
     (lambda layers: field_from_the_end(layers[::-1]), "from the last to the first"),
     (lambda layers: field_from_the_end([x for x in layers if x[0] != 2]), "expected"),
@@ -176,13 +193,16 @@ def cost(height, width, channels, n_filters, n_layers, side=9, biases=1, first=N
 
 
 COSTS = [
-    (lambda h, w, c, f, n: cost(h, w, c, f, n, biases=0), "biases are missing"),
-    (lambda h, w, c, f, n: cost(h, w, c, f, n, first=f), "image has fewer"),
+    (
+        lambda h, w, c, f, n: cost(h, w, c, f, n, biases=0),
+        "`n_filters` is missing next to `kernel`",
+    ),
+    (lambda h, w, c, f, n: cost(h, w, c, f, n, first=f), "uses n_filters where channels"),
     (
         lambda h, w, c, f, n: (n * (9 * c * f + f), n * 9 * c * f * h * w),
         "counted like the first",
     ),
-    (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "9 weights"),
+    (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "`3` is missing next to `3`"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, pixels=1), "those of one pixel"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n)[::-1], "swapped"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n - 1), "right for n_layers - 1"),
@@ -252,7 +272,7 @@ def kernel_the_other_way(inputs, kernel, stride):
 
 
 SHEETS = [
-    (lambda x, k, s: stamp_sheet(x, k, s, lay="over"), "They add up"),
+    (lambda x, k, s: stamp_sheet(x, k, s, lay="over"), "= stamp` forgets what was there before"),
     (lambda x, k, s: stamp_sheet(x, k[::-1, ::-1], s), "kernel turned by 180 degrees"),
     (lambda x, k, s: stamp_sheet(x, k, s, step=1), "right for stride = 1"),
     (lambda x, k, s: stamp_sheet(x, k, s, step=len(k)), "side by side"),
@@ -266,6 +286,14 @@ SHEETS = [
     (lambda x, k, s: stamp_sheet(x.transpose(1, 0, 2), k, s), "inputs with its first two axes"),
     (lambda x, k, s: stamp_sheet(x, k, s)[:, :, 0], "first output channel alone"),
     (kernel_the_other_way, "channels out, channels in)"),
+    (
+        lambda x, k, s: np.pad(stamp_sheet(x, k, s), ((0, s), (0, s), (0, 0))),
+        "The sheet is too large",
+    ),
+    (
+        lambda x, k, s: stamp_sheet(x, k, s) + np.zeros((len(x) * s, 1, 1)),
+        "The shapes in this line",
+    ),
 ]
 
 FAMILIES = {

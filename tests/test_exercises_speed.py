@@ -78,17 +78,20 @@ def true_fold(kernel, gamma, beta, mean, variance, epsilon):
 
 FOLDS = [
     (fold(factor=lambda g, v, e: g / (v + e)), "divides by the variance"),
-    (fold(factor=lambda g, v, e: g / v**0.5), "epsilon is missing"),
+    (fold(factor=lambda g, v, e: g / v**0.5), "right for epsilon = 0"),
     (fold(factor=lambda g, v, e: g / (v**0.5 + e)), "epsilon is added after the root"),
     (fold(factor=lambda g, v, e: (v + e) ** -0.5), "gamma is missing"),
     (fold(factor=lambda g, v, e: (v + e) ** 0.5 / g), "stands on its head"),
-    (fold(factor=lambda g, v, e: (v + e) ** 0.5 * g), "multiplies by the standard deviation"),
-    (fold(bias=lambda b, m, f: b), "lacks the mean"),
-    (fold(bias=lambda b, m, f: b - m), "is not scaled"),
-    (fold(bias=lambda b, m, f: m * f + b), "wrong sign"),
+    (
+        fold(factor=lambda g, v, e: (v + e) ** 0.5 * g),
+        "operator in `gamma * np.sqrt(variance + epsilon)`",
+    ),
+    (fold(bias=lambda b, m, f: b), "`mean * factor` is missing"),
+    (fold(bias=lambda b, m, f: b - m), "`factor` is missing next to `mean`"),
+    (fold(bias=lambda b, m, f: m * f + b), "operator in `beta + mean * factor`"),
     (fold(bias=lambda b, m, f: 0 - m * f), "beta is missing"),
     (fold(bias=lambda b, m, f: f * (b - m)), "beta is scaled"),
-    (fold(kernel=lambda k, f: k), "still the old one"),
+    (fold(kernel=lambda k, f: k), "`factor` is missing next to `kernel`"),
     (fold(kernel=lambda k, f: np.einsum("hwio,i->hwio", k, f)), "channels that come in"),
     (fold(order=-1), "swapped: first the kernel"),
     (
@@ -124,10 +127,10 @@ ROOFS = [
     (limit(lambda x, y: y), "computing is left out"),
     (limit(lambda x, y: np.mean([x, y])), "mean of the two times"),
     (limit(lambda x, y: max(1 / x, 1 / y)), "stand on their heads"),
-    (limit(lambda x, y: 1 / max(x, y)), "how often a second"),
+    (limit(lambda x, y: 1 / max(x, y)), "The fraction is upside down"),
     (seconds_by(lambda o, b, p, w: o / b), "This is the intensity"),
     (seconds_by(lambda o, b, p, w: min(p, o * w / b)), "speed that can be reached"),
-    (limit(lambda x, y: max(x + x, y)), "counted twice"),
+    (limit(lambda x, y: max(x + x, y)), "right for twice operations"),
     (limit(lambda x, y: max(x, y * 8)), "turned into bits"),
     (seconds_by(lambda o, b, p, w: max(o / w, b / p)), "It confuses two of its arguments"),
     (limit(compute=lambda o, b, p, w: o / p < b / w), "what limits is swapped"),
@@ -169,4 +172,4 @@ def test_a_kernel_with_other_channels_out_than_in_is_tried_as_well():
         return true_fold(kernel, gamma, beta, mean, variance, epsilon)
 
     passed, sentence = verdict("fold", my_fold)
-    assert not passed and "For a kernel of shape (3, 3, 2, 6)" in sentence
+    assert not passed and "`factor` is missing next to `kernel`" in sentence

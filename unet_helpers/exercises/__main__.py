@@ -24,7 +24,7 @@ def judge_notebook(path):
     """Judge all answers in a notebook.
 
     Returns a list of (exercise, verdict, sentence); verdict is "right", "not yet" or "not
-    attempted". Raises ValueError with a sentence when the file is no notebook.
+    attempted". Raises ValueError with a sentence when the file is not a notebook.
     """
     space = {"__name__": "submission"}
     calls = {}
@@ -60,16 +60,16 @@ def judge_notebook(path):
 
 
 def code_cells(path):
-    """List the sources of a notebook's code cells; raises ValueError when it is no notebook."""
+    """List the sources of a notebook's code cells; raises ValueError when it is not a notebook."""
     try:
         cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
         return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no notebook ({describe_error(error)}).") from None
+        raise ValueError(f"{path} is not a notebook ({describe_error(error)}).") from None
 
 
 def describe_error(error):
-    """Give an error's kind and first line."""
+    """Return an error's kind and first line."""
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
 
 
@@ -144,7 +144,7 @@ def main():
     paths = sorted(folder.rglob("*.ipynb")) if folder.is_dir() else [folder]
     paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
     if not paths or not paths[0].exists():
-        raise SystemExit(f"There is no notebook in {folder}; expected files that end in .ipynb.")
+        raise SystemExit(f"There is not a notebook in {folder}; expected files that end in .ipynb.")
     table = []
     for path in paths:
         name = str(path.relative_to(folder)) if folder.is_dir() else path.name

@@ -7,10 +7,12 @@ wrong sign, swapped arguments, a sum for a mean, one too many) is looked for her
 import copy
 import inspect
 import warnings
+from operator import itemgetter
 
 import numpy as np
 
 from unet_helpers.exercises.exercise import Incorrect, Unexplained, as_number
+from unet_helpers.exercises.slips import slips
 
 # What may have been done to every value, and how to tell it
 CHANGES = {
@@ -63,8 +65,6 @@ ARRAYS = {
     "{} with its first two axes swapped": lambda x: np.swapaxes(x, 0, 1),
     "{} with its last two axes swapped": lambda x: np.swapaxes(x, -1, -2),
     "{} turned by 180 degrees": lambda x: x[::-1, ::-1],
-    "the square of {}": np.square,
-    "the square root of {}": np.sqrt,
 }
 
 
@@ -78,8 +78,7 @@ def compare(
         cases: list of tuples of arguments.
         reference: function that gives the right result of a case. Its parameters' names are used
             to tell the learner about arguments.
-        mistakes: dict from a sentence to a wrong function, or to a tuple of them; or a list of
-            pairs (wrong function, sentence). See `explain`.
+        mistakes: dict from a sentence to a wrong function, or to a tuple of them. See `explain`.
         call: function (arguments) -> how to write this case down for the learner; by default the
             arguments' names with their values or shapes.
         tolerance: largest difference that is rounding.
@@ -111,8 +110,9 @@ def explain(answers, cases, reference, mistakes, convert=as_number, tolerance=1e
     The exercise's own mistakes come first. One counts when it gives the answer's results in every
     case and at least two of these are wrong. Then come the mistakes that can be made anywhere:
     those that change a value must explain all values that are wrong, in at least two cases and
-    with at least two different right values. When nothing explains all, the first part that is
-    wrong is looked at alone, and then the cases of each word that an argument can be.
+    with at least two different right values. Small slips in the reference come last. When nothing
+    explains all, the first part that is wrong is looked at alone, and then the cases of each word
+    that an argument can be.
 
     Args:
         answers: converted results of the learner's function, one for each case.
@@ -123,20 +123,18 @@ def explain(answers, cases, reference, mistakes, convert=as_number, tolerance=1e
     if all(same(a, b, tolerance) for a, b in zip(answers, right, strict=True)):
         return right
     names = argument_names(reference, cases)
-    if isinstance(mistakes, dict):
-        mistakes = list(mistakes.items())
-    else:
-        mistakes = [(sentence, function) for function, sentence in mistakes]
+    mistakes = list(mistakes.items())
     if isinstance(right[0], tuple) and len(right[0]) == 2:
         told = f"The two results are swapped: first the {parts[0]}, then the {parts[1]}."
         mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))
     mistakes += with_other_arguments(reference, cases, names)
-    results = [
-        (sentence, results_of(function, cases, convert))
-        for sentence, wrong in mistakes
-        for function in (wrong if isinstance(wrong, tuple) else (wrong,))
-    ]
-    explain_some(answers, right, results, cases, names, tolerance, parts)
+    for some in (mistakes, slips(reference)):
+        results = [
+            (sentence, results_of(function, cases, convert))
+            for sentence, wrong in some
+            for function in (wrong if isinstance(wrong, tuple) else (wrong,))
+        ]
+        explain_some(answers, right, results, cases, names, tolerance, parts)
     return right
 
 
@@ -226,44 +224,30 @@ def argument_names(reference, cases):
 def with_other_arguments(reference, cases, names):
     """List (sentence, wrong function): the reference with an argument changed or confused."""
 
-    def with_argument(index, change):
-        return lambda *case: reference(*case[:index], change(case), *case[index + 1 :])
-
-    def swapped(i, j):
-        def function(*case):
-            case = list(case)
-            case[i], case[j] = case[j], case[i]
-            return reference(*case)
-
-        return function
+    def given(new):
+        """Make the reference with some arguments replaced: dict from index to function (case)."""
+        return lambda *case: reference(*(new.get(i, itemgetter(i))(case) for i in range(len(case))))
 
     found = []
     for i, name in enumerate(names or ()):
         values = [case[i] for case in cases]
-        if isinstance(values[0], str):
-            words = sorted(set(values))
-            if len(words) == 2:
-                told = f'The rules for {name} "{words[0]}" and "{words[1]}" are swapped.'
-                other = dict(zip(words, words[::-1], strict=True))
-                found.append((told, with_argument(i, lambda case, i=i, o=other: o[case[i]])))
-            changes = {f'always as if {name} were "{w}"': lambda _, w=w: w for w in words}
-        else:
-            changes = ARRAYS if isinstance(values[0], list | np.ndarray) else NUMBERS
+        words = sorted(set(values)) if isinstance(values[0], str) else []
+        if len(words) == 2:
+            other = dict(zip(words, words[::-1], strict=True))
+            told = f'The rules for {name} "{words[0]}" and "{words[1]}" are swapped.'
+            found.append((told, given({i: lambda case, i=i, other=other: other[case[i]]})))
+        changes = ARRAYS if isinstance(values[0], list | np.ndarray) else NUMBERS
+        if words:
+            changes = {f'{{}} "{word}" in all cases': lambda _, word=word: word for word in words}
         for told, change in changes.items():
-            found.append(
-                (
-                    f"It gives what is right for {told.format(name)}.",
-                    with_argument(i, lambda case, i=i, change=change: change(case[i])),
-                )
-            )
+            told = f"It gives what is right for {told.format(name)}."
+            found.append((told, given({i: lambda case, i=i, change=change: change(case[i])})))
         for j in range(len(names)):
-            if i == j or type(values[0]) is not type(cases[0][j]):
-                continue
-            if i < j:
+            if i != j and type(values[0]) is type(cases[0][j]):
+                told = f"It uses {names[j]} where {name} belongs."
+                found.append((told, given({i: itemgetter(j)})))
                 told = f"It confuses two of its arguments, {name} and {names[j]}."
-                found.append((told, swapped(i, j)))
-            told = f"It uses {names[j]} where {name} belongs."
-            found.append((told, with_argument(i, lambda case, j=j: case[j])))
+                found.append((told, given({i: itemgetter(j), j: itemgetter(i)})))
     return found
 
 

@@ -175,9 +175,6 @@ def judge_accuracy_without_void(attempt):
         "line.": lambda t, p: ((t == p) | (t == VOID)).mean(),
         "That is the mean of the images' accuracies, where an image with few labelled pixels "
         "counts as much as a full one. Count the pixels of all images together.": of_images,
-        "Void is looked up in the prediction. It stands in the truth.": over(
-            lambda t, p: p != VOID
-        ),
         "A labelled pixel that is predicted as 255 is left out; it is wrong. Void is what the "
         "truth says.": over(lambda t, p: (t != VOID) & (p != VOID)),
         "Class 0 is left out. It is a class like the others; only 255 is void.": over(
@@ -188,11 +185,7 @@ def judge_accuracy_without_void(attempt):
         ).mean(),
         "That is the mean over the classes (mean recall), where a rare class counts as much as a "
         "common one. Accuracy counts pixels.": of_classes,
-        "That is the share of wrong pixels.": lambda t, p: 1 - accuracy_without_void(t, p),
         "That is the share of wrong pixels, void ones included.": lambda t, p: (t != p).mean(),
-        "That is the number of hits; divide by the number of labelled pixels.": lambda t, p: (
-            (t == p) & (t != VOID)
-        ).sum(),
         "Only the first image is counted.": lambda t, p: accuracy_without_void(t[0], p[0]),
         "0 is left out as if it were void; void is 255.": over(lambda t, p: t != 0),
         "Only void pixels are counted: it is != and not == 255.": over(lambda t, p: t == VOID),
@@ -228,6 +221,8 @@ def judge_threshold_for_recall(attempt):
         cases += [(probabilities, truth, recall) for recall in (0.5, 0.75, 0.9, 1.0)]
     answers = [as_number(attempt(*case)) for case in cases]
     notes = [note_on_threshold(answer, *case) for answer, case in zip(answers, cases, strict=True)]
+    if "" in notes:  # sometimes a lower threshold than in other cases: not a convention
+        notes = [None if note else note for note in notes]
     if None not in notes:
         return next((note for note in notes if note), None)
 
@@ -282,8 +277,6 @@ def judge_threshold_for_recall(attempt):
         "surest.": lambda p, t, recall: sure(p, t)[::-1][
             int(np.ceil(recall * (t == 1).sum() - 1e-9)) - 1
         ],
-        "0.5 is the usual threshold. Which one finds the share that is asked "
-        "for?": lambda p, truth, recall: 0.5,
         "It gives recall itself. A threshold is a probability; which one finds this share of the "
         "object?": lambda p, truth, recall: recall,
         "It gives 1 - recall, but probabilities are not spread evenly. Look at those of the "
@@ -374,10 +367,6 @@ def judge_mean_per_image(attempt):
         "An IoU of 0 is taken for an absent class. 0 means that the class was there and missed "
         "(or predicted where it is not); absent is nan.": without_zeros,
         "That is the best image; expected the mean of all.": reduced(np.nanmean, np.nanmax),
-        "That is the median over the classes; expected the mean.": reduced(np.nanmedian),
-        "That is the median over the images; expected the mean.": reduced(np.nanmean, np.nanmedian),
-        "The images' means are added up; take their mean.": reduced(np.nanmean, np.nansum),
-        "The classes are added up within an image; take their mean.": reduced(np.nansum),
         "It is divided by the number of all classes, absent ones included. With absent nan they "
         "are left out below the line, too.": reduced(
             lambda x, axis: np.nansum(x, axis=axis) / x.shape[1]
@@ -455,8 +444,6 @@ def judge_calibration_error(attempt):
             of_bins(lambda said, true, share: abs(said - true).mean()),
             of_bins(lambda said, true, share: abs(said - true).sum() / 10),
         ),
-        "The gaps of the bins are added up as they are. Weigh each by the bin's share of the "
-        "pixels.": of_bins(lambda said, true, share: abs(said - true).sum()),
         "That is the largest gap (the maximum calibration error); expected the mean gap, weighed "
         "by pixels.": of_bins(lambda said, true, share: abs(said - true).max()),
         "The gaps have no absolute value, so too sure in one bin and too modest in another "
@@ -482,8 +469,6 @@ def judge_calibration_error(attempt):
         "belongs.": from_middles,
         "Confidence is compared with the share of wrong pixels; expected the share of right "
         "ones.": of_bins(lambda said, true, share: (abs(said + true - 1) * share).sum()),
-        "It is divided by the number of bins once more. The shares of the pixels are the weights, "
-        "and they sum to 1 already.": lambda c, right: calibration_error(c, right) / 10,
         "Each gap is multiplied by the number of pixels in its bin, not by their "
         "share.": lambda c, right: calibration_error(c, right) * c.size,
         "It is always 0, but these probabilities are not calibrated.": lambda c, right: 0.0,

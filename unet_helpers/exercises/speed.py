@@ -43,8 +43,6 @@ def judge_fold(attempt):
     mistakes = {
         "It divides by the variance. The normalisation divides by the standard deviation, which "
         "is its square root.": fold_with(factor=lambda g, v, e: g / (v + e)),
-        "epsilon is missing: the normalisation adds it to the variance, in training and "
-        "after.": fold_with(factor=lambda g, v, e: g / np.sqrt(v)),
         "epsilon is added after the root. It belongs to the variance, under the root.": fold_with(
             factor=lambda g, v, e: g / (np.sqrt(v) + e)
         ),
@@ -53,19 +51,6 @@ def judge_fold(attempt):
         ),
         "The factor stands on its head: the normalisation divides by the standard deviation and "
         "multiplies by gamma.": fold_with(factor=lambda g, v, e: np.sqrt(v + e) / g),
-        "It multiplies by the standard deviation; the normalisation divides by it.": fold_with(
-            factor=lambda g, v, e: g * np.sqrt(v + e)
-        ),
-        "The bias lacks the mean. It is subtracted before the scaling, so the bias gets it times "
-        "the factor.": fold_with(bias=lambda b, m, f: b),
-        "The mean in the bias is not scaled. It is subtracted before the normalisation divides, "
-        "so it is multiplied by the same factor as the kernel.": (
-            fold_with(bias=lambda b, m, f: b - m),
-            fold_with(bias=lambda b, m, f: b + m),
-        ),
-        "The mean has the wrong sign in the bias: it is subtracted.": fold_with(
-            bias=lambda b, m, f: b + m * f
-        ),
         "beta is missing: it is added at the very end.": (
             fold_with(bias=lambda b, m, f: -m * f),
             fold_with(bias=lambda b, m, f: m * f),
@@ -73,14 +58,6 @@ def judge_fold(attempt):
         "beta is scaled in the bias. It is added after the scaling, so it stays as it "
         "is.": fold_with(bias=lambda b, m, f: (b - m) * f),
         "beta is subtracted in the bias; it is added.": fold_with(bias=lambda b, m, f: -b - m * f),
-        "The mean in the bias is divided by the factor; it is multiplied by it.": fold_with(
-            bias=lambda b, m, f: b - m / f
-        ),
-        "The kernel is still the old one. What the convolution gives is multiplied by the factor, "
-        "so its kernel is.": fold_with(kernel=lambda k, f: k),
-        "The kernel is divided by the factor; it is multiplied by it.": fold_with(
-            kernel=lambda k, f: k / f
-        ),
         "The factor lies on the channels that come in. The normalisation scales what comes out, "
         "the kernel's last axis.": fold_with(kernel=lambda k, f: k * f[:, None]),
     }
@@ -142,14 +119,10 @@ def judge_roofline(attempt):
         "counts.": lambda o, b, p, w: (o / p + b / w) / 2,
         "The divisions stand on their heads: seconds are operations divided by operations a "
         "second.": lambda o, b, p, w: max(p / o, w / b),
-        "This is how often a second the layer can be done. Its seconds are one divided by "
-        "it.": lambda o, b, p, w: min(p / o, w / b),
         "This is the intensity, operations per byte. It tells what limits; the seconds are asked "
         "for as well.": lambda o, b, p, w: o / b,
         "This is the speed that can be reached, in operations a second. The seconds are the "
         "operations divided by it.": lambda o, b, p, w: min(p, o / b * w),
-        "The operations are counted twice. They are in the same unit as the machine's operations "
-        "a second: convert nothing.": lambda o, b, p, w: max(2 * o / p, b / w),
         "The bytes are turned into bits. The bandwidth is in bytes a second: convert "
         "nothing.": lambda o, b, p, w: max(o / p, 8 * b / w),
         "The times are products: seconds are operations divided by operations a "

@@ -193,8 +193,8 @@ TASKS = {
     "cross_entropy_with_void": Task(
         "my_cross_entropy_with_void(labels, logits)",
         20,
-        "In NumPy, give the mean cross-entropy over all labelled pixels of a batch: labels (N, H, "
-        "W) with 255 for void, logits (N, H, W, C). Logits of 1000 must not overflow.",
+        "In NumPy, give the mean cross-entropy over all labelled pixels: labels of any shape with "
+        "255 for void, logits with one axis more, the classes. Logits of 1000 must not overflow.",
         "First pick out the labelled pixels of both: logits[labels != 255] is (pixels, C).",
         "The loss of a pixel is minus the logarithm of its right class's softmax. Subtracting the "
         "largest logit changes no probability, and exp stays at 1 or below.",
@@ -262,8 +262,9 @@ TASKS = {
         "my_calibration_error(confidence, right)",
         15,
         "Give the expected calibration error: sort pixels by their confidence into ten equally "
-        "wide bins from 0 to 1, take in each the gap between mean confidence and share of right "
-        "pixels, and average the gaps, weighed by the pixels of the bins.",
+        "wide bins from 0 to 1 (1 belongs to the last), take in each the gap between mean "
+        "confidence and share of right pixels, and average the gaps, weighted by the pixels of the "
+        "bins.",
         "Begin with one bin: which pixels have a confidence between 0.7 and 0.8, and what are the "
         "two means?",
         "A bin without pixels has no mean: leave it out. The weight of the others is their share "
@@ -327,8 +328,8 @@ TASKS = {
         "my_roofline(operations, bytes_moved, peak_operations, bandwidth)",
         10,
         "Give how many seconds a layer takes at best on a machine, and what limits it: (seconds, "
-        '"compute") or (seconds, "memory"). The machine does peak_operations a second and moves '
-        "bandwidth bytes a second, both at the same time.",
+        '"compute") or (seconds, "memory"), strings in lower case. The machine does '
+        "peak_operations a second and moves bandwidth bytes a second, both at the same time.",
         "Two things must happen: all operations, and all bytes moved. How long does each take "
         "alone?",
         "The machine does both at the same time, so at best the layer takes as long as the slower "

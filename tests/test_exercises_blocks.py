@@ -149,6 +149,30 @@ def skip_of_first(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2)(x) if max_pooling else x, skip
 
 
+def one_layer_for_both(inputs, n_filters, dropout_prob, max_pooling):
+    convolve = layers.Conv2D(n_filters, 3, **RELU)
+    x = convolve(convolve(inputs))
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
+def residual(inputs, n_filters, dropout_prob, max_pooling):
+    first = layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    x = layers.Add()([first, layers.Conv2D(n_filters, 3, **RELU)(first)])
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
+def dropped_twice(inputs, n_filters, dropout_prob, max_pooling):
+    pooled, x = encoder()(inputs, n_filters, dropout_prob, max_pooling)
+    return layers.Dropout(dropout_prob)(pooled), x
+
+
+def skip_before_relu(inputs, n_filters, dropout_prob, max_pooling):
+    x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    skip = layers.Conv2D(n_filters, 3, **SAME)(x)
+    x = layers.ReLU()(skip)
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, skip
+
+
 def forgot_to_call(inputs, n_filters, dropout_prob, max_pooling):
     x = layers.Conv2D(n_filters, 3, **RELU)
     return layers.MaxPooling2D(2), x
@@ -158,7 +182,13 @@ LINEAR = SAME
 
 CONV_BLOCK_MISTAKES = [
     (one_convolution, "There is one convolution"),
-    (second_takes_the_input, "There is one convolution"),
+    (second_takes_the_input, "the second takes what the first returns, not `inputs`"),
+    (one_layer_for_both, "One layer object is called twice"),
+    (residual, "without its Add it is right"),
+    (dropped_twice, "again after it"),
+    (skip_before_relu, "the skip connection is taken too early"),
+    (encoder(second={**RELU, "strides": 2}), "A convolution has strides=(2, 2)"),
+    (encoder(first={**RELU, "dilation_rate": 2}), "A convolution has dilation_rate=(2, 2)"),
     (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "There are 3 convolutions"),
     (encoder(first=dict(activation="relu"), second=dict(activation="relu")), "12x20 instead of"),
     (encoder(second=dict(activation="relu")), 'padding="same" missing'),
@@ -168,7 +198,7 @@ CONV_BLOCK_MISTAKES = [
     (encoder(first={**RELU, "activation": "tanh"}), "The first convolution is followed by tanh"),
     (encoder(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
     (encoder(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
-    (encoder(result=lambda pooled, x: pooled), "one tensor; the block gives two"),
+    (encoder(result=lambda pooled, x: pooled), "one tensor; the block returns two"),
     (encoder(result=lambda pooled, x: (pooled, x, x)), "a tuple of 3"),
     (encoder(pool=lambda x: x), "as large as the input"),
     (encoder(pool=layers.AveragePooling2D(2)), "mean of each 2x2 block"),
@@ -184,7 +214,7 @@ CONV_BLOCK_MISTAKES = [
     ),
     (encoder(second={**RELU, "use_bias": False}), "no bias"),
     (encoder(between=lambda x: layers.BatchNormalization()(x)), "next exercise"),
-    (doubled, "doubling them from level to level"),
+    (doubled, "the caller doubles them from level"),
     (fixed_filters, "32 channels instead of n_filters=8"),
     (always_pools, "still pooled"),
     (skip_of_first, "after the first convolution"),
@@ -200,7 +230,7 @@ def test_mistakes_in_conv_block(answer, told):
 
 def test_conv_block_with_something_unforeseen():
     passed, sentence = verdict("conv_block", encoder(between=layers.Rescaling(0.5)))
-    assert not passed and "gives other numbers" in sentence
+    assert not passed and "without its Rescaling it is right" in sentence
 
 
 # ---------------------------------------------------------------- normalised_block
@@ -243,6 +273,16 @@ def frozen(x):
     return Frozen()(x)
 
 
+def shared_normalisation(inputs, n_filters):
+    norm = layers.BatchNormalization()
+    return normalised(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(inputs, n_filters)
+
+
+def normalised_before(inputs, n_filters):
+    x = layers.BatchNormalization()(inputs)
+    return normalised(lambda x: bn_relu(x), lambda x: ops.relu(x))(x, n_filters)
+
+
 def always_training(x):
     return ops.relu(layers.BatchNormalization()(x, training=True))
 
@@ -270,10 +310,19 @@ def test_normalised_block_in_other_words(answer, note):
         (normalised(first=lambda x: ops.relu(x)), "Only the second convolution is normalised"),
         (
             normalised(lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()),
-            "there is no ReLU",
+            "No convolution has an activation",
         ),
-        (normalised(first=lambda x: layers.BatchNormalization()(x)), "The first ReLU is missing"),
-        (normalised(second=lambda x: layers.BatchNormalization()(x)), "The second ReLU is missing"),
+        (
+            normalised(first=lambda x: layers.BatchNormalization()(x)),
+            "The first convolution is followed by no activation",
+        ),
+        (
+            normalised(second=lambda x: layers.BatchNormalization()(x)),
+            "The second convolution is followed by no activation",
+        ),
+        (normalised(lambda x: bn_relu(ops.relu(x))), "a ReLU before the normalisation and another"),
+        (shared_normalisation, "BatchNormalization layer is called twice"),
+        (normalised_before, "before the first convolution"),
         (normalised(frozen, frozen), "Is training=False set"),
         (normalised(always_training, always_training), "Do not set training=True"),
         (
@@ -303,13 +352,13 @@ def test_mistakes_in_normalised_block(answer, told):
 # ---------------------------------------------------------------- upsampling_block
 
 
-def enlarge(x, n_filters, side=3, **options):
+def upsample(x, n_filters, side=3, **options):
     options = {"strides": 2, "padding": "same", **options}
     return layers.Conv2DTranspose(n_filters, side, **options)(x)
 
 
 def decoder(
-    up=enlarge,
+    up=upsample,
     join=lambda up, skip, n: layers.Concatenate()([up, skip]),
     first=RELU,
     second=RELU,
@@ -343,8 +392,8 @@ def upsample_and_convolve(interpolation):
             decoder(join=lambda up, skip, n: layers.Concatenate()([skip, up])),
             "skip connection first",
         ),
-        (decoder(lambda x, n: enlarge(x, n, 2)), "a kernel of 2 to enlarge"),
-        (decoder(lambda x, n: enlarge(x, n, activation="relu")), "a ReLU right after enlarging"),
+        (decoder(lambda x, n: upsample(x, n, 2)), "a kernel of 2 to upsample"),
+        (decoder(lambda x, n: upsample(x, n, activation="relu")), "a ReLU right after upsampling"),
         (decoder(upsample_and_convolve("bilinear")), "bilinear upsampling"),
         (decoder(upsample_and_convolve("nearest")), "nearest upsampling"),
     ],
@@ -355,13 +404,37 @@ def test_upsampling_block_in_other_words(answer, note):
     assert note or sentence == "right."
 
 
-def joined_before_enlarging(expansive_input, contractive_input, n_filters):
+def joined_before_upsampling(expansive_input, contractive_input, n_filters):
     x = layers.Concatenate()([expansive_input, contractive_input])
-    return enlarge(x, n_filters)
+    return upsample(x, n_filters)
 
 
-def enlarge_only(expansive_input, contractive_input, n_filters):
-    return enlarge(expansive_input, n_filters)
+def upsample_only(expansive_input, contractive_input, n_filters):
+    return upsample(expansive_input, n_filters)
+
+
+def joined_for_nothing(expansive_input, contractive_input, n_filters):
+    x = upsample(expansive_input, n_filters)
+    layers.Concatenate()([x, contractive_input])
+    x = layers.Conv2D(n_filters, 3, **RELU)(x)
+    return layers.Conv2D(n_filters, 3, **RELU)(x)
+
+
+def both_take_the_join(expansive_input, contractive_input, n_filters):
+    x = layers.Concatenate()([upsample(expansive_input, n_filters), contractive_input])
+    layers.Conv2D(n_filters, 3, **RELU)(x)
+    return layers.Conv2D(n_filters, 3, **RELU)(x)
+
+
+def joined_late(expansive_input, contractive_input, n_filters):
+    x = layers.Conv2D(n_filters, 3, **RELU)(upsample(expansive_input, n_filters))
+    return layers.Conv2D(n_filters, 3, **RELU)(layers.Concatenate()([x, contractive_input]))
+
+
+def interpolated_only(expansive_input, contractive_input, n_filters):
+    return decoder(lambda x, n: layers.UpSampling2D(2)(x))(
+        expansive_input, contractive_input, n_filters
+    )
 
 
 def skip_only(expansive_input, contractive_input, n_filters):
@@ -377,7 +450,7 @@ def skip_only(expansive_input, contractive_input, n_filters):
         (decoder(first=LINEAR), "The first convolution is followed by no activation"),
         (decoder(second=LINEAR), "The second convolution is followed by no activation"),
         (decoder(join=lambda up, skip, n: up), "The skip connection has no influence"),
-        (enlarge_only, "The skip connection has no influence"),
+        (upsample_only, "The skip connection has no influence"),
         (skip_only, "features from below have no influence"),
         (
             decoder(join=lambda up, skip, n: up + layers.Conv2D(n, 1)(skip)),
@@ -387,16 +460,31 @@ def skip_only(expansive_input, contractive_input, n_filters):
             decoder(join=lambda up, skip, n: up + ops.mean(skip, -1, keepdims=True)),
             "are added. U-Net concatenates",
         ),
-        (joined_before_enlarging, "raised in line"),
-        (decoder(lambda x, n: enlarge(x, n, strides=1)), "raised in line"),
-        (decoder(lambda x, n: enlarge(x, n, padding="valid")), "raised in line"),
+        (joined_before_upsampling, "It is upsampled first, by the transposed convolution"),
+        (decoder(lambda x, n: upsample(x, n, strides=1)), "Is strides=2 missing"),
+        (decoder(lambda x, n: upsample(x, n, padding="valid")), 'is padding="same" missing'),
+        (decoder(join=lambda up, skip, n: layers.Add()([up, skip])), "does not add the two"),
+        (decoder(join=lambda up, skip, n: layers.Concatenate(1)([up, skip])), "axis=-1"),
+        (
+            decoder(join=lambda up, skip, n: layers.Concatenate([up, skip])),
+            "The layer Concatenate itself is passed on",
+        ),
+        (decoder(lambda x, n: upsample(x, n, activation="tanh")), "is followed by tanh"),
+        (joined_for_nothing, "nothing takes the joined tensor"),
+        (both_take_the_join, "each takes what the one before it returns"),
+        (
+            decoder(join=lambda up, skip, n: ops.relu(ops.concatenate([up, skip], -1))),
+            "a ReLU after the concatenation",
+        ),
+        (joined_late, "joins after the first of the two convolutions"),
+        (interpolated_only, "Yours upsamples without one that can learn"),
         (decoder(first=dict(activation="relu")), 'padding="same" missing'),
         (decoder(filters=lambda n: 2 * n), "8 channels instead of n_filters=4"),
-        (decoder(lambda x, n: enlarge(x, 2 * n)), "another number than n_filters=4"),
+        (decoder(lambda x, n: upsample(x, 2 * n)), "another number than n_filters=4"),
         (decoder(second={**RELU, "activation": "softmax"}), "followed by softmax"),
         (decoder(second={**RELU, "use_bias": False}), "expected three biases"),
         (
-            decoder(up=lambda x, n: layers.Dropout(0.5)(enlarge(x, n))),
+            decoder(up=lambda x, n: layers.Dropout(0.5)(upsample(x, n))),
             "nothing here depends on training",
         ),
         (
@@ -452,6 +540,18 @@ def crop_twice(features, target):
     return features[:, rows : features.shape[1] - rows, columns : features.shape[2] - columns]
 
 
+def crop_evenly(features, target):
+    h, w = features.shape[1:3]
+    top, left = (h - target.shape[1]) // 2, (w - target.shape[2]) // 2
+    return features[:, top : h - top, left : w - left]
+
+
+def crop_one_late(features, target):
+    h, w = target.shape[1], target.shape[2]
+    top, left = (features.shape[1] - h) // 2 + 1, (features.shape[2] - w) // 2 + 1
+    return features[:, top : top + h, left : left + w]
+
+
 def crop_swapped(features, target):
     w, h = target.shape[1], target.shape[2]
     top, left = (features.shape[1] - h) // 2, (features.shape[2] - w) // 2
@@ -467,6 +567,9 @@ def crop_swapped(features, target):
         (lambda x, t: ops.image.resize(x, t.shape[1:3]), "resized"),
         (crop_with_negative_ends, "x[a:-0]"),
         (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "Only the rows"),
+        (lambda x, t: crop_by_slices(t, x), "Features and target are swapped"),
+        (crop_evenly, "a difference that is odd leaves one too many"),
+        (crop_one_late, "begins one pixel too late"),
         (lambda x, t: t, "The target comes back"),
         (crop_swapped, "Height and width are swapped"),
         (lambda x, t: x, "Nothing is cropped"),
@@ -490,6 +593,8 @@ def unet(
     extra=True,
     bottleneck=True,
     model=keras.Model,
+    up_widths=None,
+    pooled_bottleneck=False,
     **up,
 ):
     def my_unet_model(input_size, n_filters, n_classes):
@@ -500,8 +605,8 @@ def unet(
             x = both[0]
             skips.append(both[skip_index])
         if bottleneck:
-            x, _ = models.conv_block(x, widths[4] * n_filters, max_pooling=False)
-        for level, width in zip(order, widths[3::-1], strict=False):
+            x, _ = models.conv_block(x, widths[4] * n_filters, max_pooling=pooled_bottleneck)
+        for level, width in zip(order, up_widths or widths[3::-1], strict=False):
             x = models.upsampling_block(x, skips[level], width * n_filters, **up)
         if extra:
             x = layers.Conv2D(n_filters, 3, **RELU)(x)
@@ -550,6 +655,16 @@ def without_skips(input_size, n_filters, n_classes):
     return keras.Model(inputs, layers.Conv2D(n_classes, 1)(x))
 
 
+def two_more_convolutions(x, n_classes):
+    for _ in range(2):
+        x = layers.Conv2D(4, 3, **RELU)(x)
+    return layers.Conv2D(n_classes, 1)(x)
+
+
+def without_skip_1(input_size, n_filters, n_classes):
+    return models.unet_model(input_size, n_filters, n_classes, skips=(2, 3, 4))
+
+
 def head(activation):
     return lambda x, n: layers.Conv2D(n, 1, activation=activation, dtype="float32")(x)
 
@@ -560,17 +675,28 @@ def head(activation):
         (unet(widths=(1, 1, 1, 1, 1)), "All blocks have 4 filters"),
         (unet(order=(0, 1, 2, 3)), "right order of depth"),
         (unet(skip_index=0), "second tensor that conv_block returns"),
-        (without_skips, "no skip connection is joined there"),
+        (without_skips, "no decoder block joins one"),
         (unet(last=head("softmax")), "there is a softmax at the end"),
         (unet(last=head("sigmoid")), "there is a sigmoid at the end"),
         (unet(last=head("relu")), "there is a ReLU at the end"),
-        (unet(last=lambda x, n: layers.Conv2D(23, 1)(x)), "23 channels instead of n_classes=5"),
+        (unet(last=head("tanh")), "There is a tanh at the end"),
+        (unet(last=lambda x, n: layers.Conv2D(4, 1)(x)), "turns them into logits"),
+        (unet(last=lambda x, n: layers.Conv2D(n - 1, 1)(x)), "6 channels instead of n_classes=7"),
+        (lambda size, n, c: unet()((96, 128, 3), n, c), "use the argument"),
+        (lambda size, n, c: unet()(size, 8, c), "Is the argument used?"),
+        (unet(last=lambda x, n: layers.Conv2D(23, 1)(x)), "23 channels instead of n_classes=7"),
         (unet(last=lambda x, n: x), "turns them into logits"),
         (unet(order=(3, 2, 1)), "16x24 for an image of 32x48"),
         (unet(bottleneck=False), "bottleneck is missing"),
-        (unet(widths=(1, 2, 4, 8, 8)), "bottleneck is missing or has too few filters"),
+        (unet(widths=(1, 2, 4, 8, 8)), "The bottleneck has too few filters"),
         (unet(rescale=lambda x: x), "goes in as it is, 0 to 255"),
         (unet(rescale=lambda x: x / 255 / 255), "divided by 255 twice"),
+        (unet(rescale=lambda x: x / 127.5 - 1), "scaled to -1 to 1"),
+        (unet(rescale=lambda x: layers.Rescaling(1 / 255)(layers.ReLU(9)(x))), "without its ReLU"),
+        (unet(pooled_bottleneck=True), "Does the bottleneck still pool?"),
+        (unet(up_widths=(1, 2, 4, 8)), "The decoder's filters run the wrong way"),
+        (unet(last=two_more_convolutions), "It has 26 layers with kernels; expected 23, or 24"),
+        (without_skip_1, "The skip connection of encoder block 1 is not used"),
         (unet(model=lambda inputs, outputs: outputs), "Make a model of it"),
         (unet(last=lambda x, n: layers.Dense(n)(layers.Flatten()(x))), "no Flatten and no Dense"),
     ],

@@ -253,6 +253,10 @@ def share_of_classes(mask, c):
     return (c in classes) / len(classes)
 
 
+def share_by_rows(mask, c):
+    return np.mean([(row == c).sum() / max(1, (row != 255).sum()) for row in mask])
+
+
 def share_in_place(mask, c):
     mask[mask == 255] = 99
     return (mask == c).sum() / (mask != 99).sum()
@@ -282,6 +286,25 @@ def by_linspace(mask, size):
 def whole_steps_from_centre(mask, size):
     step = mask.shape[0] // size[0], mask.shape[1] // size[1]
     return mask[step[0] // 2 :: step[0], step[1] // 2 :: step[1]]
+
+
+def rounded_centres(mask, size):
+    rows = np.round((np.arange(size[0]) + 0.5) * mask.shape[0] / size[0]).astype(int)
+    columns = np.round((np.arange(size[1]) + 0.5) * mask.shape[1] / size[1]).astype(int)
+    return mask[np.minimum(rows, mask.shape[0] - 1)][:, np.minimum(columns, mask.shape[1] - 1)]
+
+
+def inverted_scale(mask, size):
+    rows = ((np.arange(size[0]) + 0.5) * size[0] / mask.shape[0]).astype(int)
+    columns = ((np.arange(size[1]) + 0.5) * size[1] / mask.shape[1]).astype(int)
+    return mask[np.minimum(rows, mask.shape[0] - 1)][:, np.minimum(columns, mask.shape[1] - 1)]
+
+
+def replaced_in_turn(trimap):
+    trimap = trimap.copy()
+    for old, new in ((2, 1), (1, 0), (3, 2)):
+        trimap[trimap == old] = new
+    return trimap
 
 
 def middle(mask, size):
@@ -366,7 +389,7 @@ def augmented_cut(image, mask, rng):
     return image[abs(down) :, abs(right) :], mask[abs(down) :, abs(right) :]
 
 
-def augmented_with_rim(mode):
+def augmented_with_margin(mode):
     def answer(image, mask, rng):
         top, left = rng.integers(0, 17, 2)
         height, width = mask.shape
@@ -509,6 +532,11 @@ def twice(length, tile, overlap):
     return starts
 
 
+def fails_for_short(length, tile, overlap):
+    starts = list(range(0, length - tile + 1, tile - overlap))
+    return starts if starts[-1] == length - tile else [*starts, length - tile]
+
+
 def negative(length, tile, overlap):
     return list(range(0, length - tile, tile - overlap)) + [length - tile]
 
@@ -522,16 +550,17 @@ WRONG = [
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
     ("class_share", lambda mask, c: np.count_nonzero(mask == c), "number of pixels, not"),
     ("class_share", lambda mask, c: 100 * share_by_loop(mask, c), "per cent"),
-    ("class_share", lambda mask, c: (mask[mask != 255] != c).mean(), "all the other classes"),
+    ("class_share", lambda mask, c: (mask[mask != 255] != c).mean(), "1 minus what is expected"),
     ("class_share", lambda mask, c: np.mean(mask != c), "void included"),
     ("class_share", lambda mask, c: np.mean((mask == c) | (mask == 255)), "as if they had class c"),
     ("class_share", share_in_first_row, "first row"),
     ("class_share", share_of_classes, "counts classes and not pixels"),
     ("class_share", lambda m, c: (m == c).sum() / ((m != c) & (m < 255)).sum(), "a ratio"),
     ("class_share", lambda m, c: (m == c).sum() / np.isin(m, [1, 2, 3]).sum(), "Class 0 is miss"),
-    ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "rounds down"),
+    ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "rounded down"),
     ("class_share", lambda m, c: np.sum(m * (m == c)) / (m < 255).sum(), "adds up labels"),
     ("class_share", lambda mask, c: (mask < 255).mean(), "c is not used"),
+    ("class_share", share_by_rows, "the mean of the rows' shares"),
     ("class_share", lambda mask, c: mask == c, "expected one number"),
     ("class_share", share_in_place, "changes the array"),
     ("resize_mask", bilinear, "labels are averaged"),
@@ -539,6 +568,8 @@ WRONG = [
     ("resize_mask", by_left_edges, "shifted by half a pixel up"),
     ("resize_mask", lambda m, size: by_left_edges(m[::-1, ::-1], size)[::-1, ::-1], "down and to"),
     ("resize_mask", by_linspace, "stretched"),
+    ("resize_mask", rounded_centres, "rounded to the next border"),
+    ("resize_mask", inverted_scale, "upside down"),
     ("resize_mask", lambda mask, size: resize_by_loop(mask, size[::-1]), "are swapped"),
     ("resize_mask", lambda mask, size: mask[: size[0], : size[1]], "upper left corner"),
     ("resize_mask", middle, "cuts out the middle"),
@@ -546,7 +577,11 @@ WRONG = [
     ("resize_mask", whole_steps_from_centre, "Whole factors work"),
     ("resize_mask", lambda mask, size: mask, "keeps its shape"),
     ("resize_mask", lambda mask, size: resize_by_loop(mask, size)[..., None], "two axes only"),
-    ("resize_mask", lambda mask, size: resize_by_loop(mask, size)[::-1], "upside down"),
+    (
+        "resize_mask",
+        lambda mask, size: resize_by_loop(mask, size)[::-1],
+        "from the last to the first",
+    ),
     ("trimap_to_classes", lambda trimap: trimap.copy(), "unchanged"),
     ("trimap_to_classes", lambda t: np.choose(t - 1, [0, 2, 1]), "outline are swapped"),
     ("trimap_to_classes", lambda t: np.choose(t - 1, [1, 0, 2]), "background are swapped"),
@@ -557,19 +592,21 @@ WRONG = [
     ("trimap_to_classes", lambda t: np.where(t == 2, 1, 0), "counted as pet"),
     ("trimap_to_classes", lambda t: t % 3, "remainder"),
     ("trimap_to_classes", lambda t: 3 - t, "reversed"),
+    ("trimap_to_classes", lambda t: t + 1, "One is added"),
+    ("trimap_to_classes", replaced_in_turn, "one after the other"),
     ("trimap_to_classes", lambda t: t - 2, "which is 255"),
-    ("trimap_to_classes", lambda t: t.astype(int) - 2, "a class -1"),
+    ("trimap_to_classes", lambda t: t.astype(int) - 2, "one too small"),
     ("trimap_to_classes", lambda t: t - 1.0, "come back as float64"),
-    ("trimap_to_classes", lambda t: (t - 1)[:, :, np.newaxis], "an axis more"),
+    ("trimap_to_classes", lambda t: (t - 1)[:, :, np.newaxis], "the shape is"),
     ("trimap_to_classes", lambda t: np.stack([t == 1, t == 2, t == 3], -1) * 1, "one-hot"),
     ("augmentation", augmented_apart, "draws its own random numbers"),
     ("augmentation", augmented(mask_move=lambda m: (False, 0, 0)), "Only the image moves"),
     ("augmentation", augmented(image_move=lambda m: (False, 0, 0)), "Only the mask moves"),
     ("augmentation", augmented_round, "as np.roll does"),
     ("augmentation", augmented(fill=0), "filled with 0"),
-    ("augmentation", augmented_with_rim("edge"), "repeated outwards"),
-    ("augmentation", augmented_with_rim("reflect"), "mirrored outwards"),
-    ("augmentation", augmented_with_rim("symmetric"), "mirrored outwards"),
+    ("augmentation", augmented_with_margin("edge"), "repeated outwards"),
+    ("augmentation", augmented_with_margin("reflect"), "mirrored outwards"),
+    ("augmentation", augmented_with_margin("symmetric"), "mirrored outwards"),
     ("augmentation", lambda image, mask, rng: (image, np.sort(mask, axis=1)), "is no copy"),
     ("augmentation", augmented_frozen, "whatever rng is"),
     ("augmentation", augmented_globally, "not drawn from rng"),
@@ -578,6 +615,8 @@ WRONG = [
     ("augmentation", both(lambda m: (m[0] and m[1] > 2, *m[1:])), "expected about half"),
     ("augmentation", augmented_upside_down, "turned upside down"),
     ("augmentation", augmented(mask_move=lambda m: (m[0], -m[1], -m[2])), "opposite way"),
+    ("augmentation", augmented(mask_move=lambda m: (m[0], m[2], m[1])), "the other way round"),
+    ("augmentation", augmented(image_move=lambda m: (m[0], 0, 0)), "only the mask is shifted"),
     ("augmentation", augmented(mask_move=lambda m: (False, *m[1:])), "its mask is not"),
     ("augmentation", augmented(image_move=lambda m: (False, *m[1:])), "its image is not"),
     ("augmentation", augmented(mask_move=lambda m: (m[0], 0, 0)), "only the image is shifted"),
@@ -622,16 +661,22 @@ WRONG = [
     ("tile_starts", starts_with_step(lambda t, o: t - 2 * o), "subtracted twice"),
     ("tile_starts", starts_with_step(lambda t, o: t - o - 1), "one too small"),
     ("tile_starts", starts_with_step(lambda t, o: t - o + 1), "one pixel too few"),
-    ("tile_starts", starts_with_step(lambda t, o: t - o, last=-1), "one pixel short"),
-    ("tile_starts", starts_with_step(lambda t, o: t - o, last=1), "sticks out by one"),
-    ("tile_starts", twice, "stands there twice"),
-    ("tile_starts", negative, "negative place"),
+    (
+        "tile_starts",
+        starts_with_step(lambda t, o: t - o, last=-1),
+        "the last 1 pixels are not covered",
+    ),
+    ("tile_starts", starts_with_step(lambda t, o: t - o, last=1), "sticks out by 1 pixels"),
+    ("tile_starts", starts_with_step(lambda t, o: t + o), "The overlap is added"),
+    ("tile_starts", fails_for_short, "That is for length 5, tile 8"),
+    ("tile_starts", twice, "the same start twice"),
+    ("tile_starts", negative, "a negative start"),
     ("tile_starts", linspace_starts, "are floats"),
     ("tile_starts", lambda n, t, o: np.array(starts_by_while(n, t, o), float), "are floats"),
     ("tile_starts", lambda n, t, o: [0, n - t] if n > t else [0], "between two tiles"),
     ("tile_starts", lambda n, t, o: [[0]], "expected a list of numbers"),
-    ("tile_starts", lambda n, t, o: [0], "only one tile"),
-    ("tile_starts", lambda n, t, o: range(max(1, n - t + 1)), "at every pixel"),
+    ("tile_starts", lambda n, t, o: [0], "are not covered"),
+    ("tile_starts", lambda n, t, o: range(max(1, n - t + 1)), "7 tiles, where 3 are enough"),
     ("tile_starts", lambda n, t, o: [0, *starts_by_while(n, t, o)], "the same start twice"),
     ("tile_starts", lambda n, t, o: starts_by_while(n, t, o)[1:] if n > t else [0], "first"),
 ]

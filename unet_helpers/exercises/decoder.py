@@ -7,167 +7,240 @@ from keras import layers, ops
 from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array
 from unet_helpers.exercises.running import (
-    chain,
+    ACTIVATIONS,
+    PLAIN,
+    Counter,
     close,
-    explain_activations,
+    explain_settings,
+    explain_steps,
     fill,
+    find_steps,
+    is_right_without,
     numbers,
     one_tensor,
+    raise_first,
+    run,
     size,
+    stages_of,
     weights_of,
 )
 from unet_helpers.models import blocks
 
 # ---------------------------------------------------------------- upsampling_block
 
+CHANNELS, SKIP_CHANNELS, N_FILTERS = 10, 5, 4
+THREE = "the block has three: a transposed convolution, and two convolutions after the join."
 
-def upsampling_model(attempt, below, skip, n_filters):
+
+def decoder_model(attempt, below, skip, n_filters):
     """Make a model of a learner's decoder block: [below, skip] -> features."""
     inputs = [keras.Input(below), keras.Input(skip)]
-    output = one_tensor(attempt(inputs[0], inputs[1], n_filters), "What it returns")
+
+    def explain(shapes, text):
+        return explain_join(shapes, text, below, skip)
+
+    output = one_tensor(run(attempt, *inputs, n_filters, explain=explain), "What it returns")
     # The inputs go out as well: some versions of Keras refuse a model that leaves one unused,
     # which is for the check to explain.
     passed_on = [layers.Identity()(tensor) for tensor in inputs]
     return keras.Model(inputs, [output, *passed_on])
 
 
+def explain_join(shapes, text, below, skip):
+    """Return why two shapes cannot be joined, or ""."""
+    if len(shapes) < 2 or skip not in shapes[:2]:
+        return ""
+    other = next((shape for shape in shapes[:2] if shape != skip), skip)
+    if other == below:
+        return (
+            "What comes from below meets the skip connection as it is. It is upsampled first, by "
+            "the transposed convolution."
+        )
+    if other[:2] == below[:2]:
+        return (
+            "What comes from below has not been doubled. Is strides=2 missing in the transposed "
+            "convolution?"
+        )
+    if other[:2] == (skip[0] + 1, skip[1] + 1):
+        return 'One pixel too many: is padding="same" missing in the transposed convolution?'
+    if other[:2] != skip[:2]:
+        return f"What comes from below is not doubled once, from {below[0]}x{below[1]}."
+    if "axis" in text:
+        return "Only the channels may differ: concatenate along the last axis, axis=-1."
+    return "U-Net does not add the two, it concatenates them: layers.Concatenate()([up, skip])."
+
+
 def judge_upsampling_block(attempt):
-    height, width, channels, skip_channels, n_filters = 6, 8, 10, 5, 4
-    model = upsampling_model(
-        attempt, (height, width, channels), (2 * height, 2 * width, skip_channels), n_filters
+    height, width = 6, 8
+    counters = [Counter(kind) for kind in ("conv2d", "conv2d_transpose", "concatenate")]
+    model = decoder_model(
+        attempt, (height, width, CHANNELS), (2 * height, 2 * width, SKIP_CHANNELS), N_FILTERS
     )
-    explain_decoder_size(model.outputs[0], height, width, n_filters)
+    *made, joins = (counter.count() for counter in counters)
+    explain_settings(model)
+    explain_decoder_size(model.outputs[0], height, width, N_FILTERS)
     fill(model)
     random = np.random.default_rng(2)
-    below = random.normal(size=(2, height, width, channels)).astype("float32")
-    skip = random.normal(size=(2, 2 * height, 2 * width, skip_channels)).astype("float32")
-    given = numbers(model([below, skip])[0])
-    if close(given, numbers(model([below, skip + 1])[0])):
+    belows = list(random.normal(size=(2, 2, height, width, CHANNELS)).astype("float32"))
+    skips = list(random.normal(size=(2, 2, 2 * height, 2 * width, SKIP_CHANNELS)).astype("float32"))
+    given = outputs_of(model, belows, skips)
+    if close(given[0], outputs_of(model, belows, [skips[0] + 1])[0]):
         raise Incorrect(
             "The skip connection has no influence on the result. It is concatenated with the "
-            "enlarged features before the convolutions."
+            "upsampled features before the convolutions."
+            + (" You join the two, but nothing takes the joined tensor." if joins else "")
         )
-    if close(given, numbers(model([below + 1, skip])[0])):
+    if close(given[0], outputs_of(model, [belows[0] + 1], skips)[0]):
         raise Incorrect("The features from below have no influence on the result.")
-
-    kernels, biases = weights_of(model)
-    explain_decoder_kernels(kernels, channels, skip_channels, n_filters)
-    if len(biases) != 3:
-        raise Incorrect(
-            f"There are {len(biases)} vectors of parameters; expected three biases, of the "
-            "transposed convolution and the two convolutions."
-        )
-    if not close(given, numbers(model([below, skip], training=True)[0])):
+    explain_decoder_kernels(model, belows, skips, given, sum(made))
+    if not close(given[0], numbers(model([belows[0], skips[0]], training=True)[0])):
         raise Incorrect("In training it gives other numbers; nothing here depends on training.")
-    note = compare_decoder(given, below, skip, kernels, biases)
+    note = compare_decoder(model, belows, skips, given)
     for sizes in (((3, 5, 2), (6, 10, 7), 3), ((1, 1, 8), (2, 2, 1), 6)):
-        other = upsampling_model(attempt, *sizes)
+        other = decoder_model(attempt, *sizes)
         explain_decoder_size(other.outputs[0], *sizes[0][:2], sizes[2])
     return note
 
 
+def outputs_of(model, belows, skips):
+    """Run a decoder block on batches from below and from the side."""
+    return [numbers(model([below, skip])[0]) for below, skip in zip(belows, skips, strict=False)]
+
+
 def explain_decoder_size(output, height, width, n_filters):
     """Raise Incorrect when a decoder block's output has the wrong shape."""
-    expected = f"{2 * height}x{2 * width}"
-    if tuple(output.shape[1:3]) == (height, width):
-        raise Incorrect(
-            f"The result is {size(output)}, as large as the features from below, instead of "
-            f"{expected}: is strides=2 missing in the transposed convolution?"
-        )
-    if tuple(output.shape[1:3]) in (
-        (2 * height - 4, 2 * width - 4),
-        (2 * height - 3, 2 * width - 3),
-        (2 * height - 2, 2 * width - 2),
-    ):
-        raise Incorrect(
-            f'The result is {size(output)} instead of {expected}: is padding="same" missing?'
-        )
-    if tuple(output.shape[1:3]) != (2 * height, 2 * width):
-        raise Incorrect(
-            f"The result is {size(output)} instead of {expected}. The features from below are "
-            "doubled once, and joined along the channels (the last axis)."
-        )
-    if output.shape[-1] != n_filters:
-        raise Incorrect(
-            f"The result has {output.shape[-1]} channels instead of n_filters={n_filters}: do the "
-            "convolutions come after the join, with n_filters filters each?"
-        )
+    found, expected = tuple(output.shape[1:3]), (2 * height, 2 * width)
+    result = f"The result is {size(output)} instead of {expected[0]}x{expected[1]}"
+    raise_first(
+        {
+            f"{result}, as large as the features from below: is strides=2 missing in the "
+            "transposed convolution?": found == (height, width),
+            f'{result}: is padding="same" missing?': any(
+                found == (expected[0] - lost, expected[1] - lost) for lost in (2, 4)
+            ),
+            f"{result}. The features from below are doubled once, and joined along the channels "
+            "(the last axis).": found != expected,
+            f"The result has {output.shape[-1]} channels instead of {n_filters=}: do the "
+            "convolutions come after the join, with n_filters filters each?": (
+                output.shape[-1] != n_filters
+            ),
+        }
+    )
 
 
-def explain_decoder_kernels(kernels, channels, skip_channels, n_filters):
-    """Raise Incorrect unless a decoder block has one enlarging and two more kernels that fit."""
-    if len(kernels) < 3:
-        raise Incorrect(
-            f"There are {len(kernels)} layers with kernels; the block has three: a transposed "
-            "convolution, and two convolutions after the join."
-        )
-    if len(kernels) > 3:
-        raise Incorrect(
-            f"There are {len(kernels)} layers with kernels; the block has three: a transposed "
-            "convolution, and two convolutions after the join."
-        )
-    joined = kernels[1].shape[2]
-    if joined == n_filters and channels != n_filters:
-        raise Incorrect(
-            "The enlarged features and the skip connection are added. U-Net concatenates them, so "
-            "that the next convolution can weigh each by itself."
-        )
-    if channels in kernels[0].shape[2:] and n_filters not in kernels[0].shape[2:]:
-        raise Incorrect(
-            f"The transposed convolution turns {channels} channels into another number than "
-            f"n_filters={n_filters}; all three layers have n_filters filters."
-        )
-    if joined != n_filters + skip_channels:
-        raise Incorrect(
-            f"The first convolution takes {joined} channels; expected {n_filters} from below and "
-            f"{skip_channels} from the skip connection."
-        )
-    for kernel in kernels[1:]:
-        if tuple(kernel.shape[:2]) != (3, 3):
+def explain_decoder_kernels(model, belows, skips, given, made):
+    """Raise Incorrect unless a decoder block has an upsampling and two more kernels that fit.
+
+    made: how many layers with kernels the learner's function has made, in use or not.
+    """
+    kernels, vectors = weights_of(model)
+    n_filters, stages = N_FILTERS, stages_of(model)
+    if len(kernels) != 3:
+        cause = ""
+        for way in ("nearest", "bilinear"):
+            ups = map(layers.UpSampling2D(2, interpolation=way), belows)
+            if len(kernels) == 2 and find_steps(concatenated(ups, skips), stages, given, PLAIN):
+                cause = " Yours upsamples without one that can learn."
+        if len(kernels) < made == 3:
+            cause = (
+                " You make three, but what one of them returns is not used: each takes what the "
+                "one before it returns."
+            )
+        raise Incorrect(f"There are {len(kernels)} layers with kernels; {THREE}{cause}")
+    first, second, third = (tuple(kernel.shape) for kernel in kernels)
+    raise_first(
+        {
+            f"The transposed convolution turns {CHANNELS} channels into another number than "
+            f"{n_filters=}; all three layers have n_filters filters.": n_filters not in first[2:],
+            "The skip connection joins after the first of the two convolutions; it belongs before "
+            "both.": third[2] == n_filters + SKIP_CHANNELS,
+        }
+    )
+    if second[2] == n_filters:
+        for _, up in ways_to_upsample(belows, stages[0]):
+            means = [ops.mean(skip, -1, keepdims=True) for skip in skips]
+            added = [a + b for a, b in zip(up, means, strict=True)]
+            if find_steps(added, stages[1:], given, PLAIN):
+                raise Incorrect(
+                    "The upsampled features and the skip connection are added. U-Net concatenates "
+                    "them, so that the next convolution can weigh each by itself."
+                )
+    sides = {kernel[:2] for kernel in (second, third)} - {(3, 3)}
+    raise_first(
+        {
+            f"The first convolution takes {second[2]} channels; expected {n_filters} from below "
+            f"and {SKIP_CHANNELS} from the skip connection, concatenated.": (
+                second[2] != n_filters + SKIP_CHANNELS
+            ),
+            f"U-Net's convolutions are 3x3; here is one of {sides}.": sides,
+            f"There are {len(vectors)} vectors of parameters; expected three biases, of the "
+            "transposed convolution and the two convolutions, and no normalisation.": (
+                len(vectors) != 3
+            ),
+        }
+    )
+
+
+def concatenated(ups, skips, order=1):
+    """Join the batches of two tensors along the channels, in this order or (-1) the other."""
+    return [ops.concatenate(pair[::order], -1) for pair in zip(ups, skips, strict=True)]
+
+
+def compare_decoder(model, belows, skips, given):
+    """Compare with all decoder blocks that are right; returns a note, or raises Incorrect."""
+    upsampling, *stages = stages_of(model)
+    ways = ways_to_upsample(belows, upsampling)
+    joins = {
+        " and ".join(filter(None, (name, order))): concatenated(up, skips, step)
+        for name, up in ways
+        for order, step in (("", 1), ("the skip connection first", -1))
+    }
+    for choice, joined in joins.items():
+        if find_steps(joined, stages, given, PLAIN[:1]):
+            told = "; the course's own block does not, but that is a matter of taste."
+            return f"Yours has {choice}{told}" if choice else None
+    for joined in joins.values():
+        if steps := find_steps(joined, stages, given, PLAIN):
+            explain_steps(steps, PLAIN)
+    for joined in joins.values():
+        if find_steps(list(map(ops.relu, joined)), stages, given, PLAIN[:1]):
+            raise Incorrect("There is a ReLU after the concatenation, which cuts the features off.")
+    for name, activation in ACTIVATIONS.items():
+        joined = concatenated(map(activation, ways[0][1]), skips)
+        if find_steps(joined, stages, given, PLAIN[:1]):
             raise Incorrect(
-                f"A kernel is {kernel.shape[0]}x{kernel.shape[1]}; U-Net's convolutions are 3x3."
+                f"The transposed convolution is followed by {name}; it has no activation."
             )
 
+    def is_right(other):
+        results = outputs_of(other, belows, skips)
+        return any(find_steps(joined, stages, results, PLAIN[:1]) for joined in joins.values())
 
-def compare_decoder(given, below, skip, kernels, biases):
-    """Compare with all decoder blocks that are right; gives a note, or raises Incorrect."""
-    weights = list(zip(kernels[1:], biases[1:], strict=True))
-    enlarged = ways_to_enlarge(below, kernels[0], biases[0])
-    for name, up in enlarged:
-        for order, join in (
-            ("", ops.concatenate([up, skip], -1)),
-            ("the skip connection first", ops.concatenate([skip, up], -1)),
-        ):
-            if close(given, numbers(chain(join, weights, ("ReLU", "ReLU")))):
-                found = [part for part in (name, order) if part]
-                if not found:
-                    return None
-                return (
-                    f"Yours has {' and '.join(found)}; the course's own block does not, but that "
-                    "is a matter of taste."
-                )
-    for _, up in enlarged:
-        for join in (ops.concatenate([up, skip], -1), ops.concatenate([skip, up], -1)):
-            explain_activations(join, weights, given)
+    if too_many := is_right_without(model, is_right):
+        raise Incorrect(f"There is a layer too many: without its {too_many} it is right.")
     raise Incorrect(
         "With the same weights as the course's block it gives other numbers. Expected: transposed "
         "convolution, concatenate, convolution, ReLU, convolution, ReLU."
     )
 
 
-def ways_to_enlarge(below, kernel, bias):
-    """List (what a learner chose, enlarged features) for all ways to enlarge that are right."""
-    if kernel.shape[3] == below.shape[-1]:  # (side, side, out, in): a transposed convolution
-        up = ops.conv_transpose(below, kernel, strides=2, padding="same") + bias
-        side = "" if kernel.shape[0] == 3 else f"a kernel of {kernel.shape[0]} to enlarge"
-        relu = "a ReLU right after enlarging"
-        return [(side, up), (f"{side} and {relu}" if side else relu, ops.relu(up))]
+def ways_to_upsample(belows, stage):
+    """List (what a learner chose, upsampled features of all batches) for all ways that are right.
+
+    stage: the weights of the transposed convolution, or of the convolution after UpSampling2D.
+    """
+    kernel, bias = stage["kernel"], stage.get("bias", 0)
+    relu = "a ReLU right after upsampling"
+    if kernel.shape[3] == belows[0].shape[-1]:  # (side, side, out, in): a transposed convolution
+        ups = [ops.conv_transpose(x, kernel, strides=2, padding="same") + bias for x in belows]
+        side = "" if kernel.shape[0] == 3 else f"a kernel of {kernel.shape[0]} to upsample"
+        return [(side, ups), (f"{side} and {relu}" if side else relu, list(map(ops.relu, ups)))]
     ways = []
     for interpolation in ("nearest", "bilinear"):
-        larger = layers.UpSampling2D(2, interpolation=interpolation)(below)
-        up = ops.conv(larger, kernel, padding="same") + bias
+        larger = map(layers.UpSampling2D(2, interpolation=interpolation), belows)
+        ups = [ops.conv(x, kernel, padding="same") + bias for x in larger]
         name = f"{interpolation} upsampling and a convolution"
-        ways += [(name, up), (f"{name} with ReLU", ops.relu(up))]
+        ways += [(name, ups), (f"{name} with ReLU", list(map(ops.relu, ups)))]
     return ways
 
 
@@ -182,10 +255,10 @@ upsampling_block_exercise = Exercise(
 # ---------------------------------------------------------------- crop
 
 
-def crop_with(before, features, target):
-    """Crop as `blocks.crop_to` does, with another rule for the pixels that go before."""
+def crop_with(before, after, features, target):
+    """Crop by functions (have, want) -> index that tell where rows and columns begin and end."""
     rows, columns = (
-        slice(before(have, want), before(have, want) + want)
+        slice(before(have, want), after(have, want))
         for have, want in zip(features.shape[1:3], target.shape[1:3], strict=True)
     )
     return features[:, rows, columns]
@@ -196,104 +269,101 @@ def centre_crop(features, target):
     return blocks.crop_to(ops.convert_to_tensor(features), target)
 
 
+def rounded_up(features, target):
+    return crop_with(
+        lambda n, m: (n - m + 1) // 2, lambda n, m: (n - m + 1) // 2 + m, features, target
+    )
+
+
+def half(have, want):
+    return (have - want) // 2
+
+
+CROP_MISTAKES = {
+    "The upper left corner is kept, not the centre: half of what goes belongs before, half "
+    "after.": lambda x, t: x[:, : t.shape[1], : t.shape[2]],
+    "The lower right corner is kept, not the centre.": (
+        lambda x, t: crop_with(lambda n, m: n - m, lambda n, m: n, x, t)
+    ),
+    "As many pixels are cut off on each side as should go altogether: halve them.": (
+        lambda x, t: crop_with(lambda n, m: n - m, lambda n, m: m, x, t)
+    ),
+    "As many pixels go before as after, so a difference that is odd leaves one too many. Count "
+    "from the front, x[a : a + size].": (
+        lambda x, t: crop_with(half, lambda n, m: n - half(n, m), x, t)
+    ),
+    "The centre begins one pixel too late: (n - m) // 2 pixels go before.": (
+        lambda x, t: crop_with(lambda n, m: half(n, m) + 1, lambda n, m: half(n, m) + 1 + m, x, t)
+    ),
+    "The end of a slice is a position, not a length: x[a : a + size], not x[a : size].": (
+        lambda x, t: crop_with(half, lambda n, m: m, x, t)
+    ),
+    "The image is resized. A crop keeps the pixels of the centre as they are.": (
+        lambda x, t: numbers(ops.image.resize(x, t.shape[1:3])),
+        lambda x, t: numbers(ops.image.resize(x, t.shape[1:3], interpolation="nearest")),
+    ),
+    "It comes out empty where nothing is to be cut off: x[a:-0] is x[a:0]. Count from the front, "
+    "x[a : a + size].": (
+        lambda x, t: crop_with(half, lambda n, m: -half(n + 1, m), x, t),
+        lambda x, t: crop_with(half, lambda n, m: -half(n, m), x, t),
+    ),
+    "Only the rows are cropped; columns as well.": (
+        lambda x, t: numbers(centre_crop(x, x[:, : t.shape[1]]))
+    ),
+    "Only the columns are cropped; rows as well.": (
+        lambda x, t: numbers(centre_crop(x, x[:, :, : t.shape[2]]))
+    ),
+    "The target comes back. It only says how large the result is; the pixels are those of "
+    "features.": lambda x, t: t,
+    "Height and width are swapped. Axis 1 is the height, axis 2 the width; axis 0 is the batch.": (
+        lambda x, t: numbers(centre_crop(x, t.swapaxes(1, 2)))
+    ),
+    "The columns are cropped by what belongs to the rows: each axis has its own difference.": (
+        lambda x, t: x[:, half(x.shape[1], t.shape[1]) :, half(x.shape[1], t.shape[1]) :][
+            :, : t.shape[1], : t.shape[2]
+        ]
+    ),
+    "Features and target are swapped: features is the larger one.": (
+        lambda x, t: crop_with(half, lambda n, m: half(n, m) + m, t, x)
+    ),
+    "Nothing is cropped.": lambda x, t: x,
+    "The channels are cropped, too. Only rows and columns are; features keeps its channels.": (
+        lambda x, t: numbers(centre_crop(x, t))[..., : t.shape[3]]
+    ),
+}
+
+
 def judge_centre_crop(attempt):
     random = np.random.default_rng(3)
+    sides = [
+        ((8, 10), (4, 6)),
+        ((9, 7), (4, 4)),
+        ((7, 8), (4, 3)),
+        ((6, 6), (6, 2)),
+        ((5, 5), (5, 5)),
+    ]
     cases = [
         (
             random.normal(size=(1, *larger, 2)).astype("float32"),
-            np.zeros((1, *smaller, 3), "float32"),
+            np.zeros((1, *smaller, 1 if larger == (8, 10) else 3), "float32"),
         )
-        for larger, smaller in [
-            ((8, 10), (4, 6)),
-            ((9, 7), (4, 4)),
-            ((6, 6), (6, 2)),
-            ((5, 5), (5, 5)),
-        ]
+        for larger, smaller in sides
     ]
-    rounded_up = [crop_with(lambda n, m: (n - m + 1) // 2, *case) for case in cases]
     answers = [as_array(attempt(*case)) for case in cases]
-    if all(np.array_equal(a, b) for a, b in zip(answers, rounded_up, strict=True)):
+    if all(np.array_equal(a, rounded_up(*c)) for a, c in zip(answers, cases, strict=True)):
         return (
             "Where an odd number of pixels goes, yours takes the extra one before, the course's "
             "after: nobody can say which is the centre."
         )
-    mistakes = [
-        (
-            lambda x, t: crop_with(lambda n, m: 0, x, t),
-            "The upper left corner is kept, not the centre: half of what goes belongs before, "
-            "half after.",
-        ),
-        (
-            lambda x, t: crop_with(lambda n, m: n - m, x, t),
-            "The lower right corner is kept, not the centre.",
-        ),
-        (
-            cut_twice,
-            "As many pixels are cut off on each side as should go altogether: halve them.",
-        ),
-        (
-            lambda x, t: numbers(ops.image.resize(x, t.shape[1:3])),
-            "The image is resized. A crop keeps the pixels of the centre as they are.",
-        ),
-        (
-            lambda x, t: numbers(ops.image.resize(x, t.shape[1:3], interpolation="nearest")),
-            "The image is resized. A crop keeps the pixels of the centre as they are.",
-        ),
-        (
-            cut_with_minus_zero,
-            "It comes out empty where nothing is to be cut off: x[a:-0] is x[a:0]. Count from the "
-            "front, x[a : a + size].",
-        ),
-        (
-            crop_rows,
-            "Only the rows are cropped; columns as well.",
-        ),
-        (
-            lambda x, t: t,
-            "The target comes back. It only says how large the result is; the pixels are those of "
-            "features.",
-        ),
-        (
-            lambda x, t: crop_with(lambda n, m: (n - m) // 2, x, t.swapaxes(1, 2)),
-            "Height and width are swapped. Axis 1 is the height, axis 2 the width; axis 0 is the "
-            "batch.",
-        ),
-        (
-            lambda x, t: x,
-            "Nothing is cropped.",
-        ),
-    ]
     compare(
         attempt,
         cases,
         lambda x, t: numbers(centre_crop(x, t)),
-        mistakes,
+        CROP_MISTAKES,
         lambda x, t: f"features {x.shape} and a target {t.shape}",
         convert=as_array,
     )
     return None
-
-
-def cut_with_minus_zero(features, target):
-    """Crop with negative ends, which fails where nothing is to be cut off."""
-    a, b = ((n - m) // 2 for n, m in zip(features.shape[1:3], target.shape[1:3], strict=True))
-    c, d = ((n - m + 1) // 2 for n, m in zip(features.shape[1:3], target.shape[1:3], strict=True))
-    return features[:, a:-c, b:-d]
-
-
-def cut_twice(features, target):
-    """Cut off on each side as much as should go altogether."""
-    rows, columns = (
-        slice(have - want, want)
-        for have, want in zip(features.shape[1:3], target.shape[1:3], strict=True)
-    )
-    return features[:, rows, columns]
-
-
-def crop_rows(features, target):
-    """Crop the rows only."""
-    first = (features.shape[1] - target.shape[1]) // 2
-    return features[:, first : first + target.shape[1]]
 
 
 centre_crop_exercise = Exercise(

@@ -4,26 +4,46 @@ import keras
 import numpy as np
 from keras import ops
 
-from unet_helpers.exercises.exercise import Exercise, Incorrect
+from unet_helpers.exercises.exercise import Exercise, Incorrect, describe
 from unet_helpers.exercises.running import (
+    NORM,
+    NORMED,
+    PLAIN,
+    Counter,
     chain,
     close,
-    explain_activations,
+    explain_settings,
+    explain_steps,
     fill,
+    find_steps,
+    is_right_without,
     numbers,
+    one_tensor,
+    raise_first,
+    run,
     size,
-    two_tensors,
+    stages_of,
     weights_of,
 )
 from unet_helpers.models import blocks
 
-# ---------------------------------------------------------------- conv_block
+CHANNELS, HEIGHT, WIDTH = 3, 16, 24  # of the image that most trials take
 
 
-def conv_block_model(attempt, image, n_filters, *options):
+def encoder_model(attempt, image, n_filters, *options):
     """Make a model of a learner's encoder block: image -> [next_layer, skip_connection]."""
     inputs = keras.Input(image)
-    outputs = list(two_tensors(attempt(inputs, n_filters, *options)))
+    value = run(attempt, inputs, n_filters, *options)
+    if isinstance(value, keras.KerasTensor):
+        raise Incorrect(
+            "It returns one tensor; the block returns two, next_layer for the level below and "
+            "skip_connection for the decoder."
+        )
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise Incorrect(
+            f"It returns {describe(value)}; expected two tensors, (next_layer, skip_connection)."
+        )
+    outputs = [one_tensor(value[0], "next_layer"), one_tensor(value[1], "skip_connection")]
     try:
         return keras.Model(inputs, outputs)
     except (ValueError, KeyError):
@@ -35,65 +55,52 @@ def conv_block_model(attempt, image, n_filters, *options):
 
 def explain_sizes(model, n_filters):
     """Raise Incorrect when [next_layer, skip_connection] have other shapes than the block's."""
-    next_layer, skip = model.outputs
-    height, width = model.inputs[0].shape[1:3]
-    full, half = (height, width), (height // 2, width // 2)
+    (next_layer, skip), height, width = model.outputs, *model.inputs[0].shape[1:3]
     sizes = tuple(next_layer.shape[1:3]), tuple(skip.shape[1:3])
-    if sizes == (full, half):
-        raise Incorrect(
+    full, half = (height, width), (height // 2, width // 2)
+    channels = [tensor.shape[-1] for tensor in (skip, next_layer)]
+    wrong = next((number for number in channels if number != n_filters), n_filters)
+    skip_is = f"The skip connection is {size(skip)} instead of {height}x{width}"
+    raise_first(
+        {
             f"The two are swapped: next_layer is {size(next_layer)} and skip_connection "
-            f"{size(skip)}. Return (next_layer, skip_connection), the pooled one first."
-        )
-    if sizes[1] == half:
-        raise Incorrect(
-            f"The skip connection is {size(skip)} instead of {height}x{width}: it is taken after "
-            "the pooling. Take it before; pooling is what throws positions away."
-        )
-    if sizes[1] in ((height - 4, width - 4), (height - 2, width - 2)):
-        raise Incorrect(
-            f"The skip connection is {size(skip)} instead of {height}x{width}: is "
-            'padding="same" missing? Without it each 3x3 convolution costs 2 pixels.'
-        )
-    if sizes[1] != full:
-        raise Incorrect(f"The skip connection is {size(skip)} instead of {height}x{width}.")
-    if sizes[0] == full:
-        raise Incorrect(
-            f"next_layer is {size(next_layer)}, as large as the input. With max_pooling=True it "
-            "is halved."
-        )
-    if sizes[0] != half:
-        raise Incorrect(
+            f"{size(skip)}. Return (next_layer, skip_connection), the pooled one first.": (
+                sizes == (full, half)
+            ),
+            f"{skip_is}: it is taken after the pooling. Take it before; pooling is what throws "
+            "positions away.": sizes == (half, half),
+            f'{skip_is}: is padding="same" missing? Without it each 3x3 convolution costs 2 '
+            "pixels a side.": sizes[1] in ((height - 4, width - 4), (height - 2, width - 2)),
+            f"{skip_is}.": sizes[1] != full,
+            f"next_layer is {size(next_layer)}, as large as the input. With max_pooling=True it is "
+            "halved.": sizes[0] == full,
             f"next_layer is {size(next_layer)} instead of {half[0]}x{half[1]}. The pooling takes "
-            "2x2 pixels and steps 2."
+            "2x2 pixels and steps 2.": sizes[0] != half,
+            f"It returns {wrong} channels instead of {n_filters=}. Both convolutions have "
+            "n_filters filters; the caller doubles them from level to level.": (
+                wrong == 2 * n_filters
+            ),
+            f"It returns {wrong} channels instead of {n_filters=}. Is the argument used in both "
+            "convolutions, and nothing joined to them?": wrong != n_filters,
+        }
+    )
+
+
+def explain_kernels(kernels, n_filters, made):
+    """Raise Incorrect unless there are two 3x3 kernels of the right number of channels.
+
+    made: how many convolutions the learner's function has made, in use or not.
+    """
+    if len(kernels) != 2:
+        there = "is one convolution" if len(kernels) == 1 else f"are {len(kernels)} convolutions"
+        unused = (
+            f" You make {made}, but what another one returns is not used: the second takes what "
+            "the first returns, not `inputs`."
+            if len(kernels) < made == 2
+            else ""
         )
-    explain_channels(skip, n_filters, "The skip connection")
-    explain_channels(next_layer, n_filters, "next_layer")
-
-
-def explain_channels(tensor, n_filters, what):
-    """Raise Incorrect when a tensor has not n_filters channels."""
-    channels = tensor.shape[-1]
-    if channels == 2 * n_filters:
-        raise Incorrect(
-            f"{what} has {channels} channels instead of {n_filters}. Both convolutions have "
-            "n_filters filters; doubling them from level to level is the caller's business."
-        )
-    if channels != n_filters:
-        raise Incorrect(
-            f"{what} has {channels} channels instead of n_filters={n_filters}. Is the argument "
-            "used in both convolutions?"
-        )
-
-
-def explain_kernels(kernels, channels, n_filters):
-    """Raise Incorrect unless there are two 3x3 kernels of the right number of channels."""
-    if not kernels:
-        raise Incorrect("There is no convolution in the block.")
-    if len(kernels) == 1:
-        raise Incorrect("There is one convolution; the block has two, one after the other.")
-    if len(kernels) > 2:
-        raise Incorrect(f"There are {len(kernels)} convolutions; the block has two.")
-    for kernel, inputs in zip(kernels, (channels, n_filters), strict=True):
+        raise Incorrect(f"There {there}; the block has two, one after the other.{unused}")
+    for kernel, inputs in zip(kernels, (CHANNELS, n_filters), strict=True):
         if tuple(kernel.shape[:2]) != (3, 3):
             raise Incorrect(
                 f"A kernel is {kernel.shape[0]}x{kernel.shape[1]}; U-Net's convolutions are 3x3."
@@ -102,87 +109,141 @@ def explain_kernels(kernels, channels, n_filters):
             raise Incorrect(
                 f"A kernel takes {kernel.shape[2]} channels and gives {kernel.shape[3]}; expected "
                 f"{inputs} and {n_filters}. Does the second convolution take what the first one "
-                "gives?"
+                "returns?"
             )
 
 
+def random_images(n_images):
+    """Make two different batches of images."""
+    shape = (2, n_images, HEIGHT, WIDTH, CHANNELS)
+    return list(np.random.default_rng(1).normal(1, 2, shape).astype("float32"))
+
+
+POOLINGS = (
+    (lambda x: ops.average_pool(x, 2), "takes the mean of each 2x2 block; U-Net takes the largest"),
+    (lambda x: x[:, ::2, ::2], "is every second pixel; U-Net takes the largest of each 2x2 block"),
+    (lambda x: -ops.max_pool(-x, 2), "takes the smallest of each 2x2 block, not the largest"),
+    (
+        lambda x: ops.max_pool(x, 3, 2, padding="same"),
+        "takes 3x3 pixels; U-Net's takes 2x2 and steps 2",
+    ),
+)
+
+
+def explain_block(model, images, stages, expected, choices, training=False):
+    """Raise Incorrect where a block does not do what is expected; returns what it does.
+
+    Args:
+        model: the learner's encoder block.
+        images: list of batches.
+        stages: weights of its two convolutions.
+        expected: list of steps (see `find_steps`) of blocks that are right.
+        choices: what may follow a convolution.
+        training: whether to run it in training.
+    """
+    # Passing training=False would override a training=True that is fixed in the block.
+    mode = {"training": True} if training else {}
+    given = [numbers(model(image, **mode)) for image in images]
+    nexts, skips = zip(*given, strict=True)
+
+    def find(arrays, after=lambda x: x, depth=2, training=training):
+        return find_steps(images, stages[:depth], arrays, choices, after, training)
+
+    def pooled(x):
+        return ops.max_pool(x, 2)
+
+    def is_right(other):
+        others = [numbers(other(image, **mode)) for image in images]
+        return all(
+            close(other_skip, numbers(chain(image, stages, expected[0], training)), 2e-2)
+            and close(other_next, numbers(pooled(other_skip)))
+            for image, (other_next, other_skip) in zip(images, others, strict=True)
+        )
+
+    steps = find(skips)
+    if steps is None:
+        if find(skips, depth=1):
+            raise Incorrect(
+                "The skip connection is what comes after the first convolution. It is taken after "
+                "the second, right before the pooling."
+            )
+        if choices is NORMED:
+            explain_normalisation(model, images, stages, skips, find, training)
+        if too_many := is_right_without(model, is_right):
+            raise Incorrect(f"There is a layer too many: without its {too_many} it is right.")
+        raise Incorrect(
+            "With the same weights as the course's block it gives other numbers before pooling. "
+            "Expected: convolution, "
+            + ("batch normalisation over each channel (axis=-1), " if choices is NORMED else "")
+            + "ReLU, twice, and nothing else."
+        )
+    if steps not in expected:
+        if find(nexts, pooled) in expected:
+            raise Incorrect(
+                "next_layer is right, but the skip connection is taken too early: a step of the "
+                "second convolution is missing in it. Take it right before the pooling."
+            )
+        explain_steps(steps, choices)
+    for pooling, sentence in ((pooled, ""), *POOLINGS):
+        if all(close(a, numbers(pooling(b))) for a, b in given):
+            if not sentence:
+                return steps
+            raise Incorrect(f"The pooling {sentence}.")
+    if find(nexts, pooled, depth=1):
+        raise Incorrect("What is pooled is the first convolution's output, not the second's.")
+    if find(nexts, pooled):
+        raise Incorrect("What is pooled lacks a step of the second convolution. Pool the skip.")
+    raise Incorrect(
+        "The skip connection is right, but next_layer is not its 2x2 max pooling. Is something "
+        "applied to one of the two only?"
+    )
+
+
 def judge_conv_block(attempt):
-    channels, n_filters = 3, 8
-    model = conv_block_model(attempt, (16, 24, channels), n_filters, 0.0, True)
+    n_filters = 8
+    counter = Counter("conv2d")
+    model = encoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), n_filters, 0.0, True)
+    made = counter.count()
+    explain_settings(model)
     explain_sizes(model, n_filters)
     kernels, biases = weights_of(model)
-    explain_kernels(kernels, channels, n_filters)
-    if len(biases) < 2:
-        raise Incorrect(
+    explain_kernels(kernels, n_filters, made)
+    raise_first(
+        {
             "A convolution has no bias. It may be left out where batch normalisation follows, "
-            "which subtracts it; here nothing would replace it."
-        )
-    if len(biases) > 2:
-        raise Incorrect(
+            "which subtracts it; here nothing would replace it.": len(biases) < 2,
             "There are more parameters than two kernels and two biases. Batch normalisation is "
-            "the next exercise; this block is the paper's."
-        )
+            "the next exercise; this block is the paper's.": len(biases) > 2,
+        }
+    )
     note = note_on_start(kernels[1])
-
     fill(model)
-    reference = conv_block_model(blocks.conv_block, (16, 24, channels), n_filters, 0.0, True)
-    reference.set_weights([part for pair in zip(kernels, biases, strict=True) for part in pair])
-    image = np.random.default_rng(1).normal(size=(2, 16, 24, channels)).astype("float32")
-    compare_block(model, reference, image, list(zip(kernels, biases, strict=True)))
-    if not close(numbers(model(image, training=True))[1], numbers(model(image))[1]):
+    images = random_images(2)
+    explain_block(model, images, stages_of(model), [(("ReLU",), ("ReLU",))], PLAIN)
+    if not close(numbers(model(images[0], training=True))[1], numbers(model(images[0]))[1]):
         raise Incorrect(
             "With dropout_prob=0.0 the block still gives other numbers in training. Nothing should "
             "be dropped then."
         )
 
-    bottleneck = conv_block_model(attempt, (16, 24, channels), n_filters, 0.0, False)
-    if bottleneck.outputs[0].shape[1:3] != (16, 24):
+    bottleneck = encoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), n_filters, 0.0, False)
+    if bottleneck.outputs[0].shape[1:3] != (HEIGHT, WIDTH):
         raise Incorrect(
-            f"With max_pooling=False next_layer is {size(bottleneck.outputs[0])} instead of 16x24: "
-            "it is still pooled. The bottleneck has nothing below it."
+            f"With max_pooling=False next_layer is {size(bottleneck.outputs[0])} instead of "
+            f"{HEIGHT}x{WIDTH}: it is still pooled. The bottleneck has nothing below it."
         )
+    if not close(*numbers(bottleneck(images[0]))):
+        raise Incorrect("With max_pooling=False the two tensors differ; both are the features.")
     for image_size, filters in (((8, 8, 1), 5), ((12, 4, 6), 3)):
-        explain_sizes(conv_block_model(attempt, image_size, filters, 0.0, True), filters)
-    odd = conv_block_model(attempt, (9, 7, 3), 2, 0.0, True).outputs[0]
+        explain_sizes(encoder_model(attempt, image_size, filters, 0.0, True), filters)
+    odd = encoder_model(attempt, (9, 7, 3), 2, 0.0, True).outputs[0]
     if tuple(odd.shape[1:3]) not in ((4, 3), (5, 4)):
         raise Incorrect(f"A 9x7 image is pooled to {size(odd)}; expected 4x3.")
     return note_on_dropout(attempt) or note
 
 
-def compare_block(model, reference, image, weights):
-    """Raise Incorrect where a block with the reference's weights gives other numbers."""
-    given_next, given_skip = numbers(model(image))
-    right_next, right_skip = numbers(reference(image))
-    if not close(given_skip, right_skip):
-        explain_activations(image, weights, given_skip)
-        first = numbers(chain(image, weights[:1], ("ReLU",)))
-        if close(given_skip, first):
-            raise Incorrect(
-                "The skip connection is what comes after the first convolution. It is taken after "
-                "the second, right before the pooling."
-            )
-        raise Incorrect(
-            "With the same weights as the course's block it gives other numbers before pooling. "
-            "Expected: convolution, ReLU, convolution, ReLU, and nothing else."
-        )
-    if not close(given_next, right_next):
-        average = numbers(ops.average_pool(right_skip, 2))
-        if close(given_next, average):
-            raise Incorrect(
-                "The pooling takes the mean of each 2x2 block; U-Net takes the largest."
-            )
-        if close(given_next, right_skip[:, ::2, ::2]):
-            raise Incorrect(
-                "next_layer is every second pixel. Max pooling takes the largest of each 2x2 block."
-            )
-        once = numbers(ops.max_pool(chain(image, weights[:1], ("ReLU",)), 2))
-        if close(given_next, once):
-            raise Incorrect("What is pooled is the first convolution's output, not the second's.")
-        raise Incorrect("The skip connection is right, but next_layer is not its 2x2 max pooling.")
-
-
 def note_on_start(kernel):
-    """Give a note when a kernel does not start with He's spread (He et al. 2015, eq. 10)."""
+    """Return a note when a kernel does not start with He's spread (He et al. 2015, eq. 10)."""
     values = ops.convert_to_numpy(kernel)
     he = np.sqrt(2 / np.prod(values.shape[:-1]))
     if abs(values.std() / he - 1) < 0.15:
@@ -194,25 +255,24 @@ def note_on_start(kernel):
 
 
 def note_on_dropout(attempt, rate=0.4):
-    """Judge dropout by the zeros it makes of positive values; gives a note on where it lies."""
-    model = conv_block_model(attempt, (32, 32, 4), 8, rate, True)
-    kernels, biases = weights_of(model)
-    for weight in kernels + biases:
+    """Judge dropout by the zeros it makes of positive values; returns a note on its place."""
+    model = encoder_model(attempt, (32, 32, 4), 8, rate, True)
+    for weight in model.weights:
         weight.assign(np.full(weight.shape, 0.1))
     ones = np.ones((4, 32, 32, 4), "float32")
     # Called without `training`, which a fixed training=True in the block would show.
     plain_next, plain_skip = numbers(model(ones))
     next_layer, skip = numbers(model(ones, training=True))
-    if (plain_skip == 0).any() or (plain_next == 0).any():
-        raise Incorrect(
+    raise_first(
+        {
             "Values are dropped at prediction, too. Dropout acts in training only: let Keras pass "
-            "`training` on, and do not set it."
-        )
-    if close(skip, plain_skip) and close(next_layer, plain_next):
-        raise Incorrect(
+            "`training` on, and do not set it.": (plain_skip == 0).any() or (plain_next == 0).any(),
             f"dropout_prob={rate} changes nothing: in training no value is dropped. "
-            "layers.Dropout(dropout_prob)(x) belongs after the second convolution."
-        )
+            "layers.Dropout(dropout_prob)(x) belongs after the second convolution.": (
+                close(skip, plain_skip) and close(next_layer, plain_next)
+            ),
+        }
+    )
     of_skip, of_next = (skip == 0).mean(), (next_layer == 0).mean()
     share = of_skip if of_skip > 0 else of_next
     if share == 0:
@@ -220,16 +280,20 @@ def note_on_dropout(attempt, rate=0.4):
             "Your dropout lies between the convolutions; some published U-Nets have it there. The "
             "course drops at the end of the block."
         )
-    if abs(share - (1 - rate)) < 0.05:
-        raise Incorrect(
-            f"With dropout_prob={rate} the share {share:.1f} is dropped. Keras's Dropout takes the "
-            "share to drop, not the share to keep."
-        )
-    if abs(share - rate) > 0.05:
-        raise Incorrect(
-            f"With dropout_prob={rate} the share {share:.1f} is dropped. Is the rate fixed, or "
-            "applied twice?"
-        )
+    dropped = f"With dropout_prob={rate} the share {share:.1f} is dropped."
+    # Of four values that are dropped one by one, all are so in rate**4 of the cases.
+    raise_first(
+        {
+            f"{dropped} Keras's Dropout takes the share to drop, not the share to keep.": (
+                abs(share - (1 - rate)) < 0.05
+            ),
+            f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
+            "Only the skip connection is dropped from, not what goes to the pooling.": not of_next,
+            "Values are dropped before the pooling and again after it; once is right.": (
+                of_skip and of_next > 2 * rate**4
+            ),
+        }
+    )
     if of_skip == 0:
         return (
             "Your dropout lies after the pooling, so the skip connection is spared; a choice that "
@@ -245,118 +309,70 @@ conv_block_exercise = Exercise(
 
 # ---------------------------------------------------------------- the batch-normalised block
 
+BEFORE, AFTER = ((NORM, "ReLU"),) * 2, (("ReLU", NORM),) * 2
+
 
 def normalised_block(inputs, n_filters):
     """Apply the course's encoder block with batch normalisation."""
     return blocks.conv_block(inputs, n_filters, batch_norm=True)
 
 
-def normalise(x):
-    """Batch-normalise with the batch's own mean and variance, Keras's epsilon."""
-    mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
-    return (x - mean) / ops.sqrt(variance + 1e-3)
-
-
 def judge_normalised_block(attempt):
-    channels, n_filters = 3, 6
-    model = conv_block_model(attempt, (16, 24, channels), n_filters)
+    n_filters = 6
+    counter = Counter("conv2d")
+    model = encoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), n_filters)
+    made = counter.count()
+    explain_settings(model)
     explain_sizes(model, n_filters)
-    kernels, vectors = weights_of(model)
-    explain_kernels(kernels, channels, n_filters)
-    random = np.random.default_rng(0)
-    for kernel in kernels:
-        kernel.assign(random.normal(0, 0.3, kernel.shape))
-    image = random.normal(2.0, 3.0, size=(4, 16, 24, channels)).astype("float32")
-
-    # A fresh normalisation leaves things as they are at prediction: mean 0, variance 1.
-    predicted = numbers(model(image))[1]
-    trained = numbers(model(image, training=True))[1]
-
-    def block(first, second):
-        x = first(ops.conv(image, kernels[0], padding="same"))
-        return numbers(second(ops.conv(x, kernels[1], padding="same")))
-
-    def bn_relu(x):
-        return ops.relu(normalise(x))
-
-    def relu_bn(x):
-        return normalise(ops.relu(x))
-
-    right = block(bn_relu, bn_relu)
-    plain = block(ops.relu, ops.relu)
-    if alike(predicted, right) or alike(predicted, block(relu_bn, relu_bn)):
-        raise Incorrect(
-            "At prediction it still normalises with the batch's own mean, so an image's mask "
-            "would depend on its neighbours in the batch. Do not set training=True; Keras passes "
-            "it on."
-        )
-    if alike(trained, plain) and len(vectors) > 2:
-        raise Incorrect(
-            "In training it does not use the batch's mean and variance. Is training=False set? "
-            "Leave it to Keras to pass it on."
-        )
-    if alike(trained, plain):
-        raise Incorrect("Nothing is normalised: layers.BatchNormalization()(x) is missing.")
-    if alike(trained, right):
-        judge_pooling(model, image)
-        if any("bias" in vector.path.split("/")[-1] for vector in vectors):
-            return (
-                "The biases of your convolutions do nothing: the normalisation subtracts them "
-                "again. use_bias=False saves them."
-            )
-        return None
-    if alike(trained, block(relu_bn, relu_bn)):
-        judge_pooling(model, image)
+    explain_kernels(weights_of(model)[0], n_filters, made)
+    stages = stages_of(model)
+    fill(model)
+    images = random_images(4)
+    for training in (False, True):
+        steps = explain_block(model, images, stages, [BEFORE, AFTER], NORMED, training)
+    if steps == AFTER:
         return (
             "You normalise after the ReLU. The paper of batch normalisation, and this course, do "
             "it before; both are in use."
         )
-    wrong = [
-        (block(bn_relu, ops.relu), "Only the first convolution is normalised; both should be."),
-        (block(ops.relu, bn_relu), "Only the second convolution is normalised; both should be."),
-        (block(relu_bn, ops.relu), "Only the first convolution is normalised; both should be."),
-        (block(ops.relu, relu_bn), "Only the second convolution is normalised; both should be."),
-        (
-            block(normalise, normalise),
-            "It normalises, but there is no ReLU: convolution, normalisation, ReLU, twice.",
-        ),
-        (
-            block(normalise, bn_relu),
-            "The first ReLU is missing: convolution, normalisation, ReLU, twice.",
-        ),
-        (
-            block(bn_relu, normalise),
-            "The second ReLU is missing: convolution, normalisation, ReLU, twice.",
-        ),
-    ]
-    for numbers_of_mistake, sentence in wrong:
-        if alike(trained, numbers_of_mistake):
-            raise Incorrect(sentence)
-    alone = numbers(model(image[:1], training=True))[1]
-    if close(alone, trained[:1]):
+    if any("bias" in stage for stage in stages):
+        return (
+            "The biases of your convolutions do nothing: the normalisation subtracts them again. "
+            "use_bias=False saves them."
+        )
+    return None
+
+
+def explain_normalisation(model, images, stages, skips, find, training):
+    """Raise Incorrect when a block uses its normalisations in a wrong way."""
+    if len(model.weights[0].shape) == 1:
+        raise Incorrect(
+            "A normalisation comes before the first convolution. The order is convolution, "
+            "normalisation, ReLU."
+        )
+    if find(skips, training=not training):
+        raise Incorrect(
+            "In training it does not use the batch's mean and variance. Is training=False set? "
+            "Leave it to Keras to pass it on."
+            if training
+            else "At prediction it still normalises with the batch's own mean, so an image's mask "
+            "would depend on its neighbours in the batch. Do not set training=True; Keras passes "
+            "it on."
+        )
+    shared = [stages[0], {**stages[0], **stages[1]}]
+    if "gamma" not in stages[1] and find_steps(images, shared, skips, NORMED, training=training):
+        raise Incorrect(
+            "One BatchNormalization layer is called twice, so both convolutions share its weights "
+            "and its mean. Make a new layer for each."
+        )
+    alone = numbers(model(images[0][:1], training=True))[1]
+    together = numbers(model(images[0], training=True))[1]
+    moving = any("moving_mean" in stage for stage in stages)
+    if not moving and close(alone, together[:1]):
         raise Incorrect(
             "Each image is normalised by itself, as layer or instance normalisation does. Batch "
             "normalisation takes mean and variance over the whole batch, per channel."
         )
-    raise Incorrect(
-        "In training it gives other numbers than convolution, batch normalisation over each "
-        "channel (axis=-1), ReLU, twice."
-    )
-
-
-def judge_pooling(model, image):
-    """Raise Incorrect unless next_layer is the 2x2 max pooling of the skip connection."""
-    next_layer, skip = numbers(model(image, training=True))
-    if not close(next_layer, numbers(ops.max_pool(skip, 2))):
-        raise Incorrect(
-            "next_layer is not the 2x2 max pooling of the skip connection. Is something applied to "
-            "one of the two only?"
-        )
-
-
-def alike(a, b):
-    """Tell whether two arrays agree up to the small epsilon that normalisations differ in."""
-    return a.shape == b.shape and np.allclose(a, b, rtol=2e-2, atol=2e-2)
 
 
 normalised_block_exercise = Exercise(

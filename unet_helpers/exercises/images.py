@@ -7,7 +7,8 @@ import numpy as np
 from unet_helpers.datasets import pets
 from unet_helpers.datasets.images import resize_mask
 from unet_helpers.exercises.comparison import compare, makes
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, describe
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_pair, describe
+from unet_helpers.exercises.running import raise_first, run
 from unet_helpers.inference import tiles
 from unet_helpers.labels import VOID
 
@@ -15,9 +16,56 @@ from unet_helpers.labels import VOID
 
 
 def class_share(mask, c):
-    """Give the share of the labelled pixels that have class c, from 0 to 1."""
+    """Return the share of the labelled pixels that have class c, from 0 to 1."""
     labelled = mask != VOID
     return (mask == c).sum() / labelled.sum()
+
+
+NOT_EQUAL = "It is the share of all that is not class c, void included. Is there != in place of ==?"
+SHARE_MISTAKES = {
+    "Void pixels are counted in the denominator. Nobody says what they are: divide by the number "
+    "of pixels with mask != 255.": lambda mask, c: (mask == c).mean(),
+    "It returns the number of pixels, not their share: divide by the labelled pixels.": (
+        lambda mask, c: (mask == c).sum()
+    ),
+    NOT_EQUAL: (lambda mask, c: (mask != c).mean(), lambda mask, c: (mask != c).sum() / mask.size),
+    "Void pixels are counted as if they had class c.": (
+        lambda mask, c: ((mask == c) | (mask == VOID)).mean()
+    ),
+    "It divides by the pixels of the other classes: a ratio, not a share. Class c belongs in the "
+    "denominator, too.": (
+        lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum(),
+        lambda mask, c: (mask == c).sum() / (mask != c).sum(),
+    ),
+    "Class 0 is missing in the denominator. It is a class like the others; only 255 is left out.": (
+        lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum(),
+        lambda mask, c: (mask == c).sum() / (mask > 0).sum(),
+    ),
+    "It divides by the number of void pixels; divide by those with mask != 255.": (
+        lambda mask, c: (mask == c).sum() / (mask == VOID).sum()
+    ),
+    "It is the share of pixels that have any label; c is not used.": (
+        lambda mask, c: (mask != VOID).mean()
+    ),
+    "It adds up labels and not pixels, so class 2 counts twice and class 0 not at all: sum "
+    "mask == c.": (
+        lambda mask, c: mask[mask == c].sum() / (mask != VOID).sum(),
+        lambda mask, c: (mask == c).sum() / mask[mask != VOID].sum(),
+        lambda mask, c: (mask == c).sum() / mask.sum(),
+    ),
+    "Only the first row of the mask is counted.": lambda mask, c: class_share(mask[0], c),
+    "It divides by the number of rows. The labelled pixels are (mask != 255).sum().": (
+        lambda mask, c: (mask == c).sum() / len(mask)
+    ),
+    "It takes the mean of the rows' shares. Rows with more void count as much as the others then; "
+    "count all pixels first.": (
+        lambda mask, c: np.nanmean([class_share(row, c) for row in mask]),
+        lambda mask, c: np.nan_to_num([class_share(row, c) for row in mask]).mean(),
+    ),
+    "It counts classes and not pixels: a class of one pixel gets as much as the largest.": (
+        lambda mask, c: (c in mask) / len(np.unique(mask[mask != VOID]))
+    ),
+}
 
 
 def judge_class_share(attempt):
@@ -25,66 +73,13 @@ def judge_class_share(attempt):
     tall = np.array([[1, 3, 1], [1, 0, 255], [1, 1, 1], [255, 255, 255], [3, 3, 0]], np.uint8)
     full = np.array([[2, 0, 2, 2, 1]], np.uint8)
     cases = [(mask, c) for mask in (small, tall, full) for c in range(4)]
-    mistakes = [
-        (
-            lambda mask, c: (mask == c).mean(),
-            "Void pixels are counted in the denominator. Nobody says what they are: divide by the "
-            "number of pixels with mask != 255.",
-        ),
-        (
-            lambda mask, c: (mask == c).sum(),
-            "It gives the number of pixels, not their share: divide by the labelled pixels.",
-        ),
-        (
-            lambda mask, c: 100 * class_share(mask, c),
-            "It gives per cent; the share goes from 0 to 1.",
-        ),
-        (
-            lambda mask, c: 1 - class_share(mask, c),
-            "It gives the share of all the other classes. Is there != in place of ==?",
-        ),
-        (
-            lambda mask, c: (mask != c).mean(),
-            "It gives the share of all that is not class c, void included. Is there != in place "
-            "of ==?",
-        ),
-        (
-            lambda mask, c: ((mask == c) | (mask == VOID)).mean(),
-            "Void pixels are counted as if they had class c.",
-        ),
-        (
-            lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum(),
-            "It divides by the pixels of the other classes: a ratio, not a share. Class c belongs "
-            "in the denominator, too.",
-        ),
-        (
-            lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum(),
-            "Class 0 is missing in the denominator. It is a class like the others; only 255 is "
-            "left out.",
-        ),
-        (
-            lambda mask, c: (mask == c).sum() // (mask != VOID).sum(),
-            "The division rounds down to a whole number: use / and not //.",
-        ),
-        (
-            lambda mask, c: (mask != VOID).mean(),
-            "It gives the share of pixels that have any label; c is not used.",
-        ),
-        (
-            lambda mask, c: mask[mask == c].sum() / (mask != VOID).sum(),
-            "It adds up labels and not pixels, so class 2 counts twice and class 0 not at all: "
-            "sum mask == c.",
-        ),
-        (
-            lambda mask, c: class_share(mask[0], c),
-            "Only the first row of the mask is counted.",
-        ),
-        (
-            lambda mask, c: (c in mask) / len(np.unique(mask[mask != VOID])),
-            "It counts classes and not pixels: a class of one pixel gets as much as the largest.",
-        ),
-    ]
-    compare(attempt, cases, class_share, mistakes, lambda mask, c: f"class {c} in {mask.tolist()}")
+    compare(
+        attempt,
+        cases,
+        class_share,
+        SHARE_MISTAKES,
+        lambda mask, c: f"class {c} in {mask.tolist()}",
+    )
 
 
 class_share_exercise = Exercise("class_share", judge_class_share, class_share)
@@ -98,77 +93,48 @@ def coded_mask(height, width):
     return np.arange(height * width, dtype=np.uint8).reshape(height, width)
 
 
-def take(mask, rows, columns):
-    """Take the labels at these rows and columns; positions outside move to the margin."""
-    rows = np.clip(np.asarray(rows, int), 0, mask.shape[0] - 1)
-    columns = np.clip(np.asarray(columns, int), 0, mask.shape[1] - 1)
-    return mask[np.ix_(rows, columns)]
+def taking(positions):
+    """Make a resizing from a function (new side, old side) -> old positions, clipped."""
+
+    def resize(mask, size):
+        rows, columns = (
+            np.clip(np.asarray(positions(new, old), int), 0, old - 1)
+            for new, old in zip(size, mask.shape, strict=True)
+        )
+        return mask[np.ix_(rows, columns)]
+
+    return resize
 
 
-def at_left_edges(mask, size):
-    return take(mask, *(np.arange(n) * old // n for n, old in zip(size, mask.shape, strict=True)))
-
-
-def at_rounded_left_edges(mask, size):
-    return take(
-        mask, *(np.round(np.arange(n) * old / n) for n, old in zip(size, mask.shape, strict=True))
-    )
-
-
-def at_right_edges(mask, size):
-    return take(
-        mask,
-        *(
-            np.ceil(np.arange(1, n + 1) * old / n) - 1
-            for n, old in zip(size, mask.shape, strict=True)
-        ),
-    )
-
-
-def with_ends_aligned(mask, size):
-    rows, columns = (np.linspace(0, old - 1, n) for n, old in zip(size, mask.shape, strict=True))
-    return take(mask, rows, columns)
-
-
-def with_ends_aligned_rounded(mask, size):
-    rows, columns = (np.linspace(0, old - 1, n) for n, old in zip(size, mask.shape, strict=True))
-    return take(mask, rows.round(), columns.round())
-
-
-def cut_from_the_middle(mask, size):
-    top, left = (mask.shape[0] - size[0]) // 2, (mask.shape[1] - size[1]) // 2
-    return mask[top : top + size[0], left : left + size[1]]
-
-
-LEFT_EDGE = (
+RESIZING_MISTAKES = {
     "The mask is shifted by half a pixel up and to the left: i * scale is where new pixel i "
-    "begins. Its centre is (i + 0.5) * scale."
-)
-ENDS_ALIGNED = (
+    "begins. Its centre is (i + 0.5) * scale.": (
+        taking(lambda new, old: np.arange(new) * old // new),
+        taking(lambda new, old: np.round(np.arange(new) * old / new)),
+    ),
+    "The mask is shifted by half a pixel down and to the right: it takes the label where the new "
+    "pixel ends, not at its centre.": (
+        taking(lambda new, old: np.ceil(np.arange(1, new + 1) * old / new) - 1),
+        taking(lambda new, old: np.arange(1, new + 1) * old // new),
+    ),
     "First and last pixels are laid onto each other (as linspace does), so the mask is stretched "
-    "against its image. Pixel centres lie at (i + 0.5) * scale."
-)
-RESIZING_MISTAKES = [
-    (at_left_edges, LEFT_EDGE),
-    (at_rounded_left_edges, LEFT_EDGE),
-    (
-        at_right_edges,
-        "The mask is shifted by half a pixel down and to the right: it takes the label where the "
-        "new pixel ends, not at its centre.",
+    "against its image. Pixel centres lie at (i + 0.5) * scale.": (
+        taking(lambda new, old: np.linspace(0, old - 1, new)),
+        taking(lambda new, old: np.linspace(0, old - 1, new).round()),
     ),
-    (with_ends_aligned, ENDS_ALIGNED),
-    (with_ends_aligned_rounded, ENDS_ALIGNED),
-    (
-        lambda mask, size: mask[: size[0], : size[1]],
-        "It cuts out the upper left corner. Resizing keeps the whole image: take pixels from all "
-        "over the mask.",
+    "The centre (i + 0.5) * scale is rounded to the next border of a pixel. Cut its fraction off "
+    "instead: pixel 3 goes from 3.0 to 4.0.": (
+        taking(lambda new, old: np.round((np.arange(new) + 0.5) * old / new))
     ),
-    (cut_from_the_middle, "It cuts out the middle. Resizing keeps the whole image."),
-    (
-        lambda mask, size: resize_mask(mask, size)[::-1],
-        "The mask comes back upside down.",
+    "The scale is upside down: it is the old side divided by the new one.": (
+        taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
     ),
-]
+    "It cuts out the upper left corner. Resizing keeps the whole image: take pixels from all over "
+    "the mask.": taking(lambda new, old: np.arange(new)),
+    "It cuts out the middle. Resizing keeps the whole image.": (
+        taking(lambda new, old: np.arange(new) + (old - new) // 2)
+    ),
+}
 
 
 def judge_resize_mask(attempt):
@@ -177,70 +143,61 @@ def judge_resize_mask(attempt):
     any_factors = [((7, 11), (4, 6)), ((5, 7), (15, 7)), ((5, 7), (8, 9)), ((9, 5), (6, 13))]
     for sizes in (whole_factors, any_factors):
         for old, new in sizes:
-            check_resized_shape(attempt, old, new, sizes is any_factors)
-            check_resized_labels(attempt, old, new)
-        cases = [(coded_mask(*old), new) for old, new in sizes]
+            check_resized(attempt, old, new, sizes is any_factors)
         compare(
             attempt,
-            cases,
+            [(coded_mask(*old), new) for old, new in sizes],
             resize_mask,
             RESIZING_MISTAKES,
             lambda mask, size: f"np.arange({mask.size}).reshape({mask.shape}) to {size}",
             convert=as_array,
         )
-    notes = []
-    for old, new in [((8, 12), (4, 6)), ((6, 8), (3, 2))]:
-        notes += check_resized_ties(attempt, old, new)
+    exact = [check_resized_ties(attempt, *sizes) for sizes in (((8, 12), (4, 6)), ((6, 8), (3, 2)))]
     kind = as_array(attempt(coded_mask(9, 15), (3, 5))).dtype
     if kind.kind not in "iu":
         raise Incorrect(
             f"The labels are right, but come back as {kind}. Labels are whole numbers: keep the "
             "mask's dtype, uint8."
         )
-    return " ".join(dict.fromkeys(notes))
-
-
-def check_resized_shape(attempt, old, new, after_whole_factors):
-    """Raise Incorrect unless a mask of the old size gets the new one."""
-    shape = as_array(attempt(coded_mask(*old), new)).shape
-    if shape == new:
-        return
-    if after_whole_factors:
-        raise Incorrect(
-            f"Whole factors work, but {old} to {new} gives the shape {shape}. Compute for every "
-            "new pixel where its centre lies in the old mask; repeating or skipping is not enough."
+    if not all(exact):
+        return (
+            "(At even factors a new centre lies between two pixels, equally near to both. The "
+            "course takes the one below and to the right; yours is as good.)"
         )
-    if shape == new[::-1]:
-        raise Incorrect(
-            f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
-            "(height, width); Pillow and OpenCV take (width, height)."
-        )
-    if shape == old:
-        raise Incorrect(f"The mask keeps its shape {old}; expected the shape {new}.")
-    if shape[:2] == new:
-        raise Incorrect(f"The shape is {shape}; a mask has two axes only: {new}.")
-    raise Incorrect(f"A mask of shape {old} resized to {new} comes back with the shape {shape}.")
 
 
-def check_resized_labels(attempt, old, new):
-    """Raise Incorrect when there are labels that the mask does not have."""
+def check_resized(attempt, old, new, after_whole_factors=False):
+    """Raise Incorrect unless a mask of the old size gets the new one and only labels it had."""
     mask = np.where(np.random.default_rng(0).random(old) < 0.5, 3, 9).astype(np.uint8)
     mask[:2] = VOID
-    strange = np.setdiff1d(as_array(attempt(mask, new)), mask)
-    if strange.size:
-        examples = ", ".join(f"{label:.4g}" for label in strange[:3])
-        raise Incorrect(
-            f"A mask with the labels 3, 9 and 255 gets new ones, such as {examples}: labels are "
-            "averaged. Halfway between sky and road there is no car: take one label, the nearest."
-        )
+    result = as_array(attempt(mask, new))
+    shape, strange = result.shape, np.setdiff1d(result, mask)
+    raise_first(
+        {
+            f"Whole factors work, but {old} to {new} gives the shape {shape}. Compute for "
+            "every new pixel where its centre lies in the old mask; repeating or skipping is "
+            "not enough.": shape != new and after_whole_factors,
+            f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
+            "(height, width); Pillow and OpenCV take (width, height).": shape == new[::-1] != new,
+            f"The mask keeps its shape {old}; expected the shape {new}.": shape == old,
+            f"The shape is {shape}; a mask has two axes only: {new}.": shape[:2] == new != shape,
+            f"A mask of shape {old} resized to {new} comes back with the shape {shape}.": shape
+            != new,
+            "A mask with the labels 3, 9 and 255 gets new ones, such as "
+            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take "
+            "one, the nearest: halfway between sky and road there is no car.": strange.size,
+        }
+    )
 
 
 def check_resized_ties(attempt, old, new):
-    """Accept either neighbour where a new centre lies exactly between two; return the notes."""
+    """Accept either neighbour where a new centre lies exactly between two; True for the course's.
+
+    Raises Incorrect when a pixel gets another label than one next to its centre.
+    """
+    check_resized(attempt, old, new)
     mask = coded_mask(*old)
     result = as_array(attempt(mask, new)).astype(int)
-    if result.shape != new:
-        raise Incorrect(f"A mask of shape {old} resized to {new} gets the shape {result.shape}.")
     for axis, position in enumerate(np.unravel_index(result, old)):
         centres = (np.arange(new[axis]) + 0.5) * old[axis] / new[axis] - 0.5
         centres = centres[:, None] if axis == 0 else centres[None, :]
@@ -249,18 +206,48 @@ def check_resized_ties(attempt, old, new):
                 f"Odd sides work, but for {old} to {new} some pixels do not get one of the "
                 "labels next to their centre."
             )
-    if np.array_equal(result, resize_mask(mask, new)):
-        return []
-    return [
-        "(At even factors a new centre lies between two pixels, equally near to both. The course "
-        "takes the one below and to the right; yours is as good.)"
-    ]
+    return np.array_equal(result, resize_mask(mask, new))
 
 
 resize_mask_exercise = Exercise("resize_mask", judge_resize_mask, resize_mask)
 
 
 # ---------------------------------------------------------------- trimaps
+
+
+def table(pet, background, outline):
+    """Make a function that turns the labels 1, 2 and 3 of a trimap into these."""
+    return lambda trimap: np.array([0, pet, background, outline])[trimap]
+
+
+TRIMAP_MISTAKES = {
+    "The labels are unchanged. Three classes are 0, 1 and 2; a label 3 has no logit.": (
+        table(1, 2, 3)
+    ),
+    "Background and outline are swapped: 2 is the background and 3 the outline, the strip between "
+    "the two.": table(0, 2, 1),
+    "Pet and background are swapped: pet is class 0, background class 1.": table(1, 0, 2),
+    "That is a binary mask, pet or not. Here the outline is a class of its own, and pet is 0.": (
+        table(1, 0, 0)
+    ),
+    "The outline becomes void (255), which no loss would count. Here it is class 2.": (
+        table(0, 1, 255)
+    ),
+    "Labels are clipped, not shifted: 2 and 3 become one class.": table(1, 2, 2),
+    "The outline is counted as background; it is class 2.": table(0, 1, 1),
+    "The outline is counted as pet; it is class 2.": table(0, 1, 0),
+    "A remainder (% 3) puts the outline first. Subtract one instead: pet is 0.": table(1, 2, 0),
+    "One is added; subtract it.": table(2, 3, 4),
+    "Labels are replaced one after the other, so 2 becomes 1 and then 0. Start with the smallest, "
+    "or compare with the old trimap.": table(0, 0, 2),
+    "The order is reversed: pet is 0 and outline 2.": table(2, 1, 0),
+    "One too many is subtracted: the pet falls below 0, which is 255, void, in uint8.": (
+        table(255, 0, 1)
+    ),
+    "That is one-hot, a channel per class. Here a mask is (H, W) with class numbers.": (
+        lambda trimap: np.eye(3)[trimap - 1]
+    ),
+}
 
 
 def judge_trimap_to_classes(attempt):
@@ -270,60 +257,11 @@ def judge_trimap_to_classes(attempt):
         (np.array([[2, 2], [2, 2], [2, 2]], np.uint8),),
         (np.array([[3, 1, 3, 1, 3]], np.uint8),),
     ]
-
-    def table(pet, background, outline):
-        return lambda trimap: np.array([0, pet, background, outline])[trimap]
-
-    mistakes = [
-        (
-            table(1, 2, 3),
-            "The labels are unchanged. Three classes are 0, 1 and 2; a label 3 has no logit.",
-        ),
-        (
-            table(0, 2, 1),
-            "Background and outline are swapped: 2 is the background and 3 the outline, the strip "
-            "between the two.",
-        ),
-        (table(1, 0, 2), "Pet and background are swapped: pet is class 0, background class 1."),
-        (
-            table(1, 0, 0),
-            "That is a binary mask, pet or not. Here the outline is a class of its own, and pet "
-            "is 0.",
-        ),
-        (
-            table(0, 1, 255),
-            "The outline becomes void (255), which no loss would count. Here it is class 2.",
-        ),
-        (table(1, 2, 2), "Labels are clipped, not shifted: 2 and 3 become one class."),
-        (table(0, 1, 1), "The outline is counted as background; it is class 2."),
-        (table(0, 1, 0), "The outline is counted as pet; it is class 2."),
-        (
-            table(1, 2, 0),
-            "A remainder (% 3) puts the outline first. Subtract one instead: pet is 0.",
-        ),
-        (table(2, 1, 0), "The order is reversed: pet is 0 and outline 2."),
-        (
-            table(255, 0, 1),
-            "One too many is subtracted: the pet falls below 0, which is 255, void, in uint8.",
-        ),
-        (
-            table(-1, 0, 1),
-            "One too many is subtracted: there is a class -1.",
-        ),
-        (
-            lambda trimap: (trimap - 1)[..., None],
-            "The mask gets an axis more at its end. A mask is (H, W).",
-        ),
-        (
-            lambda trimap: np.eye(3)[trimap - 1],
-            "That is one-hot, a channel per class. Here a mask is (H, W) with class numbers.",
-        ),
-    ]
     compare(
         attempt,
         cases,
         pets.trimap_to_classes,
-        mistakes,
+        TRIMAP_MISTAKES,
         lambda trimap: str(trimap.tolist()),
         convert=as_array,
     )
@@ -361,6 +299,7 @@ def augmentation(image, mask, rng):
 FARTHEST = 8  # pixels
 CODED_SIZES = ((24, 32), (21, 27))
 SEARCHED = 20  # shifts up to here are recognised, to tell how far an image went
+STILL = (False, 0, 0)
 
 
 def coded_pair(height, width):
@@ -371,10 +310,10 @@ def coded_pair(height, width):
     return image.astype(np.uint8), mask.astype(np.uint8)
 
 
-def moves_of(mask, mode, **options):
+def moves_of(mask, mode="constant", **options):
     """List all mirrored and shifted copies of a mask, as dict from their bytes to the move.
 
-    A move is (mirrored, pixels down, pixels to the right).
+    A move is (mirrored, pixels down, pixels to the right); mode and options are np.pad's.
     """
     height, width = mask.shape
     found = {}
@@ -388,20 +327,18 @@ def moves_of(mask, mode, **options):
     return found
 
 
-def shifted(image, move, fill):
-    """Mirror and shift an image (H, W) or (H, W, C)."""
-    mirrored, down, right = move
-    image = image[:, ::-1] if mirrored else image
-    rims = [(SEARCHED, SEARCHED)] * 2 + [(0, 0)] * (image.ndim - 2)
-    padded = np.pad(image, rims, constant_values=fill)
-    top, left = SEARCHED - down, SEARCHED - right
-    return padded[top : top + image.shape[0], left : left + image.shape[1]]
-
-
 def fits(result, image, move):
     """Tell whether an image was mirrored and shifted by a move, whatever its margin shows."""
-    inside = shifted(np.ones(image.shape[:2], bool), move, False)
-    return np.array_equal(result[inside], shifted(image, move, 0)[inside])
+    mirrored, down, right = move
+    height, width = image.shape[:2]
+    image = image[:, ::-1] if mirrored else image
+    new, old = (
+        image_[max(0, sign * down) : height + min(0, sign * down)][
+            :, max(0, sign * right) : width + min(0, sign * right)
+        ]
+        for image_, sign in ((result, 1), (image, -1))
+    )
+    return np.array_equal(new, old)
 
 
 def move_of_image(result, image):
@@ -419,31 +356,34 @@ def move_of_image(result, image):
 
 def judge_augmentation(attempt):
     pairs = [coded_pair(*size) for size in CODED_SIZES]
-    known = [moves_of(mask, "constant", constant_values=VOID) for _, mask in pairs]
+    known = [moves_of(mask, constant_values=VOID) for _, mask in pairs]
     moves, results = [], []
     for seed in range(200):
         image, mask = pairs[seed % 2]
-        rng = np.random.default_rng(seed)
-        new_image, new_mask = as_image_and_mask(attempt(image, mask, rng), image, mask)
+
+        def augmented(image=image, mask=mask, seed=seed):
+            result = attempt(image, mask, np.random.default_rng(seed))
+            return as_image_and_mask(result, image, mask)
+
+        new_image, new_mask = augmented()
         move = known[seed % 2].get(new_mask.tobytes())
         if move is None:
             raise Incorrect(what_happened_to_mask(new_mask, mask))
         moves.append(move)
         results.append((new_image, image))
-        if seed < 10:
-            check_same_again(attempt, image, mask, seed, new_image, new_mask)
-    if not all(
-        fits(result, image, move) for (result, image), move in zip(results, moves, strict=True)
-    ):
+        if seed < 10 and not all(map(np.array_equal, augmented(), (new_image, new_mask))):
+            raise Incorrect(
+                "Two generators with the same seed give different images: some numbers are not "
+                "drawn from rng. Use rng.random() and rng.integers(), not np.random."
+            )
+    if not all(fits(*result, move) for result, move in zip(results, moves, strict=True)):
         raise Incorrect(how_image_and_mask_differ(results[:16], moves[:16]))
     return check_variety(moves)
 
 
 def as_image_and_mask(value, image, mask):
     """Take an image and a mask of the shapes and dtypes that were given."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise Incorrect(f"It returns {describe(value)}; expected two things, image and mask.")
-    new_image, new_mask = (as_array(part) for part in value)
+    new_image, new_mask = as_pair(value, "image", "mask")
     if new_image.shape == mask.shape and new_mask.shape == image.shape:
         raise Incorrect("It returns the mask first; expected (image, mask).")
     for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
@@ -467,57 +407,28 @@ def as_image_and_mask(value, image, mask):
     return new_image, new_mask
 
 
-def check_same_again(attempt, image, mask, seed, new_image, new_mask):
-    """Raise Incorrect when an equal random generator gives another result."""
-    again = attempt(image, mask, np.random.default_rng(seed))
-    again = as_image_and_mask(again, image, mask)
-    if not (np.array_equal(again[0], new_image) and np.array_equal(again[1], new_mask)):
-        raise Incorrect(
-            "Two generators with the same seed give different images: some numbers are not "
-            "drawn from rng. Use rng.random() and rng.integers(), not np.random."
-        )
+MIRRORED_MARGIN = "The mask's margin is mirrored outwards: invented labels. Fill with 255."
+MARGINS = {
+    "wrap": "What leaves the mask on one side comes back on the other, as np.roll does: a street "
+    "in the sky. What comes in is unknown, so it is void (255).",
+    "constant": "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
+    "there: fill the mask with 255, void.",
+    "edge": "The mask's margin is repeated outwards: invented labels. Fill it with 255.",
+    "symmetric": MIRRORED_MARGIN,
+    "reflect": MIRRORED_MARGIN,
+}
 
 
 def what_happened_to_mask(result, mask):
-    """Say why a mask is no mirrored and shifted copy with a void margin."""
-    for turned, upside_down in ((mask, False), (mask[::-1], True)):
-        for mode, options, sentence in (
-            ("constant", {"constant_values": VOID}, None),
-            (
-                "wrap",
-                {},
-                "What leaves the mask on one side comes back on the other, as np.roll does: a "
-                "street in the sky. What comes in is unknown, so it is void (255).",
-            ),
-            (
-                "constant",
-                {"constant_values": 0},
-                "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
-                "there: fill the mask with 255, void.",
-            ),
-            (
-                "edge",
-                {},
-                "The mask's margin is repeated outwards: invented labels. Fill it with 255.",
-            ),
-            (
-                "symmetric",
-                {},
-                "The mask's margin is mirrored outwards: invented labels. Fill with 255.",
-            ),
-            (
-                "reflect",
-                {},
-                "The mask's margin is mirrored outwards: invented labels. Fill with 255.",
-            ),
-        ):
-            if result.tobytes() in moves_of(turned, mode, **options):
-                return (
-                    "The pair is turned upside down. Only left and right are swapped, "
-                    "image[:, ::-1]: streets with the sky below do not occur."
-                    if upside_down
-                    else sentence
-                )
+    """Say why a mask is not a mirrored and shifted copy with a void margin."""
+    for mode, sentence in MARGINS.items():
+        if result.tobytes() in moves_of(mask, mode):
+            return sentence
+    if result.tobytes() in moves_of(mask[::-1], constant_values=VOID):
+        return (
+            "The pair is turned upside down. Only left and right are swapped, image[:, ::-1]: "
+            "streets with the sky below do not occur."
+        )
     return (
         "The mask is no copy that was mirrored and shifted by whole pixels, with 255 where nothing "
         "of the image comes in."
@@ -526,69 +437,84 @@ def what_happened_to_mask(result, mask):
 
 def how_image_and_mask_differ(results, moves):
     """Say how the moves of images differ from those of their masks."""
-    of_images = [move_of_image(result, image) for result, image in results]
-    still = (False, 0, 0)
+    of_images = [move_of_image(*result) for result in results]
     if None in of_images:
         return (
             "The mask is moved well, but the image is no copy that was mirrored and shifted by "
             "whole pixels. Are its values changed, or did it go upside down?"
         )
-    if all(move == still for move in moves):
-        return "Only the image moves. The mask must make the same moves, or labels no longer fit."
-    if all(move == still for move in of_images):
-        return "Only the mask moves. The image must make the same moves, or labels no longer fit."
-    same_mirror = all(a[0] == b[0] for a, b in zip(of_images, moves, strict=True))
-    if all((a[1], a[2]) == (-b[1], -b[2]) for a, b in zip(of_images, moves, strict=True)):
-        return "The mask is shifted the opposite way to its image. Is there a sign too many?"
-    if not same_mirror and all(a[1] == b[1] for a, b in zip(of_images, moves, strict=True)):
-        if not any(mirrored for mirrored, _, _ in moves):
-            return "The image is mirrored, but its mask is not."
-        if not any(mirrored for mirrored, _, _ in of_images):
-            return "The mask is mirrored, but its image is not."
-    if same_mirror and all((b[1], b[2]) == (0, 0) for b in moves):
-        return "Both are mirrored, but only the image is shifted: the mask must go with it."
-    return (
+    both = list(zip(of_images, moves, strict=True))
+
+    def every(holds):
+        return all(holds(image, mask) for image, mask in both)
+
+    same_mirror = every(lambda image, mask: image[0] == mask[0])
+    same_shift = every(lambda image, mask: image[1] == mask[1])
+    only = "Only the {} moves. The {} must make the same moves, or labels no longer fit."
+    told = {
+        only.format("image", "mask"): every(lambda image, mask: mask == STILL),
+        only.format("mask", "image"): every(lambda image, mask: image == STILL),
+        "The mask is shifted the opposite way to its image. Is there a sign too many?": every(
+            lambda image, mask: image[1:] == (-mask[1], -mask[2])
+        ),
+        "The mask is shifted down by what its image is shifted to the right, and the other way "
+        "round: axis 0 is rows, axis 1 columns.": every(
+            lambda image, mask: image[1:] == mask[:0:-1]
+        ),
+        "The image is mirrored, but its mask is not.": same_shift
+        and every(lambda image, mask: not mask[0]),
+        "The mask is mirrored, but its image is not.": same_shift
+        and every(lambda image, mask: not image[0]),
+        "Both are mirrored, but only the image is shifted: the mask must go with it.": same_mirror
+        and every(lambda image, mask: mask[1:] == (0, 0)),
+        "Both are mirrored, but only the mask is shifted: the image must go with it.": same_mirror
+        and every(lambda image, mask: image[1:] == (0, 0)),
+    }
+    otherwise = (
         "Image and mask make different moves: each draws its own random numbers. Draw once, and "
         "use the numbers for both."
     )
+    return next((sentence for sentence, holds in told.items() if holds), otherwise)
 
 
 def check_variety(moves):
     """Raise Incorrect unless the moves are as random as they should be; may return a note."""
     mirrored = sum(mirrored for mirrored, _, _ in moves)
-    if set(moves) == {(False, 0, 0)}:
-        raise Incorrect("Nothing changes: 200 random generators gave 200 times the same image.")
-    if len(set(moves)) == 1:
-        raise Incorrect(
+    downs, rights = ([move[place] for move in moves] for place in (1, 2))
+    farthest = max(map(abs, downs + rights))
+    raise_first(
+        {
+            "Nothing changes: 200 random generators gave 200 times the same image.": set(moves)
+            == {STILL},
             "It makes the same move whatever rng is. Is there a generator or a seed inside the "
-            "function? Draw from the rng that is given."
+            "function? Draw from the rng that is given.": len(set(moves)) == 1,
+            f"It shifts by {farthest} pixels; expected at most {FARTHEST}.": farthest > FARTHEST,
+            f"It never mirrors, in {len(moves)} images; expected about every second.": not mirrored,
+            "It mirrors every image; expected about every second, rng.random() < 0.5.": mirrored
+            == len(moves),
+            f"It mirrors {mirrored} of {len(moves)} images; expected about half.": not 0.3
+            < mirrored / len(moves)
+            < 0.7,
+            "Rows and columns always shift by the same number: draw two.": any(downs)
+            and downs == rights,
+        }
+    )
+    for shifts, names in ((downs, ("down", "up")), (rights, ("right", "left"))):
+        there, never = names if min(shifts) >= 0 else names[::-1]
+        largest = max(map(abs, shifts))
+        raise_first(
+            {
+                f"It never shifts {names[0]} or {names[1]}.": not largest,
+                f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}.": min(
+                    shifts
+                )
+                >= 0
+                or max(shifts) <= 0,
+                f"It shifts by {largest} pixels at most; expected up to {FARTHEST}.": largest
+                <= FARTHEST // 2,
+            }
         )
-    farthest = max(max(abs(down), abs(right)) for _, down, right in moves)
-    if farthest > FARTHEST:
-        raise Incorrect(f"It shifts by {farthest} pixels; expected at most {FARTHEST}.")
-    if not mirrored:
-        raise Incorrect(f"It never mirrors, in {len(moves)} images; expected about every second.")
-    if mirrored == len(moves):
-        raise Incorrect("It mirrors every image; expected about every second, rng.random() < 0.5.")
-    if not 0.3 < mirrored / len(moves) < 0.7:
-        raise Incorrect(f"It mirrors {mirrored} of {len(moves)} images; expected about half.")
-    if all(down == right for _, down, right in moves):
-        raise Incorrect("Rows and columns always shift by the same number: draw two.")
-    for place, names in ((1, ("down", "up")), (2, ("right", "left"))):
-        shifts = [move[place] for move in moves]
-        if not any(shifts):
-            raise Incorrect(f"It never shifts {names[0]} or {names[1]}.")
-        if min(shifts) >= 0 or max(shifts) <= 0:
-            there, never = names if min(shifts) >= 0 else names[::-1]
-            raise Incorrect(
-                f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}."
-            )
-        if max(-min(shifts), max(shifts)) <= FARTHEST // 2:
-            raise Incorrect(
-                f"It shifts by {max(-min(shifts), max(shifts))} pixels at most; expected up to "
-                f"{FARTHEST}."
-            )
-    if max(max(down, right) for _, down, right in moves) < FARTHEST:
+    if max(downs + rights) < FARTHEST:
         return (
             f"(Down and right it never goes the full {FARTHEST} pixels: rng.integers leaves its "
             f"upper end out. rng.integers(-{FARTHEST}, {FARTHEST + 1}) reaches both.)"
@@ -627,33 +553,37 @@ def recording_of(name):
 
 
 def judge_split_by_recording(attempt):
-    towns = [f"data{letter}" for letter in "ABCDEFGHIJ"]
-    names = frames_of(towns)
-    note = None
-    for seed in range(10):
-        for test_share in (0.2, 0.3):
-            split = as_split(attempt(names, test_share, seed))
-            check_names(split, names)
-            check_whole_recordings(split)
-            if split_sets(split) != split_sets(attempt(names, test_share, seed)):
-                raise Incorrect(
-                    "Two calls with the same seed give different splits: use "
-                    "np.random.default_rng(seed), or images wander from train to test."
-                )
-    for prefix in ("data", "drive", "street"):
-        many = frames_of([f"{prefix}{i}" for i in range(18)])
-        note = check_order(attempt, many) or note
-    for seed in range(10):
-        for test_share in (0.2, 0.3):
-            check_size(as_split(attempt(names, test_share, seed)), test_share)
-    if len({split_sets(attempt(names, 0.3, seed))[1] for seed in range(10)}) == 1:
+    names = frames_of([f"data{letter}" for letter in "ABCDEFGHIJ"])
+    trials = [(seed, test_share) for seed in range(10) for test_share in (0.2, 0.3)]
+    splits = []
+    for seed, test_share in trials:
+        split = as_split(attempt(names, test_share, seed))
+        check_names(split, names)
+        check_whole_recordings(*split)
+        if sets_of(split) != sets_of(as_split(attempt(names, test_share, seed))):
+            raise Incorrect(
+                "Two calls with the same seed give different splits: use "
+                "np.random.default_rng(seed), or images wander from train to test."
+            )
+        splits.append(split)
+    in_order = [
+        check_order(attempt, frames_of([f"{prefix}{i}" for i in range(18)]))
+        for prefix in ("data", "drive", "street")
+    ]
+    for (_, test_share), split in zip(trials, splits, strict=True):
+        check_size(*split, test_share)
+    if len({sets_of(split)[1] for split in splits[1::2]}) == 1:
         raise Incorrect(
             "The seed changes nothing: ten seeds give the same ten times the same split."
         )
+    few = frames_of(["dataA", "dataB"])
     for test_share in (0.1, 0.9):
-        few = frames_of(["dataA", "dataB"])
         check_names(as_split(attempt(few, test_share, 0)), few)
-    return note
+    if not all(in_order):
+        return (
+            "(Inside the lists, the names stand in the order in which they came. The course sorts "
+            "them; it makes no difference to the split.)"
+        )
 
 
 def as_split(value):
@@ -666,101 +596,85 @@ def as_split(value):
     return tuple([str(name) for name in part] for part in value)
 
 
-def split_sets(value):
-    return tuple(frozenset(part) for part in as_split(value))
+def sets_of(split):
+    return tuple(frozenset(part) for part in split)
 
 
 def check_names(split, names):
     """Raise Incorrect unless every name is in exactly one list, and neither is empty."""
     train, test = split
     strange = sorted({*train, *test} - set(names))
-    if strange:
-        raise Incorrect(
-            f"A list holds {strange[0]!r}, which is not one of the names. Return the names of the "
-            "frames, not of the recordings."
-            if "/" not in strange[0]
-            else f"A list holds {strange[0]!r}, which is not one of the names."
-        )
-    both = sorted(set(train) & set(test))
-    if both:
-        raise Incorrect(f"{both[0]} is in train and in test: every name belongs in one list.")
+    twice = sorted(set(train) & set(test))
     lost = sorted(set(names) - {*train, *test})
-    if lost:
-        raise Incorrect(
-            f"{len(lost)} of {len(names)} names are in neither list, such as {lost[0]}."
-        )
-    if len(train) + len(test) > len(names):
-        raise Incorrect("Some names stand twice in one list.")
-    for part, name in ((train, "train"), (test, "test")):
-        if not part:
-            count = len({recording_of(frame) for frame in names})
-            raise Incorrect(
-                f"With {count} recordings the {name} list is empty. Both sides need at least one "
-                "recording, even if the share rounds to none."
-            )
+    empty = "test" if train else "train"
+    frames = " Return the names of the frames, not of the recordings."
+    raise_first(
+        {
+            f"A list holds {strange[:1]}, which is not one of the names."
+            f"{'' if '/' in ''.join(strange[:1]) else frames}": strange,
+            f"{twice[:1]} is in train and in test: every name belongs in one list.": twice,
+            f"{len(lost)} of {len(names)} names are in neither list, such as {lost[:1]}.": lost,
+            "Some names stand twice in one list.": len(train) + len(test) > len(names),
+            f"With {len(set(map(recording_of, names)))} recordings the {empty} list is empty. "
+            "Both sides need at least one recording, even if the share rounds to none.": not train
+            or not test,
+        }
+    )
 
 
-def check_whole_recordings(split):
+def check_whole_recordings(train, test):
     """Raise Incorrect when a recording is on both sides, with how it came about."""
-    train, test = split
-    torn = sorted({recording_of(n) for n in train} & {recording_of(n) for n in test})
+    torn = sorted(set(map(recording_of, train)) & set(map(recording_of, test)))
     if not torn:
         return
-    numbers = [{name.split("/")[1] for name in part} for part in split]
-    if not numbers[0] & numbers[1]:
-        raise Incorrect(
+    numbers = [{name.split("/")[1] for name in part} for part in (train, test)]
+    cut = True
+    for recording in torn:
+        first, second = (
+            [n for n in part if recording_of(n) == recording] for part in (train, test)
+        )
+        cut = cut and (max(first) < min(second) or min(first) > max(second))
+    raise_first(
+        {
             "It sorts by the frame's number: all frames 0000 are on one side, of whatever "
-            "recording. What belongs together is the folder, name.split('/')[0]."
-        )
-    cut = [
-        max(n for n in train if recording_of(n) == r) < min(n for n in test if recording_of(n) == r)
-        or min(n for n in train if recording_of(n) == r)
-        > max(n for n in test if recording_of(n) == r)
-        for r in torn
-    ]
-    if all(cut) and len(torn) > 1:
-        raise Incorrect(
-            f"Recordings are cut in two, such as {torn[0]}: the first frames on one side, the rest "
-            "on the other. Keep a recording whole: its street is the same all along."
-        )
-    if len(torn) == 1 and all(cut):
-        raise Incorrect(
+            "recording. What belongs together is the folder, name.split('/')[0].": not numbers[0]
+            & numbers[1],
+            f"Recordings are cut in two, such as {torn[0]}: the first frames on one side, the "
+            "rest on the other. Keep a recording whole: its street is the same all along.": cut
+            and len(torn) > 1,
             f"The border between train and test runs through {torn[0]}: count recordings, not "
-            "frames, so that each one stays whole."
-        )
-    raise Incorrect(
-        f"Frames of {torn[0]} are in train and in test: frames are drawn one by one. Neighbouring "
-        "frames look alike, so the test would repeat the training. Draw recordings."
+            "frames, so that each one stays whole.": cut,
+            f"Frames of {torn[0]} are in train and in test: frames are drawn one by one. "
+            "Neighbouring frames look alike, so the test would repeat the training. Draw "
+            "recordings.": True,
+        }
     )
 
 
 def check_order(attempt, names):
-    """Raise Incorrect when the order of the names changes the split; may return a note."""
-    note = None
+    """Raise Incorrect when the order of the names changes the split.
+
+    Returns whether even the lists are the same, in the same order.
+    """
+    same = True
     for seed in range(5):
-        first = attempt(names, 0.3, seed)
+        first = as_split(attempt(names, 0.3, seed))
         for order in range(6):
-            shuffled = list(np.random.default_rng(order).permutation(names))
-            shuffled = [str(name) for name in shuffled]
-            other = attempt(shuffled, 0.3, seed)
-            if split_sets(other) != split_sets(first):
+            shuffled = np.random.default_rng(order).permutation(names).tolist()
+            other = as_split(attempt(shuffled, 0.3, seed))
+            if sets_of(other) != sets_of(first):
                 raise Incorrect(
                     "The split depends on the order in which the names come. Folders and sets "
                     "have no fixed order: sort the recordings before you shuffle them."
                 )
-            if as_split(other) != as_split(first):
-                note = (
-                    "(Inside the lists, the names stand in the order in which they came. The "
-                    "course sorts them; it makes no difference to the split.)"
-                )
-    return note
+            same = same and other == first
+    return same
 
 
-def check_size(split, test_share):
+def check_size(train, test, test_share):
     """Raise Incorrect unless the test has its share of the recordings, or of the frames."""
-    train, test = split
-    recordings = len({recording_of(name) for name in test})
-    everything = len({recording_of(name) for name in train + test})
+    recordings = len(set(map(recording_of, test)))
+    everything = len(set(map(recording_of, train + test)))
     of_recordings, of_frames = recordings / everything, len(test) / len(train + test)
     largest = 7 / len(train + test)  # the longest recording has 7 frames
     if abs(of_recordings - test_share) < 1.01 / everything:
@@ -781,92 +695,50 @@ split_by_recording_exercise = Exercise(
 # ---------------------------------------------------------------- tiles
 
 
-def without_end(length, tile, overlap):
-    return list(range(0, length - tile + 1, tile - overlap)) or [0]
-
-
-def with_steps_of(step, last=lambda length, tile: length - tile):
-    """Make tile starts from another step or with another last tile."""
+def with_step(step):
+    """Make tile starts from another step."""
 
     def starts(length, tile, overlap):
         if length <= tile:
             return [0]
-        return [*range(0, length - tile, step(tile, overlap)), last(length, tile)]
+        return [*range(0, length - tile, step(tile, overlap)), length - tile]
 
     return starts
 
 
-def right_step(tile, overlap):
-    return tile - overlap
-
-
-STICKS_OUT = (
-    "The last tile sticks out of the image: steps go on until the image's end. Let them end "
-    "at length - tile, and let the last tile begin there."
-)
-UNCOVERED = (
+TILE_MISTAKES = {
+    "The last tile sticks out of the image: steps go on until the image's end. Let them end at "
+    "length - tile, and let the last tile begin there.": (
+        lambda n, tile, overlap: list(range(0, n, tile - overlap)),
+        lambda n, tile, overlap: list(range(0, n - overlap, tile - overlap)) or [0],
+        lambda n, tile, overlap: list(range(0, n - overlap, tile - overlap)) if n > tile else [0],
+    ),
     "The image's end is not covered: what is left over after the last whole step needs a tile, "
-    "too. It begins at length - tile."
-)
-TILE_MISTAKES = [
-    (lambda n, tile, overlap: list(range(0, n, tile - overlap)), STICKS_OUT),
-    (lambda n, tile, overlap: list(range(0, n - overlap, tile - overlap)) or [0], STICKS_OUT),
-    (without_end, UNCOVERED),
-    (
-        lambda n, tile, overlap: list(range(0, n - tile, tile - overlap)) or [0],
-        "The last tile is missing: range leaves its end out, so nothing begins at length - tile.",
+    "too. It begins at length - tile.": (
+        lambda n, tile, overlap: list(range(0, n - tile + 1, tile - overlap)) or [0]
     ),
-    (
-        with_steps_of(lambda tile, overlap: tile),
-        "The overlap is ignored: neighbours share no pixels. The step is tile - overlap.",
+    "The last tile is missing: range leaves its end out, so nothing begins at length - tile.": (
+        lambda n, tile, overlap: list(range(0, n - tile, tile - overlap)) or [0]
     ),
-    (
-        with_steps_of(lambda tile, overlap: overlap),
-        "The step is the overlap, so there are far too many tiles. The step is tile - overlap.",
+    "The overlap is ignored: neighbours share no pixels. The step is tile - overlap.": (
+        with_step(lambda tile, overlap: tile)
     ),
-    (
-        with_steps_of(lambda tile, overlap: tile - 2 * overlap),
-        "The overlap is subtracted twice, so there are too many tiles. Neighbours share it: the "
-        "step is tile - overlap.",
+    "The step is the overlap, so there are far too many tiles. The step is tile - overlap.": (
+        with_step(lambda tile, overlap: overlap)
     ),
-    (
-        with_steps_of(lambda tile, overlap: tile - overlap - 1),
-        "The step is one too small, which costs more tiles than needed: it is tile - overlap.",
+    "The overlap is subtracted twice, so there are too many tiles: the step is tile - overlap.": (
+        with_step(lambda tile, overlap: tile - 2 * overlap)
     ),
-    (
-        with_steps_of(lambda tile, overlap: tile - overlap + 1),
-        "Neighbours share one pixel too few: the step is tile - overlap.",
+    "The overlap is added: the step is tile - overlap, not tile + overlap.": (
+        with_step(lambda tile, overlap: tile + overlap)
     ),
-    (
-        with_steps_of(right_step, lambda n, tile: n - tile - 1),
-        "The last tile ends one pixel short: it begins at length - tile, since the tile covers "
-        "start .. start + tile - 1.",
+    "The step is one too small, which costs more tiles than needed: it is tile - overlap.": (
+        with_step(lambda tile, overlap: tile - overlap - 1)
     ),
-    (
-        with_steps_of(right_step, lambda n, tile: n - tile + 1),
-        "The last tile sticks out by one pixel: it begins at length - tile.",
+    "Neighbours share one pixel too few: the step is tile - overlap.": (
+        with_step(lambda tile, overlap: tile - overlap + 1)
     ),
-    (
-        lambda n, tile, overlap: [*range(0, n - tile, tile - overlap), n - tile],
-        "An image shorter than the tile begins at a negative place, which NumPy counts from the "
-        "end. Such an image has one tile, [0], and is filled up later.",
-    ),
-    (
-        lambda n, tile, overlap: (
-            [*range(0, n - tile + 1, tile - overlap), n - tile] if n > tile else [0]
-        ),
-        "Where the steps fit exactly, the last start stands there twice, and that tile would be "
-        "predicted twice.",
-    ),
-    (
-        lambda n, tile, overlap: list(range(max(1, n - tile + 1))),
-        "A tile begins at every pixel: covered, but the step may be tile - overlap.",
-    ),
-    (
-        lambda n, tile, overlap: [0],
-        "There is only one tile. How many steps of tile - overlap until the end is reached?",
-    ),
-]
+}
 
 
 def judge_tile_starts(attempt):
@@ -876,17 +748,16 @@ def judge_tile_starts(attempt):
     apart = [(10, 4, 0), (12, 4, 0), (25, 6, 0)]
     evenly = False
     for cases in (overlapping + short, apart):
-        answers = [as_starts(attempt(*case), case) for case in cases]
+        answers = [as_starts(run(attempt, *case, explain=case_of(case)), case) for case in cases]
         pairs = list(zip(answers, cases, strict=True))
-        faults = [what_is_wrong_with(answer, *case) for answer, case in pairs]
-        if any(faults):
-            for mistake, sentence in TILE_MISTAKES:
-                if makes(mistake, cases, answers, as_array, 0):
-                    raise Incorrect(sentence)
-            raise Incorrect(next(fault for fault in faults if fault))
-        evenly = evenly or any(
-            sorted(answer.tolist()) != tiles.tile_starts(*case) for answer, case in pairs
-        )
+        if fault := next(filter(None, (what_is_wrong_with(a, *case) for a, case in pairs)), None):
+            # Only these: other places can be as good, so the pool of `compare` would mislead.
+            for sentence, wrong in TILE_MISTAKES.items():
+                for mistake in wrong if isinstance(wrong, tuple) else (wrong,):
+                    if makes(mistake, cases, answers, as_array, 0):
+                        raise Incorrect(sentence)
+            raise Incorrect(fault)
+        evenly = evenly or any(sorted(a.tolist()) != tiles.tile_starts(*c) for a, c in pairs)
     if evenly:
         return (
             "(The course takes full steps and pulls the last tile back; yours lie elsewhere, and "
@@ -894,55 +765,50 @@ def judge_tile_starts(attempt):
         )
 
 
+def case_of(case):
+    """Return a function for `run` that tells in which case an answer raises."""
+    return lambda *_: "That is for length {}, tile {}, overlap {}.".format(*case)
+
+
 def as_starts(value, case):
     """Take a list of whole numbers."""
     length, tile, overlap = case
-    if isinstance(value, set):
-        value = sorted(value)
-    starts = as_array(value)
-    if starts.ndim != 1:
-        raise Incorrect(f"It returns {describe(value)}; expected a list of numbers.")
-    if not starts.size:
-        raise Incorrect(
-            f"For length {length}, tile {tile} it gives no tile at all. An image shorter than "
-            "the tile or as long as it has one: [0]."
-        )
-    if starts.dtype.kind == "f":
-        raise Incorrect(
-            f"For length {length}, tile {tile}, overlap {overlap} the starts are floats, such as "
-            f"{starts[-1]}, and no image can be cut there: make them whole numbers, with // in "
-            "place of /."
-        )
-    return starts.astype(int)
+    found = as_array(sorted(value) if isinstance(value, set) else value)
+    raise_first(
+        {
+            f"It returns {describe(value)}; expected a list of numbers.": found.ndim != 1,
+            f"For length {length}, tile {tile} it returns no tile at all. An image shorter "
+            "than the tile or as long as it has one: [0].": not found.size,
+            f"For length {length}, tile {tile}, overlap {overlap} the starts are floats, such "
+            f"as {found.ravel()[-1:]}, and no image can be cut there: make them whole numbers, "
+            "with // in place of /.": found.dtype.kind == "f",
+        }
+    )
+    return found.astype(int)
 
 
-def what_is_wrong_with(starts, length, tile, overlap):
+def what_is_wrong_with(found, length, tile, overlap):
     """Say in a sentence what is wrong with these starts, or None."""
-    said = f"For length {length}, tile {tile}, overlap {overlap} it gives {starts.tolist()}"
-    starts = np.sort(starts)
-    if starts[0] < 0:
-        return f"{said}: a negative start, which NumPy counts from the end."
+    said = f"For length {length}, tile {tile}, overlap {overlap} it gives {found.tolist()}"
+    found = np.sort(found)
+    if found[0] < 0:
+        return f"{said}: a negative start, which NumPy counts from the end; expected [0]."
     if length <= tile:
-        return None if starts.tolist() == [0] else f"{said}; expected one tile, [0]."
-    if starts[0] > 0:
-        return f"{said}: the first {starts[0]} pixels are not covered."
-    if starts[-1] + tile > length:
-        return f"{said}: the last tile sticks out by {starts[-1] + tile - length} pixels."
-    if starts[-1] + tile < length:
-        return f"{said}: the last {length - starts[-1] - tile} pixels are not covered."
-    steps = np.diff(starts)
-    if (steps == 0).any():
-        return f"{said}: the same start twice."
-    if steps.max() > tile - overlap:
-        return (
-            f"{said}: neighbours share {tile - steps.max()} pixels; expected at least {overlap}."
-            if steps.max() <= tile
-            else f"{said}: {steps.max() - tile} pixels between two tiles are not covered."
-        )
+        return None if found.tolist() == [0] else f"{said}; expected one tile, [0]."
+    steps, end = np.diff(found, append=found[-1]), found[-1] + tile
+    widest = steps.max()
     needed = math.ceil((length - overlap) / (tile - overlap))
-    if len(starts) > needed:
-        return f"{said}: {len(starts)} tiles, where {needed} are enough."
-    return None
+    faults = {
+        f"the first {found[0]} pixels are not covered.": found[0] > 0,
+        f"the last tile sticks out by {end - length} pixels.": end > length,
+        f"the last {length - end} pixels are not covered.": end < length,
+        "the same start twice.": (steps[:-1] == 0).any(),
+        f"{widest - tile} pixels between two tiles are not covered.": widest > tile,
+        f"neighbours share {tile - widest} pixels; expected at least {overlap}.": widest
+        > tile - overlap,
+        f"{len(found)} tiles, where {needed} are enough.": len(found) > needed,
+    }
+    return next((f"{said}: {fault}" for fault, holds in faults.items() if holds), None)
 
 
 tile_starts_exercise = Exercise("tile_starts", judge_tile_starts, tiles.tile_starts)

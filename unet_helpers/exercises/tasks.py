@@ -75,12 +75,12 @@ TASKS = {
         "my_conv_block(inputs, n_filters, dropout_prob, max_pooling)",
         15,
         "Write the encoder block: two 3x3 convolutions with ReLU and padding that keeps the size, "
-        "dropout of the share dropout_prob, then 2x2 max pooling unless max_pooling is False. "
-        "Return (next_layer, skip_connection).",
+        "then dropout of the share dropout_prob, then 2x2 max pooling unless max_pooling is False. "
+        "Return (next_layer, skip_connection), the features after and before the pooling.",
         "Begin with `x = layers.Conv2D(n_filters, 3, ...)(inputs)`. What must stand in the dots "
         "so that the image keeps its size, and that negative values are cut off?",
         'padding="same", activation="relu", kernel_initializer="he_normal", twice. The decoder '
-        "wants the features before pooling, the next level those after it.",
+        "needs the features before pooling, the next level those after it.",
         "After both convolutions: dropout if dropout_prob > 0; skip_connection = x; next_layer = "
         "layers.MaxPooling2D(2)(x) if max_pooling else x; return next_layer, skip_connection.",
     ),
@@ -112,10 +112,11 @@ TASKS = {
         "my_upsampling_block(expansive_input, contractive_input, n_filters)",
         15,
         "Write the decoder block: a 3x3 transposed convolution with stride 2, concatenation with "
-        "the skip connection, two 3x3 convolutions with ReLU; n_filters filters each.",
-        "Three steps: enlarge what comes from below, join it with what comes from the side, and "
+        "the skip connection, two 3x3 convolutions with ReLU; n_filters filters each, "
+        "without dropout.",
+        "Three steps: upsample what comes from below, join it with what comes from the side, and "
         "mix the two by convolutions.",
-        'layers.Conv2DTranspose(n_filters, 3, strides=2, padding="same") enlarges; '
+        'layers.Conv2DTranspose(n_filters, 3, strides=2, padding="same") upsamples; '
         "layers.Concatenate() joins along the channels.",
         "up = Conv2DTranspose(...)(expansive_input); x = Concatenate()([up, contractive_input]); "
         'then twice Conv2D(n_filters, 3, padding="same", activation="relu").',
@@ -148,7 +149,8 @@ TASKS = {
         20,
         "Assemble U-Net: divide by 255, four encoder blocks of n_filters, 2, 4 and 8 n_filters, a "
         "bottleneck of 16, four decoder blocks, and a 1x1 convolution that gives logits. Return a "
-        "keras.Model.",
+        "keras.Model. Dropout is up to you; the course has 0.3 in the fourth encoder block and "
+        "the bottleneck.",
         "Begin with inputs = keras.Input(input_size) and end with keras.Model(inputs, logits). In "
         "between `x` runs through everything, and every encoder block leaves a skip behind.",
         "x, skip1 = conv_block(x, n_filters) and so on down; the bottleneck has "

@@ -445,7 +445,7 @@ def test_unet_losses_and_folding_run_on_jax(repo):
         from unet_helpers.training import CrossEntropyAndDice, pixel_weights
         from unet_helpers.models import fold_batch_norm, unet_model
         assert keras.backend.backend() == "jax"
-        model = unet_model((16, 16, 3), 2, 3)
+        model = unet_model((16, 16, 3), 2, 3, batch_norm=True)
         loss = CrossEntropyAndDice()
         model.compile("adam", loss)
         images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
@@ -460,7 +460,6 @@ def test_unet_losses_and_folding_run_on_jax(repo):
         np.testing.assert_allclose(float(loss(masks, logits)), float(loss(masks, changed)))
         assert np.isfinite(float(model.train_on_batch(images, masks)))
         assert "tensorflow" not in sys.modules
-        model = unet_model((16, 16, 3), 1, 3, batch_norm=True)
         random = np.random.default_rng(0)
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):

@@ -62,10 +62,11 @@ def explain_join(shapes, text, below, skip):
             "What comes from below has not been doubled. Is strides=2 missing in the transposed "
             "convolution?"
         )
-    if other[:2] == (skip[0] + 1, skip[1] + 1):
-        return 'One pixel too many: is padding="same" missing in the transposed convolution?'
     if other[:2] != skip[:2]:
-        return f"What comes from below is not doubled once, from {below[0]}x{below[1]}."
+        return (
+            f"What comes from below is {other[0]}x{other[1]} and not doubled once, from "
+            f'{below[0]}x{below[1]}: is padding="same" missing in the transposed convolution?'
+        )
     if "axis" in text:
         return "Only the channels may differ: concatenate along the last axis, axis=-1."
     return "U-Net does not add the two, it concatenates them: layers.Concatenate()([up, skip])."

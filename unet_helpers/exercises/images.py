@@ -30,7 +30,7 @@ SHARE_MISTAKES = {
     "It divides by the pixels of the other classes: a ratio, not a share.": (
         lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum()
     ),
-    "Class 0 is missing in the denominator. It is a class like the others; only 255 is left out.": (
+    "Class 0 is missing in the denominator. Only 255 is left out.": (
         lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum()
     ),
     "It is the share of pixels that have any label; c is not used.": (
@@ -99,11 +99,9 @@ RESIZING_MISTAKES = {
     "The scale is upside down: it is the old side divided by the new one.": (
         taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
     ),
-    "It cuts out a part, the upper left corner. Resizing keeps the whole image.": (
-        taking(lambda new, old: np.arange(new))
-    ),
-    "It cuts out a part, the middle. Resizing keeps the whole image.": (
-        taking(lambda new, old: np.arange(new) + (old - new) // 2)
+    "It cuts out a part, the upper left corner or the middle. Resizing keeps the whole image.": (
+        taking(lambda new, old: np.arange(new)),
+        taking(lambda new, old: np.arange(new) + (old - new) // 2),
     ),
 }
 
@@ -458,11 +456,8 @@ def split_by_recording(names, test_share, seed):
 
 def frames_of(recordings):
     """Make names of frames, from 3 to 7 a recording."""
-    return [
-        f"{recording}/{frame:04d}.png"
-        for i, recording in enumerate(recordings)
-        for frame in range(3 + i % 5)
-    ]
+    numbered = enumerate(recordings)
+    return [f"{name}/{frame:04d}.png" for i, name in numbered for frame in range(3 + i % 5)]
 
 
 def recording_of(name):
@@ -514,7 +509,7 @@ def as_split(value):
 
 
 def sets_of(split):
-    return tuple(frozenset(part) for part in split)
+    return tuple(map(frozenset, split))
 
 
 def check_names(split, names):
@@ -592,9 +587,8 @@ def check_size(train, test, test_share):
     everything = len(set(map(recording_of, train + test)))
     of_recordings, of_frames = recordings / everything, len(test) / len(train + test)
     largest = 7 / len(train + test)  # the longest recording has 7 frames
-    if abs(of_recordings - test_share) < 1.01 / everything:
-        return
-    if abs(of_frames - test_share) < 1.01 * largest:
+    near_share = abs(of_recordings - test_share) < 1.01 / everything
+    if near_share or abs(of_frames - test_share) < 1.01 * largest:
         return
     told = f"With test_share {test_share} the test has {recordings} of {everything} recordings"
     if abs(of_recordings - (1 - test_share)) < 1.01 / everything:
@@ -617,20 +611,19 @@ def judge_tile_starts(attempt):
     apart = [(10, 4, 0), (12, 4, 0), (25, 6, 0)]
     evenly = False
     for cases in (overlapping + short, apart):
-        pairs = [(as_starts(run(attempt, *c, explain=case_of(c)), c), c) for c in cases]
-        for answer, case in pairs:
-            explain_starts(answer, *case)
+        pairs = []
+        for case in cases:
+            told = "That is for length {}, tile {}, overlap {}.".format(*case)
+            starts = run(attempt, *case, explain=lambda *_, told=told: told)
+            pairs.append((as_starts(starts, case), case))
+        for starts, case in pairs:
+            explain_starts(starts, *case)
         evenly = evenly or any(sorted(a.tolist()) != tiles.tile_starts(*c) for a, c in pairs)
     if evenly:
         return (
             "(The course takes full steps and pulls the last tile back; yours lie elsewhere, and "
             "cover the image with as few. Spread evenly, they share more: as good.)"
         )
-
-
-def case_of(case):
-    """Return a function for `run` that tells in which case an answer raises."""
-    return lambda *_: "That is for length {}, tile {}, overlap {}.".format(*case)
 
 
 def as_starts(value, case):

@@ -181,7 +181,7 @@ def forgot_to_call(inputs, n_filters, dropout_prob, max_pooling):
 LINEAR = SAME
 
 CONV_BLOCK_MISTAKES = [
-    (one_convolution, "There is one convolution"),
+    (one_convolution, "Convolutions in use: 1."),
     (second_takes_the_input, "the second takes what the first returns, not `inputs`"),
     (one_layer_for_both, "One layer object is called twice"),
     (residual, "without its Add it is right"),
@@ -189,18 +189,18 @@ CONV_BLOCK_MISTAKES = [
     (skip_before_relu, "the skip connection is taken too early"),
     (encoder(second={**RELU, "strides": 2}), "A convolution has strides=(2, 2)"),
     (encoder(first={**RELU, "dilation_rate": 2}), "A convolution has dilation_rate=(2, 2)"),
-    (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "There are 3 convolutions"),
+    (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "Convolutions in use: 3."),
     (encoder(first=dict(activation="relu"), second=dict(activation="relu")), "12x20 instead of"),
     (encoder(second=dict(activation="relu")), 'padding="same" missing'),
     (encoder(first=LINEAR, second=LINEAR), "No convolution has an activation"),
     (encoder(first=LINEAR), "The first convolution is followed by no activation"),
-    (encoder(second=LINEAR), "The second convolution is followed by no activation"),
+    (encoder(second=LINEAR), "the second by no activation"),
     (encoder(first={**RELU, "activation": "tanh"}), "The first convolution is followed by tanh"),
     (encoder(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
     (encoder(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
     (encoder(result=lambda pooled, x: pooled), "one tensor; the block returns two"),
     (encoder(result=lambda pooled, x: (pooled, x, x)), "a tuple of 3"),
-    (encoder(pool=lambda x: x), "as large as the input"),
+    (encoder(pool=lambda x: x), "16x24 instead of 8x12"),
     (encoder(pool=layers.AveragePooling2D(2)), "mean of each 2x2 block"),
     (encoder(pool=lambda x: x[:, ::2, ::2]), "every second pixel"),
     (encoder(pool=lambda x: layers.MaxPooling2D(4)(x)), "4x6 instead of 8x12"),
@@ -318,7 +318,7 @@ def test_normalised_block_in_other_words(answer, note):
         ),
         (
             normalised(second=lambda x: layers.BatchNormalization()(x)),
-            "The second convolution is followed by no activation",
+            "the second by no activation",
         ),
         (normalised(lambda x: bn_relu(ops.relu(x))), "a ReLU before the normalisation and another"),
         (shared_normalisation, "BatchNormalization layer is called twice"),
@@ -445,16 +445,16 @@ def skip_only(expansive_input, contractive_input, n_filters):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (decoder(second=None), "There are 2 layers with kernels"),
+        (decoder(second=None), "Layers with kernels in use: 2"),
         (decoder(first=LINEAR, second=LINEAR), "No convolution has an activation"),
         (decoder(first=LINEAR), "The first convolution is followed by no activation"),
-        (decoder(second=LINEAR), "The second convolution is followed by no activation"),
+        (decoder(second=LINEAR), "the second by no activation"),
         (decoder(join=lambda up, skip, n: up), "The skip connection has no influence"),
         (upsample_only, "The skip connection has no influence"),
         (skip_only, "features from below have no influence"),
         (
             decoder(join=lambda up, skip, n: up + layers.Conv2D(n, 1)(skip)),
-            "There are 4 layers with kernels",
+            "Layers with kernels in use: 4",
         ),
         (
             decoder(join=lambda up, skip, n: up + ops.mean(skip, -1, keepdims=True)),
@@ -470,7 +470,7 @@ def skip_only(expansive_input, contractive_input, n_filters):
             "The layer Concatenate itself is passed on",
         ),
         (decoder(lambda x, n: upsample(x, n, activation="tanh")), "is followed by tanh"),
-        (joined_for_nothing, "nothing takes the joined tensor"),
+        (joined_for_nothing, "the convolutions take the joined tensor"),
         (both_take_the_join, "each takes what the one before it returns"),
         (
             decoder(join=lambda up, skip, n: ops.relu(ops.concatenate([up, skip], -1))),
@@ -481,8 +481,8 @@ def skip_only(expansive_input, contractive_input, n_filters):
         (decoder(first=dict(activation="relu")), 'padding="same" missing'),
         (decoder(filters=lambda n: 2 * n), "8 channels instead of n_filters=4"),
         (decoder(lambda x, n: upsample(x, 2 * n)), "another number than n_filters=4"),
-        (decoder(second={**RELU, "activation": "softmax"}), "followed by softmax"),
-        (decoder(second={**RELU, "use_bias": False}), "expected three biases"),
+        (decoder(second={**RELU, "activation": "softmax"}), "the second by softmax"),
+        (decoder(second={**RELU, "use_bias": False}), "three kernels and three biases"),
         (
             decoder(up=lambda x, n: layers.Dropout(0.5)(upsample(x, n))),
             "nothing here depends on training",
@@ -672,7 +672,7 @@ def head(activation):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (unet(widths=(1, 1, 1, 1, 1)), "All blocks have 4 filters"),
+        (unet(widths=(1, 1, 1, 1, 1)), "All blocks have n_filters filters"),
         (unet(order=(0, 1, 2, 3)), "right order of depth"),
         (unet(skip_index=0), "second tensor that conv_block returns"),
         (without_skips, "no decoder block joins one"),
@@ -688,7 +688,7 @@ def head(activation):
         (unet(last=lambda x, n: x), "turns them into logits"),
         (unet(order=(3, 2, 1)), "16x24 for an image of 32x48"),
         (unet(bottleneck=False), "bottleneck is missing"),
-        (unet(widths=(1, 2, 4, 8, 8)), "The bottleneck has too few filters"),
+        (unet(widths=(1, 2, 4, 8, 8)), "The first convolution of the bottleneck"),
         (unet(rescale=lambda x: x), "goes in as it is, 0 to 255"),
         (unet(rescale=lambda x: x / 255 / 255), "divided by 255 twice"),
         (unet(rescale=lambda x: x / 127.5 - 1), "scaled to -1 to 1"),

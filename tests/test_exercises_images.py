@@ -180,6 +180,7 @@ RIGHT = [
     ("resize_mask", resize_by_loop),
     ("resize_mask", resize_by_indices),
     ("resize_mask", resize_by_keras),
+    ("resize_mask", resize_ties_to_first),
     (
         "resize_mask",
         lambda mask, size: Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST),
@@ -202,7 +203,6 @@ def test_equivalent_answers_pass(name, answer):
 
 
 NOTED = [
-    ("resize_mask", resize_ties_to_first, "equally near to both"),
     ("trimap_to_classes", lambda t: t.astype(np.int64) - 1, "8 times less memory"),
     ("augmentation", augmented_without_upper_end, "leaves its upper end out"),
     ("split_by_recording", split_in_order_given, "in the order in which they came"),
@@ -265,10 +265,6 @@ def share_in_place(mask, c):
 def bilinear(mask, size):
     image = Image.fromarray(mask)
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
-
-
-def strided(mask, size):
-    return mask[:: mask.shape[0] // size[0], :: mask.shape[1] // size[1]]
 
 
 def by_left_edges(mask, size):
@@ -421,11 +417,6 @@ def in_order_given(names, test_share, seed):
     return by_recordings(names, recordings, test_share, np.random.default_rng(seed))
 
 
-def from_a_set(names, test_share, seed):
-    recordings = list({name.split("/")[0] for name in names})
-    return by_recordings(names, recordings, test_share, np.random.default_rng(seed))
-
-
 def by_recordings(names, recordings, test_share, rng, least=1):
     n = min(max(least, round(test_share * len(recordings))), len(recordings) - least)
     test = set(rng.permutation(recordings)[:n])
@@ -524,14 +515,6 @@ def starts_with_step(step, last=0):
     return answer
 
 
-def twice(length, tile, overlap):
-    if length <= tile:
-        return [0]
-    starts = list(range(0, length - tile + 1, tile - overlap))
-    starts.append(length - tile)
-    return starts
-
-
 def fails_for_short(length, tile, overlap):
     starts = list(range(0, length - tile + 1, tile - overlap))
     return starts if starts[-1] == length - tile else [*starts, length - tile]
@@ -548,12 +531,12 @@ def linspace_starts(length, tile, overlap):
 
 WRONG = [
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
-    ("class_share", lambda mask, c: np.count_nonzero(mask == c), "number of pixels, not"),
+    ("class_share", lambda mask, c: np.count_nonzero(mask == c), "`labelled.sum()` is missing"),
     ("class_share", lambda mask, c: 100 * share_by_loop(mask, c), "per cent"),
     ("class_share", lambda mask, c: (mask[mask != 255] != c).mean(), "1 minus what is expected"),
-    ("class_share", lambda mask, c: np.mean(mask != c), "void included"),
+    ("class_share", lambda m, c: np.sum(m != c) / np.sum(m != 255), "`mask != c` is wrong"),
     ("class_share", lambda mask, c: np.mean((mask == c) | (mask == 255)), "as if they had class c"),
-    ("class_share", share_in_first_row, "first row"),
+    ("class_share", share_in_first_row, "the first entry of mask alone"),
     ("class_share", share_of_classes, "counts classes and not pixels"),
     ("class_share", lambda m, c: (m == c).sum() / ((m != c) & (m < 255)).sum(), "a ratio"),
     ("class_share", lambda m, c: (m == c).sum() / np.isin(m, [1, 2, 3]).sum(), "Class 0 is miss"),
@@ -564,7 +547,6 @@ WRONG = [
     ("class_share", lambda mask, c: mask == c, "expected one number"),
     ("class_share", share_in_place, "changes the array"),
     ("resize_mask", bilinear, "labels are averaged"),
-    ("resize_mask", strided, "shifted by half a pixel up"),
     ("resize_mask", by_left_edges, "shifted by half a pixel up"),
     ("resize_mask", lambda m, size: by_left_edges(m[::-1, ::-1], size)[::-1, ::-1], "down and to"),
     ("resize_mask", by_linspace, "stretched"),
@@ -572,7 +554,7 @@ WRONG = [
     ("resize_mask", inverted_scale, "upside down"),
     ("resize_mask", lambda mask, size: resize_by_loop(mask, size[::-1]), "are swapped"),
     ("resize_mask", lambda mask, size: mask[: size[0], : size[1]], "upper left corner"),
-    ("resize_mask", middle, "cuts out the middle"),
+    ("resize_mask", middle, "or the middle"),
     ("resize_mask", lambda mask, size: resize_by_loop(mask, size) * 1.0, "come back as float64"),
     ("resize_mask", whole_steps_from_centre, "Whole factors work"),
     ("resize_mask", lambda mask, size: mask, "keeps its shape"),
@@ -592,9 +574,9 @@ WRONG = [
     ("trimap_to_classes", lambda t: np.where(t == 2, 1, 0), "counted as pet"),
     ("trimap_to_classes", lambda t: t % 3, "remainder"),
     ("trimap_to_classes", lambda t: 3 - t, "reversed"),
-    ("trimap_to_classes", lambda t: t + 1, "One is added"),
+    ("trimap_to_classes", lambda t: t + 1, "2 too large"),
     ("trimap_to_classes", replaced_in_turn, "one after the other"),
-    ("trimap_to_classes", lambda t: t - 2, "which is 255"),
+    ("trimap_to_classes", lambda t: t - 2, "`2` stands where `1` belongs"),
     ("trimap_to_classes", lambda t: t.astype(int) - 2, "one too small"),
     ("trimap_to_classes", lambda t: t - 1.0, "come back as float64"),
     ("trimap_to_classes", lambda t: (t - 1)[:, :, np.newaxis], "the shape is"),
@@ -604,14 +586,13 @@ WRONG = [
     ("augmentation", augmented(image_move=lambda m: (False, 0, 0)), "Only the mask moves"),
     ("augmentation", augmented_round, "as np.roll does"),
     ("augmentation", augmented(fill=0), "filled with 0"),
-    ("augmentation", augmented_with_margin("edge"), "repeated outwards"),
-    ("augmentation", augmented_with_margin("reflect"), "mirrored outwards"),
-    ("augmentation", augmented_with_margin("symmetric"), "mirrored outwards"),
+    ("augmentation", augmented_with_margin("edge"), "invented labels"),
+    ("augmentation", augmented_with_margin("reflect"), "invented labels"),
     ("augmentation", lambda image, mask, rng: (image, np.sort(mask, axis=1)), "is no copy"),
     ("augmentation", augmented_frozen, "whatever rng is"),
     ("augmentation", augmented_globally, "not drawn from rng"),
     ("augmentation", both(lambda m: (False, *m[1:])), "never mirrors"),
-    ("augmentation", both(lambda m: (True, *m[1:])), "mirrors every image"),
+    ("augmentation", both(lambda m: (True, *m[1:])), "mirrors 100% of the images"),
     ("augmentation", both(lambda m: (m[0] and m[1] > 2, *m[1:])), "expected about half"),
     ("augmentation", augmented_upside_down, "turned upside down"),
     ("augmentation", augmented(mask_move=lambda m: (m[0], -m[1], -m[2])), "opposite way"),
@@ -637,7 +618,6 @@ WRONG = [
     ("augmentation", augmented_brightness, "Are its values changed"),
     ("split_by_recording", draw_frames, "drawn one by one"),
     ("split_by_recording", in_order_given, "order in which the names come"),
-    ("split_by_recording", from_a_set, "order in which the names come"),
     ("split_by_recording", unseeded, "Two calls with the same seed"),
     ("split_by_recording", always_the_same, "seed changes nothing"),
     ("split_by_recording", without_least, "test list is empty"),
@@ -646,33 +626,26 @@ WRONG = [
     ("split_by_recording", half_and_half, "5 of 10 recordings; expected about 2"),
     ("split_by_recording", by_number, "the frame's number"),
     ("split_by_recording", in_blocks, "cut in two"),
-    ("split_by_recording", last_frames, "runs through dataJ"),
+    ("split_by_recording", last_frames, "such as dataJ"),
     ("split_by_recording", returns_recordings, "not of the recordings"),
     ("split_by_recording", overlapping, "in train and in test: every name"),
     ("split_by_recording", lambda *a: [2 * part for part in split_with_random(*a)], "stand twice"),
     ("split_by_recording", losing, "in neither list"),
     ("split_by_recording", lambda names, test_share, seed: names, "expected two lists"),
-    ("tile_starts", steps_to_the_end, "The last tile sticks out of"),
-    ("tile_starts", last_left_out, "after the last whole step"),
-    ("tile_starts", lambda n, t, o: list(range(0, n - t, t - o)) or [0], "range leaves its end"),
+    ("tile_starts", steps_to_the_end, "the last tile sticks out by 3 pixels"),
+    ("tile_starts", last_left_out, "the last 1 pixels are not covered"),
     ("tile_starts", lambda n, t, o: list(range(0, n - t + 1, t - o)), "no tile at all"),
-    ("tile_starts", starts_with_step(lambda tile, overlap: tile), "overlap is ignored"),
-    ("tile_starts", starts_with_step(lambda tile, overlap: overlap), "The step is the overlap"),
-    ("tile_starts", starts_with_step(lambda t, o: t - 2 * o), "subtracted twice"),
-    ("tile_starts", starts_with_step(lambda t, o: t - o - 1), "one too small"),
-    ("tile_starts", starts_with_step(lambda t, o: t - o + 1), "one pixel too few"),
+    ("tile_starts", starts_with_step(lambda tile, overlap: tile), "neighbours share 0 pixels"),
     (
         "tile_starts",
-        starts_with_step(lambda t, o: t - o, last=-1),
-        "the last 1 pixels are not covered",
+        starts_with_step(lambda tile, overlap: overlap),
+        "7 tiles, where 3",
     ),
-    ("tile_starts", starts_with_step(lambda t, o: t - o, last=1), "sticks out by 1 pixels"),
-    ("tile_starts", starts_with_step(lambda t, o: t + o), "The overlap is added"),
+    ("tile_starts", starts_with_step(lambda t, o: t - o + (o > 1)), "share 2 pixels"),
+    ("tile_starts", starts_with_step(lambda t, o: t + o), "between two tiles are not covered"),
     ("tile_starts", fails_for_short, "That is for length 5, tile 8"),
-    ("tile_starts", twice, "the same start twice"),
     ("tile_starts", negative, "a negative start"),
     ("tile_starts", linspace_starts, "are floats"),
-    ("tile_starts", lambda n, t, o: np.array(starts_by_while(n, t, o), float), "are floats"),
     ("tile_starts", lambda n, t, o: [0, n - t] if n > t else [0], "between two tiles"),
     ("tile_starts", lambda n, t, o: [[0]], "expected a list of numbers"),
     ("tile_starts", lambda n, t, o: [0], "are not covered"),

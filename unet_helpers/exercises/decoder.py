@@ -1,5 +1,8 @@
 """Exercises on the decoder block and the crop of a skip connection."""
 
+import contextlib
+import itertools
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -9,7 +12,6 @@ from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array
 from unet_helpers.exercises.running import (
     ACTIVATIONS,
     PLAIN,
-    Counter,
     close,
     explain_settings,
     explain_steps,
@@ -22,14 +24,13 @@ from unet_helpers.exercises.running import (
     run,
     size,
     stages_of,
-    weights_of,
+    upsample,
 )
 from unet_helpers.models import blocks
 
 # ---------------------------------------------------------------- upsampling_block
 
 CHANNELS, SKIP_CHANNELS, N_FILTERS = 10, 5, 4
-THREE = "the block has three: a transposed convolution, and two convolutions after the join."
 
 
 def decoder_model(attempt, below, skip, n_filters):
@@ -61,10 +62,11 @@ def explain_join(shapes, text, below, skip):
             "What comes from below has not been doubled. Is strides=2 missing in the transposed "
             "convolution?"
         )
-    if other[:2] == (skip[0] + 1, skip[1] + 1):
-        return 'One pixel too many: is padding="same" missing in the transposed convolution?'
     if other[:2] != skip[:2]:
-        return f"What comes from below is not doubled once, from {below[0]}x{below[1]}."
+        return (
+            f"What comes from below is {other[0]}x{other[1]} and not doubled once, from "
+            f'{below[0]}x{below[1]}: is padding="same" missing in the transposed convolution?'
+        )
     if "axis" in text:
         return "Only the channels may differ: concatenate along the last axis, axis=-1."
     return "U-Net does not add the two, it concatenates them: layers.Concatenate()([up, skip])."
@@ -72,39 +74,42 @@ def explain_join(shapes, text, below, skip):
 
 def judge_upsampling_block(attempt):
     height, width = 6, 8
-    counters = [Counter(kind) for kind in ("conv2d", "conv2d_transpose", "concatenate")]
     model = decoder_model(
         attempt, (height, width, CHANNELS), (2 * height, 2 * width, SKIP_CHANNELS), N_FILTERS
     )
-    *made, joins = (counter.count() for counter in counters)
     explain_settings(model)
     explain_decoder_size(model.outputs[0], height, width, N_FILTERS)
     fill(model)
     random = np.random.default_rng(2)
-    belows = list(random.normal(size=(2, 2, height, width, CHANNELS)).astype("float32"))
-    skips = list(random.normal(size=(2, 2, 2 * height, 2 * width, SKIP_CHANNELS)).astype("float32"))
-    given = outputs_of(model, belows, skips)
-    if close(given[0], outputs_of(model, belows, [skips[0] + 1])[0]):
+    pairs = [
+        [
+            random.normal(size=(2, height, width, CHANNELS)).astype("float32"),
+            random.normal(size=(2, 2 * height, 2 * width, SKIP_CHANNELS)).astype("float32"),
+        ]
+        for _ in range(2)
+    ]
+    given = outputs_of(model, pairs)
+    below, skip = pairs[0]
+    if close(given[0], outputs_of(model, [[below, skip + 1]])[0]):
         raise Incorrect(
             "The skip connection has no influence on the result. It is concatenated with the "
-            "upsampled features before the convolutions."
-            + (" You join the two, but nothing takes the joined tensor." if joins else "")
+            "upsampled features, and the convolutions take the joined tensor."
         )
-    if close(given[0], outputs_of(model, [belows[0] + 1], skips)[0]):
+    if close(given[0], outputs_of(model, [[below + 1, skip]])[0]):
         raise Incorrect("The features from below have no influence on the result.")
-    explain_decoder_kernels(model, belows, skips, given, sum(made))
-    if not close(given[0], numbers(model([belows[0], skips[0]], training=True)[0])):
+    explain_kernel_count(model)
+    if not close(given[0], numbers(model(pairs[0], training=True)[0])):
         raise Incorrect("In training it gives other numbers; nothing here depends on training.")
-    note = compare_decoder(model, belows, skips, given)
+    note = compare_decoder(model, pairs, given)
     for sizes in (((3, 5, 2), (6, 10, 7), 3), ((1, 1, 8), (2, 2, 1), 6)):
         other = decoder_model(attempt, *sizes)
         explain_decoder_size(other.outputs[0], *sizes[0][:2], sizes[2])
     return note
 
 
-def outputs_of(model, belows, skips):
+def outputs_of(model, pairs):
     """Run a decoder block on batches from below and from the side."""
-    return [numbers(model([below, skip])[0]) for below, skip in zip(belows, skips, strict=False)]
+    return [numbers(model(pair)[0]) for pair in pairs]
 
 
 def explain_decoder_size(output, height, width, n_filters):
@@ -128,93 +133,113 @@ def explain_decoder_size(output, height, width, n_filters):
     )
 
 
-def explain_decoder_kernels(model, belows, skips, given, made):
-    """Raise Incorrect unless a decoder block has an upsampling and two more kernels that fit.
+def explain_kernel_count(model):
+    """Raise Incorrect unless a decoder block has an upsampling and two more kernels."""
+    n_kernels = len(stages_of(model))
+    if n_kernels != 3:
+        fixed = any(isinstance(layer, layers.UpSampling2D) for layer in model.layers)
+        raise Incorrect(
+            f"Layers with kernels in use: {n_kernels}. The block has three: a transposed "
+            "convolution, and two convolutions after the join; each takes what the one before it "
+            f"returns.{' Yours upsamples without one that can learn.' if fixed else ''}"
+        )
 
-    made: how many layers with kernels the learner's function has made, in use or not.
-    """
-    kernels, vectors = weights_of(model)
-    n_filters, stages = N_FILTERS, stages_of(model)
-    if len(kernels) != 3:
-        cause = ""
-        for way in ("nearest", "bilinear"):
-            ups = map(layers.UpSampling2D(2, interpolation=way), belows)
-            if len(kernels) == 2 and find_steps(concatenated(ups, skips), stages, given, PLAIN):
-                cause = " Yours upsamples without one that can learn."
-        if len(kernels) < made == 3:
-            cause = (
-                " You make three, but what one of them returns is not used: each takes what the "
-                "one before it returns."
-            )
-        raise Incorrect(f"There are {len(kernels)} layers with kernels; {THREE}{cause}")
-    first, second, third = (tuple(kernel.shape) for kernel in kernels)
+
+def explain_kernel_shapes(stages):
+    """Raise Incorrect when one of a decoder block's three kernels has the wrong shape."""
+    n_filters = N_FILTERS
+    first, second, third = (tuple(stage["kernel"].shape) for stage in stages)
     raise_first(
         {
             f"The transposed convolution turns {CHANNELS} channels into another number than "
             f"{n_filters=}; all three layers have n_filters filters.": n_filters not in first[2:],
             "The skip connection joins after the first of the two convolutions; it belongs before "
             "both.": third[2] == n_filters + SKIP_CHANNELS,
-        }
-    )
-    if second[2] == n_filters:
-        for _, up in ways_to_upsample(belows, stages[0]):
-            means = [ops.mean(skip, -1, keepdims=True) for skip in skips]
-            added = [a + b for a, b in zip(up, means, strict=True)]
-            if find_steps(added, stages[1:], given, PLAIN):
-                raise Incorrect(
-                    "The upsampled features and the skip connection are added. U-Net concatenates "
-                    "them, so that the next convolution can weigh each by itself."
-                )
-    sides = {kernel[:2] for kernel in (second, third)} - {(3, 3)}
-    raise_first(
-        {
             f"The first convolution takes {second[2]} channels; expected {n_filters} from below "
             f"and {SKIP_CHANNELS} from the skip connection, concatenated.": (
                 second[2] != n_filters + SKIP_CHANNELS
             ),
-            f"U-Net's convolutions are 3x3; here is one of {sides}.": sides,
-            f"There are {len(vectors)} vectors of parameters; expected three biases, of the "
-            "transposed convolution and the two convolutions, and no normalisation.": (
-                len(vectors) != 3
+            f"The two convolutions have kernels of {second[:2]} and {third[:2]}; U-Net's are "
+            "3x3.": second[:2] + third[:2] != (3, 3, 3, 3),
+            "The block's parameters are three kernels and three biases; yours has others.": (
+                any(set(stage) != {"kernel", "bias"} for stage in stages)
             ),
         }
     )
 
 
-def concatenated(ups, skips, order=1):
-    """Join the batches of two tensors along the channels, in this order or (-1) the other."""
-    return [ops.concatenate(pair[::order], -1) for pair in zip(ups, skips, strict=True)]
+def concatenate(up, skip):
+    return ops.concatenate([up, skip], -1)
 
 
-def compare_decoder(model, belows, skips, given):
+def join_with(
+    pair, stages, interpolation=None, after_up=lambda x: x, join=concatenate, after=lambda x: x
+):
+    """Upsample the first of two tensors, and join the second to it."""
+    below, skip = pair
+    return after(join(after_up(upsample(below, stages[0], interpolation)), skip))
+
+
+UPSAMPLINGS = {
+    "": {},
+    "nearest upsampling and a convolution": {"interpolation": "nearest"},
+    "bilinear upsampling and a convolution": {"interpolation": "bilinear"},
+}
+RELUS = {"": {}, "a ReLU right after upsampling": {"after_up": ops.relu}}
+ORDERS = {
+    "": {},
+    "the skip connection first": {"join": lambda up, skip: concatenate(skip, up)},
+}
+RIGHT = {  # as good as the course's
+    " and ".join(filter(None, names)): UPSAMPLINGS[names[0]] | RELUS[names[1]] | ORDERS[names[2]]
+    for names in itertools.product(UPSAMPLINGS, RELUS, ORDERS)
+}
+MISTAKES = {
+    "There is a ReLU after the concatenation, which cuts the features off.": {"after": ops.relu},
+    "The upsampled features and the skip connection are added. U-Net concatenates them, so that "
+    "the next convolution can weigh each by itself.": {
+        "join": lambda up, skip: up + ops.mean(skip, -1, keepdims=True)
+    },
+    **{
+        f"The transposed convolution is followed by {name}; it has no activation.": {
+            "after_up": activation
+        }
+        for name, activation in ACTIVATIONS.items()
+        if name != "ReLU"
+    },
+}
+
+
+def find_join(candidates, pairs, stages, given, choices=PLAIN[:1]):
+    """Find the first join and steps that give an answer's numbers: (name, steps), or two None."""
+    for name, options in candidates.items():
+        with contextlib.suppress(Exception):  # a kernel of another shape cannot be so used
+            joined = [join_with(pair, stages, **options) for pair in pairs]
+            if steps := find_steps(joined, stages[1:], given, choices):
+                return name, steps
+    return None, None
+
+
+def compare_decoder(model, pairs, given):
     """Compare with all decoder blocks that are right; returns a note, or raises Incorrect."""
-    upsampling, *stages = stages_of(model)
-    ways = ways_to_upsample(belows, upsampling)
-    joins = {
-        " and ".join(filter(None, (name, order))): concatenated(up, skips, step)
-        for name, up in ways
-        for order, step in (("", 1), ("the skip connection first", -1))
-    }
-    for choice, joined in joins.items():
-        if find_steps(joined, stages, given, PLAIN[:1]):
-            told = "; the course's own block does not, but that is a matter of taste."
-            return f"Yours has {choice}{told}" if choice else None
-    for joined in joins.values():
-        if steps := find_steps(joined, stages, given, PLAIN):
-            explain_steps(steps, PLAIN)
-    for joined in joins.values():
-        if find_steps(list(map(ops.relu, joined)), stages, given, PLAIN[:1]):
-            raise Incorrect("There is a ReLU after the concatenation, which cuts the features off.")
-    for name, activation in ACTIVATIONS.items():
-        joined = concatenated(map(activation, ways[0][1]), skips)
-        if find_steps(joined, stages, given, PLAIN[:1]):
-            raise Incorrect(
-                f"The transposed convolution is followed by {name}; it has no activation."
-            )
+    stages = stages_of(model)
+    mistake, _ = find_join(MISTAKES, pairs, stages, given)
+    if mistake:
+        raise Incorrect(mistake)
+    explain_kernel_shapes(stages)
+    choice, steps = find_join(RIGHT, pairs, stages, given)
+    if steps:
+        side = stages[0]["kernel"].shape[0]
+        if side != 3:
+            choice = " and ".join(filter(None, (f"a kernel of {side} to upsample", choice)))
+        told = "; the course's own block does not, but that is a matter of taste."
+        return f"Yours has {choice}{told}" if choice else None
+    _, steps = find_join(RIGHT, pairs, stages, given, PLAIN)
+    if steps:
+        explain_steps(steps, PLAIN)
 
     def is_right(other):
-        results = outputs_of(other, belows, skips)
-        return any(find_steps(joined, stages, results, PLAIN[:1]) for joined in joins.values())
+        return find_join(RIGHT, pairs, stages, outputs_of(other, pairs))[1]
 
     if too_many := is_right_without(model, is_right):
         raise Incorrect(f"There is a layer too many: without its {too_many} it is right.")
@@ -222,26 +247,6 @@ def compare_decoder(model, belows, skips, given):
         "With the same weights as the course's block it gives other numbers. Expected: transposed "
         "convolution, concatenate, convolution, ReLU, convolution, ReLU."
     )
-
-
-def ways_to_upsample(belows, stage):
-    """List (what a learner chose, upsampled features of all batches) for all ways that are right.
-
-    stage: the weights of the transposed convolution, or of the convolution after UpSampling2D.
-    """
-    kernel, bias = stage["kernel"], stage.get("bias", 0)
-    relu = "a ReLU right after upsampling"
-    if kernel.shape[3] == belows[0].shape[-1]:  # (side, side, out, in): a transposed convolution
-        ups = [ops.conv_transpose(x, kernel, strides=2, padding="same") + bias for x in belows]
-        side = "" if kernel.shape[0] == 3 else f"a kernel of {kernel.shape[0]} to upsample"
-        return [(side, ups), (f"{side} and {relu}" if side else relu, list(map(ops.relu, ups)))]
-    ways = []
-    for interpolation in ("nearest", "bilinear"):
-        larger = map(layers.UpSampling2D(2, interpolation=interpolation), belows)
-        ups = [ops.conv(x, kernel, padding="same") + bias for x in larger]
-        name = f"{interpolation} upsampling and a convolution"
-        ways += [(name, ups), (f"{name} with ReLU", list(map(ops.relu, ups)))]
-    return ways
 
 
 upsampling_block_exercise = Exercise(
@@ -299,37 +304,26 @@ CROP_MISTAKES = {
         lambda x, t: crop_with(half, lambda n, m: m, x, t)
     ),
     "The image is resized. A crop keeps the pixels of the centre as they are.": (
-        lambda x, t: numbers(ops.image.resize(x, t.shape[1:3])),
-        lambda x, t: numbers(ops.image.resize(x, t.shape[1:3], interpolation="nearest")),
+        lambda x, t: numbers(ops.image.resize(x, t.shape[1:3]))
     ),
     "It comes out empty where nothing is to be cut off: x[a:-0] is x[a:0]. Count from the front, "
     "x[a : a + size].": (
         lambda x, t: crop_with(half, lambda n, m: -half(n + 1, m), x, t),
         lambda x, t: crop_with(half, lambda n, m: -half(n, m), x, t),
     ),
-    "Only the rows are cropped; columns as well.": (
-        lambda x, t: numbers(centre_crop(x, x[:, : t.shape[1]]))
-    ),
-    "Only the columns are cropped; rows as well.": (
-        lambda x, t: numbers(centre_crop(x, x[:, :, : t.shape[2]]))
+    "Only the rows, or only the columns, are cropped; both are.": (
+        lambda x, t: numbers(centre_crop(x, x[:, : t.shape[1]])),
+        lambda x, t: numbers(centre_crop(x, x[:, :, : t.shape[2]])),
     ),
     "The target comes back. It only says how large the result is; the pixels are those of "
     "features.": lambda x, t: t,
     "Height and width are swapped. Axis 1 is the height, axis 2 the width; axis 0 is the batch.": (
         lambda x, t: numbers(centre_crop(x, t.swapaxes(1, 2)))
     ),
-    "The columns are cropped by what belongs to the rows: each axis has its own difference.": (
-        lambda x, t: x[:, half(x.shape[1], t.shape[1]) :, half(x.shape[1], t.shape[1]) :][
-            :, : t.shape[1], : t.shape[2]
-        ]
-    ),
     "Features and target are swapped: features is the larger one.": (
         lambda x, t: crop_with(half, lambda n, m: half(n, m) + m, t, x)
     ),
     "Nothing is cropped.": lambda x, t: x,
-    "The channels are cropped, too. Only rows and columns are; features keeps its channels.": (
-        lambda x, t: numbers(centre_crop(x, t))[..., : t.shape[3]]
-    ),
 }
 
 

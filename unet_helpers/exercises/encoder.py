@@ -9,13 +9,12 @@ from unet_helpers.exercises.running import (
     NORM,
     NORMED,
     PLAIN,
-    Counter,
-    chain,
     close,
     explain_settings,
     explain_steps,
     fill,
     find_steps,
+    first_fit,
     is_right_without,
     numbers,
     one_tensor,
@@ -23,7 +22,6 @@ from unet_helpers.exercises.running import (
     run,
     size,
     stages_of,
-    weights_of,
 )
 from unet_helpers.models import blocks
 
@@ -64,53 +62,31 @@ def explain_sizes(model, n_filters):
     raise_first(
         {
             f"The two are swapped: next_layer is {size(next_layer)} and skip_connection "
-            f"{size(skip)}. Return (next_layer, skip_connection), the pooled one first.": (
-                sizes == (full, half)
-            ),
+            f"{size(skip)}. Return (next_layer, skip_connection).": sizes == (full, half),
             f"{skip_is}: it is taken after the pooling. Take it before; pooling is what throws "
             "positions away.": sizes == (half, half),
             f'{skip_is}: is padding="same" missing? Without it each 3x3 convolution costs 2 '
-            "pixels a side.": sizes[1] in ((height - 4, width - 4), (height - 2, width - 2)),
-            f"{skip_is}.": sizes[1] != full,
-            f"next_layer is {size(next_layer)}, as large as the input. With max_pooling=True it is "
-            "halved.": sizes[0] == full,
+            "pixels.": sizes[1] != full,
             f"next_layer is {size(next_layer)} instead of {half[0]}x{half[1]}. The pooling takes "
             "2x2 pixels and steps 2.": sizes[0] != half,
             f"It returns {wrong} channels instead of {n_filters=}. Both convolutions have "
-            "n_filters filters; the caller doubles them from level to level.": (
-                wrong == 2 * n_filters
-            ),
-            f"It returns {wrong} channels instead of {n_filters=}. Is the argument used in both "
-            "convolutions, and nothing joined to them?": wrong != n_filters,
+            "n_filters filters; the caller doubles them from level to level.": wrong != n_filters,
         }
     )
 
 
-def explain_kernels(kernels, n_filters, made):
-    """Raise Incorrect unless there are two 3x3 kernels of the right number of channels.
-
-    made: how many convolutions the learner's function has made, in use or not.
-    """
-    if len(kernels) != 2:
-        there = "is one convolution" if len(kernels) == 1 else f"are {len(kernels)} convolutions"
-        unused = (
-            f" You make {made}, but what another one returns is not used: the second takes what "
-            "the first returns, not `inputs`."
-            if len(kernels) < made == 2
-            else ""
-        )
-        raise Incorrect(f"There {there}; the block has two, one after the other.{unused}")
-    for kernel, inputs in zip(kernels, (CHANNELS, n_filters), strict=True):
-        if tuple(kernel.shape[:2]) != (3, 3):
-            raise Incorrect(
-                f"A kernel is {kernel.shape[0]}x{kernel.shape[1]}; U-Net's convolutions are 3x3."
-            )
-        if tuple(kernel.shape[2:]) != (inputs, n_filters):
-            raise Incorrect(
-                f"A kernel takes {kernel.shape[2]} channels and gives {kernel.shape[3]}; expected "
-                f"{inputs} and {n_filters}. Does the second convolution take what the first one "
-                "returns?"
-            )
+def explain_kernels(stages, n_filters):
+    """Raise Incorrect unless there are two 3x3 kernels of the right number of channels."""
+    shapes = [tuple(stage["kernel"].shape) for stage in stages]
+    expected = [(3, 3, CHANNELS, n_filters), (3, 3, n_filters, n_filters)]
+    raise_first(
+        {
+            f"Convolutions in use: {len(stages)}. The block has two: the second takes what the "
+            "first returns, not `inputs`.": len(stages) != 2,
+            f"The kernels have the shapes {shapes}; expected {expected}: 3x3, and the second "
+            "convolution takes what the first one returns.": shapes != expected,
+        }
+    )
 
 
 def random_images(n_images):
@@ -119,15 +95,18 @@ def random_images(n_images):
     return list(np.random.default_rng(1).normal(1, 2, shape).astype("float32"))
 
 
-POOLINGS = (
-    (lambda x: ops.average_pool(x, 2), "takes the mean of each 2x2 block; U-Net takes the largest"),
-    (lambda x: x[:, ::2, ::2], "is every second pixel; U-Net takes the largest of each 2x2 block"),
-    (lambda x: -ops.max_pool(-x, 2), "takes the smallest of each 2x2 block, not the largest"),
-    (
-        lambda x: ops.max_pool(x, 3, 2, padding="same"),
-        "takes 3x3 pixels; U-Net's takes 2x2 and steps 2",
+def max_pooled(x, stages=()):
+    return ops.max_pool(x, 2)
+
+
+POOLINGS = {
+    "": max_pooled,
+    "takes the mean of each 2x2 block; U-Net takes the largest": lambda x: ops.average_pool(x, 2),
+    "is every second pixel; U-Net takes the largest of each 2x2 block": lambda x: x[:, ::2, ::2],
+    "takes 3x3 pixels; U-Net's takes 2x2 and steps 2": (
+        lambda x: ops.max_pool(x, 3, 2, padding="same")
     ),
-)
+}
 
 
 def explain_block(model, images, stages, expected, choices, training=False):
@@ -141,34 +120,28 @@ def explain_block(model, images, stages, expected, choices, training=False):
         choices: what may follow a convolution.
         training: whether to run it in training.
     """
-    # Passing training=False would override a training=True that is fixed in the block.
-    mode = {"training": True} if training else {}
-    given = [numbers(model(image, **mode)) for image in images]
-    nexts, skips = zip(*given, strict=True)
 
-    def find(arrays, after=lambda x: x, depth=2, training=training):
-        return find_steps(images, stages[:depth], arrays, choices, after, training)
+    def run_both(model):
+        # Passing training=False would override a training=True that is fixed in the block.
+        mode = {"training": True} if training else {}
+        return zip(*[numbers(model(image, **mode)) for image in images], strict=True)
 
-    def pooled(x):
-        return ops.max_pool(x, 2)
+    nexts, skips = run_both(model)
 
     def is_right(other):
-        others = [numbers(other(image, **mode)) for image in images]
-        return all(
-            close(other_skip, numbers(chain(image, stages, expected[0], training)), 2e-2)
-            and close(other_next, numbers(pooled(other_skip)))
-            for image, (other_next, other_skip) in zip(images, others, strict=True)
-        )
+        nexts, skips = run_both(other)
+        right = find_steps(images, stages, skips, expected[0][:1], training) is not None
+        return right and all(map(close, nexts, numbers(list(map(max_pooled, skips)))))
 
-    steps = find(skips)
+    steps = find_steps(images, stages, skips, choices, training)
     if steps is None:
-        if find(skips, depth=1):
+        if find_steps(images, stages[:1], skips, choices, training):
             raise Incorrect(
                 "The skip connection is what comes after the first convolution. It is taken after "
                 "the second, right before the pooling."
             )
         if choices is NORMED:
-            explain_normalisation(model, images, stages, skips, find, training)
+            explain_normalisation(model, images, stages, skips, training)
         if too_many := is_right_without(model, is_right):
             raise Incorrect(f"There is a layer too many: without its {too_many} it is right.")
         raise Incorrect(
@@ -177,49 +150,47 @@ def explain_block(model, images, stages, expected, choices, training=False):
             + ("batch normalisation over each channel (axis=-1), " if choices is NORMED else "")
             + "ReLU, twice, and nothing else."
         )
-    if steps not in expected:
-        if find(nexts, pooled) in expected:
+    poolings = {told: {"pool": pool} for told, pool in POOLINGS.items()}
+    pooling = first_fit(lambda x, stages, pool: pool(x), stages, poolings, skips, nexts)
+    if steps not in expected and pooling != "":
+        pooled = find_steps(images, stages, nexts, choices, training, after=max_pooled)
+        if pooled in expected:
             raise Incorrect(
                 "next_layer is right, but the skip connection is taken too early: a step of the "
                 "second convolution is missing in it. Take it right before the pooling."
             )
+    if steps not in expected:
         explain_steps(steps, choices)
-    for pooling, sentence in ((pooled, ""), *POOLINGS):
-        if all(close(a, numbers(pooling(b))) for a, b in given):
-            if not sentence:
-                return steps
-            raise Incorrect(f"The pooling {sentence}.")
-    if find(nexts, pooled, depth=1):
-        raise Incorrect("What is pooled is the first convolution's output, not the second's.")
-    if find(nexts, pooled):
-        raise Incorrect("What is pooled lacks a step of the second convolution. Pool the skip.")
-    raise Incorrect(
-        "The skip connection is right, but next_layer is not its 2x2 max pooling. Is something "
-        "applied to one of the two only?"
-    )
+    if pooling is None:
+        raise Incorrect(
+            "The skip connection is right, but next_layer is not its 2x2 max pooling. Is something "
+            "applied to one of the two only, or something else pooled?"
+        )
+    if pooling:
+        raise Incorrect(f"The pooling {pooling}.")
+    return steps
 
 
 def judge_conv_block(attempt):
     n_filters = 8
-    counter = Counter("conv2d")
     model = encoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), n_filters, 0.0, True)
-    made = counter.count()
     explain_settings(model)
     explain_sizes(model, n_filters)
-    kernels, biases = weights_of(model)
-    explain_kernels(kernels, n_filters, made)
+    stages = stages_of(model)
+    explain_kernels(stages, n_filters)
     raise_first(
         {
-            "A convolution has no bias. It may be left out where batch normalisation follows, "
-            "which subtracts it; here nothing would replace it.": len(biases) < 2,
+            "A convolution has no bias. Only a batch normalisation could replace it.": (
+                any("bias" not in stage for stage in stages)
+            ),
             "There are more parameters than two kernels and two biases. Batch normalisation is "
-            "the next exercise; this block is the paper's.": len(biases) > 2,
+            "the next exercise; this block is the paper's.": len(model.weights) > 4,
         }
     )
-    note = note_on_start(kernels[1])
+    note = note_on_start(stages[1]["kernel"])
     fill(model)
     images = random_images(2)
-    explain_block(model, images, stages_of(model), [(("ReLU",), ("ReLU",))], PLAIN)
+    explain_block(model, images, stages, [(("ReLU",), ("ReLU",))], PLAIN)
     if not close(numbers(model(images[0], training=True))[1], numbers(model(images[0]))[1]):
         raise Incorrect(
             "With dropout_prob=0.0 the block still gives other numbers in training. Nothing should "
@@ -234,11 +205,7 @@ def judge_conv_block(attempt):
         )
     if not close(*numbers(bottleneck(images[0]))):
         raise Incorrect("With max_pooling=False the two tensors differ; both are the features.")
-    for image_size, filters in (((8, 8, 1), 5), ((12, 4, 6), 3)):
-        explain_sizes(encoder_model(attempt, image_size, filters, 0.0, True), filters)
-    odd = encoder_model(attempt, (9, 7, 3), 2, 0.0, True).outputs[0]
-    if tuple(odd.shape[1:3]) not in ((4, 3), (5, 4)):
-        raise Incorrect(f"A 9x7 image is pooled to {size(odd)}; expected 4x3.")
+    explain_sizes(encoder_model(attempt, (12, 4, 6), 3, 0.0, True), 3)
     return note_on_dropout(attempt) or note
 
 
@@ -288,9 +255,9 @@ def note_on_dropout(attempt, rate=0.4):
                 abs(share - (1 - rate)) < 0.05
             ),
             f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
-            "Only the skip connection is dropped from, not what goes to the pooling.": not of_next,
-            "Values are dropped before the pooling and again after it; once is right.": (
-                of_skip and of_next > 2 * rate**4
+            "Values are dropped from the skip connection alone, or before the pooling and again "
+            "after it; once, before the pooling, is right.": (
+                of_skip and (not of_next or of_next > 2 * rate**4)
             ),
         }
     )
@@ -319,13 +286,11 @@ def normalised_block(inputs, n_filters):
 
 def judge_normalised_block(attempt):
     n_filters = 6
-    counter = Counter("conv2d")
     model = encoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), n_filters)
-    made = counter.count()
     explain_settings(model)
     explain_sizes(model, n_filters)
-    explain_kernels(weights_of(model)[0], n_filters, made)
     stages = stages_of(model)
+    explain_kernels(stages, n_filters)
     fill(model)
     images = random_images(4)
     for training in (False, True):
@@ -343,14 +308,14 @@ def judge_normalised_block(attempt):
     return None
 
 
-def explain_normalisation(model, images, stages, skips, find, training):
+def explain_normalisation(model, images, stages, skips, training):
     """Raise Incorrect when a block uses its normalisations in a wrong way."""
     if len(model.weights[0].shape) == 1:
         raise Incorrect(
             "A normalisation comes before the first convolution. The order is convolution, "
             "normalisation, ReLU."
         )
-    if find(skips, training=not training):
+    if find_steps(images, stages, skips, NORMED, not training):
         raise Incorrect(
             "In training it does not use the batch's mean and variance. Is training=False set? "
             "Leave it to Keras to pass it on."
@@ -360,7 +325,7 @@ def explain_normalisation(model, images, stages, skips, find, training):
             "it on."
         )
     shared = [stages[0], {**stages[0], **stages[1]}]
-    if "gamma" not in stages[1] and find_steps(images, shared, skips, NORMED, training=training):
+    if "gamma" not in stages[1] and find_steps(images, shared, skips, NORMED, training):
         raise Incorrect(
             "One BatchNormalization layer is called twice, so both convolutions share its weights "
             "and its mean. Make a new layer for each."

@@ -6,7 +6,7 @@ import numpy as np
 
 from unet_helpers.datasets import pets
 from unet_helpers.datasets.images import resize_mask
-from unet_helpers.exercises.comparison import compare, makes
+from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_pair, describe
 from unet_helpers.exercises.running import raise_first, run
 from unet_helpers.inference import tiles
@@ -21,46 +21,27 @@ def class_share(mask, c):
     return (mask == c).sum() / labelled.sum()
 
 
-NOT_EQUAL = "It is the share of all that is not class c, void included. Is there != in place of ==?"
 SHARE_MISTAKES = {
     "Void pixels are counted in the denominator. Nobody says what they are: divide by the number "
     "of pixels with mask != 255.": lambda mask, c: (mask == c).mean(),
-    "It returns the number of pixels, not their share: divide by the labelled pixels.": (
-        lambda mask, c: (mask == c).sum()
-    ),
-    NOT_EQUAL: (lambda mask, c: (mask != c).mean(), lambda mask, c: (mask != c).sum() / mask.size),
     "Void pixels are counted as if they had class c.": (
         lambda mask, c: ((mask == c) | (mask == VOID)).mean()
     ),
-    "It divides by the pixels of the other classes: a ratio, not a share. Class c belongs in the "
-    "denominator, too.": (
-        lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum(),
-        lambda mask, c: (mask == c).sum() / (mask != c).sum(),
+    "It divides by the pixels of the other classes: a ratio, not a share.": (
+        lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum()
     ),
-    "Class 0 is missing in the denominator. It is a class like the others; only 255 is left out.": (
-        lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum(),
-        lambda mask, c: (mask == c).sum() / (mask > 0).sum(),
-    ),
-    "It divides by the number of void pixels; divide by those with mask != 255.": (
-        lambda mask, c: (mask == c).sum() / (mask == VOID).sum()
+    "Class 0 is missing in the denominator. Only 255 is left out.": (
+        lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum()
     ),
     "It is the share of pixels that have any label; c is not used.": (
         lambda mask, c: (mask != VOID).mean()
     ),
-    "It adds up labels and not pixels, so class 2 counts twice and class 0 not at all: sum "
-    "mask == c.": (
-        lambda mask, c: mask[mask == c].sum() / (mask != VOID).sum(),
-        lambda mask, c: (mask == c).sum() / mask[mask != VOID].sum(),
-        lambda mask, c: (mask == c).sum() / mask.sum(),
-    ),
-    "Only the first row of the mask is counted.": lambda mask, c: class_share(mask[0], c),
-    "It divides by the number of rows. The labelled pixels are (mask != 255).sum().": (
-        lambda mask, c: (mask == c).sum() / len(mask)
+    "It adds up labels and not pixels: sum mask == c.": (
+        lambda mask, c: mask[mask == c].sum() / (mask != VOID).sum()
     ),
     "It takes the mean of the rows' shares. Rows with more void count as much as the others then; "
     "count all pixels first.": (
-        lambda mask, c: np.nanmean([class_share(row, c) for row in mask]),
-        lambda mask, c: np.nan_to_num([class_share(row, c) for row in mask]).mean(),
+        lambda mask, c: np.nan_to_num([class_share(row, c) for row in mask]).mean()
     ),
     "It counts classes and not pixels: a class of one pixel gets as much as the largest.": (
         lambda mask, c: (c in mask) / len(np.unique(mask[mask != VOID]))
@@ -73,13 +54,7 @@ def judge_class_share(attempt):
     tall = np.array([[1, 3, 1], [1, 0, 255], [1, 1, 1], [255, 255, 255], [3, 3, 0]], np.uint8)
     full = np.array([[2, 0, 2, 2, 1]], np.uint8)
     cases = [(mask, c) for mask in (small, tall, full) for c in range(4)]
-    compare(
-        attempt,
-        cases,
-        class_share,
-        SHARE_MISTAKES,
-        lambda mask, c: f"class {c} in {mask.tolist()}",
-    )
+    compare(attempt, cases, class_share, SHARE_MISTAKES)
 
 
 class_share_exercise = Exercise("class_share", judge_class_share, class_share)
@@ -107,20 +82,15 @@ def taking(positions):
 
 
 RESIZING_MISTAKES = {
-    "The mask is shifted by half a pixel up and to the left: i * scale is where new pixel i "
-    "begins. Its centre is (i + 0.5) * scale.": (
-        taking(lambda new, old: np.arange(new) * old // new),
-        taking(lambda new, old: np.round(np.arange(new) * old / new)),
-    ),
+    "The mask is shifted by half a pixel up and to the left: i * scale is where pixel i begins. "
+    "Its centre is (i + 0.5) * scale.": taking(lambda new, old: np.arange(new) * old // new),
     "The mask is shifted by half a pixel down and to the right: it takes the label where the new "
     "pixel ends, not at its centre.": (
-        taking(lambda new, old: np.ceil(np.arange(1, new + 1) * old / new) - 1),
-        taking(lambda new, old: np.arange(1, new + 1) * old // new),
+        taking(lambda new, old: np.ceil(np.arange(1, new + 1) * old / new) - 1)
     ),
     "First and last pixels are laid onto each other (as linspace does), so the mask is stretched "
     "against its image. Pixel centres lie at (i + 0.5) * scale.": (
-        taking(lambda new, old: np.linspace(0, old - 1, new)),
-        taking(lambda new, old: np.linspace(0, old - 1, new).round()),
+        taking(lambda new, old: np.linspace(0, old - 1, new))
     ),
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel. Cut its fraction off "
     "instead: pixel 3 goes from 3.0 to 4.0.": (
@@ -129,10 +99,9 @@ RESIZING_MISTAKES = {
     "The scale is upside down: it is the old side divided by the new one.": (
         taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
     ),
-    "It cuts out the upper left corner. Resizing keeps the whole image: take pixels from all over "
-    "the mask.": taking(lambda new, old: np.arange(new)),
-    "It cuts out the middle. Resizing keeps the whole image.": (
-        taking(lambda new, old: np.arange(new) + (old - new) // 2)
+    "It cuts out a part, the upper left corner or the middle. Resizing keeps the whole image.": (
+        taking(lambda new, old: np.arange(new)),
+        taking(lambda new, old: np.arange(new) + (old - new) // 2),
     ),
 }
 
@@ -149,20 +118,13 @@ def judge_resize_mask(attempt):
             [(coded_mask(*old), new) for old, new in sizes],
             resize_mask,
             RESIZING_MISTAKES,
-            lambda mask, size: f"np.arange({mask.size}).reshape({mask.shape}) to {size}",
             convert=as_array,
         )
-    exact = [check_resized_ties(attempt, *sizes) for sizes in (((8, 12), (4, 6)), ((6, 8), (3, 2)))]
     kind = as_array(attempt(coded_mask(9, 15), (3, 5))).dtype
     if kind.kind not in "iu":
         raise Incorrect(
             f"The labels are right, but come back as {kind}. Labels are whole numbers: keep the "
             "mask's dtype, uint8."
-        )
-    if not all(exact):
-        return (
-            "(At even factors a new centre lies between two pixels, equally near to both. The "
-            "course takes the one below and to the right; yours is as good.)"
         )
 
 
@@ -174,39 +136,17 @@ def check_resized(attempt, old, new, after_whole_factors=False):
     shape, strange = result.shape, np.setdiff1d(result, mask)
     raise_first(
         {
-            f"Whole factors work, but {old} to {new} gives the shape {shape}. Compute for "
-            "every new pixel where its centre lies in the old mask; repeating or skipping is "
-            "not enough.": shape != new and after_whole_factors,
+            f"Whole factors work, but {old} to {new} gives the shape {shape}. Compute where every "
+            "new pixel's centre lies in the old mask.": shape != new and after_whole_factors,
             f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
             "(height, width); Pillow and OpenCV take (width, height).": shape == new[::-1] != new,
             f"The mask keeps its shape {old}; expected the shape {new}.": shape == old,
-            f"The shape is {shape}; a mask has two axes only: {new}.": shape[:2] == new != shape,
-            f"A mask of shape {old} resized to {new} comes back with the shape {shape}.": shape
-            != new,
+            f"From {old} to {new} the shape is {shape}; a mask has two axes only.": shape != new,
             "A mask with the labels 3, 9 and 255 gets new ones, such as "
             f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take "
             "one, the nearest: halfway between sky and road there is no car.": strange.size,
         }
     )
-
-
-def check_resized_ties(attempt, old, new):
-    """Accept either neighbour where a new centre lies exactly between two; True for the course's.
-
-    Raises Incorrect when a pixel gets another label than one next to its centre.
-    """
-    check_resized(attempt, old, new)
-    mask = coded_mask(*old)
-    result = as_array(attempt(mask, new)).astype(int)
-    for axis, position in enumerate(np.unravel_index(result, old)):
-        centres = (np.arange(new[axis]) + 0.5) * old[axis] / new[axis] - 0.5
-        centres = centres[:, None] if axis == 0 else centres[None, :]
-        if np.abs(position - centres).max() > 0.5:
-            raise Incorrect(
-                f"Odd sides work, but for {old} to {new} some pixels do not get one of the "
-                "labels next to their centre."
-            )
-    return np.array_equal(result, resize_mask(mask, new))
 
 
 resize_mask_exercise = Exercise("resize_mask", judge_resize_mask, resize_mask)
@@ -237,13 +177,9 @@ TRIMAP_MISTAKES = {
     "The outline is counted as background; it is class 2.": table(0, 1, 1),
     "The outline is counted as pet; it is class 2.": table(0, 1, 0),
     "A remainder (% 3) puts the outline first. Subtract one instead: pet is 0.": table(1, 2, 0),
-    "One is added; subtract it.": table(2, 3, 4),
     "Labels are replaced one after the other, so 2 becomes 1 and then 0. Start with the smallest, "
     "or compare with the old trimap.": table(0, 0, 2),
     "The order is reversed: pet is 0 and outline 2.": table(2, 1, 0),
-    "One too many is subtracted: the pet falls below 0, which is 255, void, in uint8.": (
-        table(255, 0, 1)
-    ),
     "That is one-hot, a channel per class. Here a mask is (H, W) with class numbers.": (
         lambda trimap: np.eye(3)[trimap - 1]
     ),
@@ -254,17 +190,9 @@ def judge_trimap_to_classes(attempt):
     cases = [
         (np.array([[1, 1, 2], [3, 2, 2]], np.uint8),),
         (np.array([[2, 3, 1, 1], [3, 3, 1, 2], [2, 2, 3, 1]], np.uint8),),
-        (np.array([[2, 2], [2, 2], [2, 2]], np.uint8),),
         (np.array([[3, 1, 3, 1, 3]], np.uint8),),
     ]
-    compare(
-        attempt,
-        cases,
-        pets.trimap_to_classes,
-        TRIMAP_MISTAKES,
-        lambda trimap: str(trimap.tolist()),
-        convert=as_array,
-    )
+    compare(attempt, cases, pets.trimap_to_classes, TRIMAP_MISTAKES, convert=as_array)
     kind = as_array(attempt(*cases[0])).dtype
     if kind.kind not in "iu":
         raise Incorrect(
@@ -329,16 +257,10 @@ def moves_of(mask, mode="constant", **options):
 
 def fits(result, image, move):
     """Tell whether an image was mirrored and shifted by a move, whatever its margin shows."""
-    mirrored, down, right = move
-    height, width = image.shape[:2]
-    image = image[:, ::-1] if mirrored else image
-    new, old = (
-        image_[max(0, sign * down) : height + min(0, sign * down)][
-            :, max(0, sign * right) : width + min(0, sign * right)
-        ]
-        for image_, sign in ((result, 1), (image, -1))
-    )
-    return np.array_equal(new, old)
+    mirrored, *shift = move
+    moved = np.roll(image[:, ::-1] if mirrored else image, shift, axis=(0, 1))
+    inside = tuple(slice(max(0, pixels), min(0, pixels) or None) for pixels in shift)
+    return np.array_equal(result[inside], moved[inside])
 
 
 def move_of_image(result, image):
@@ -349,7 +271,7 @@ def move_of_image(result, image):
     old_row, old_column = (result[row, column, :2].astype(int) - 9) // 5
     for mirrored, old in ((False, old_column), (True, width - 1 - old_column)):
         move = (mirrored, int(row - old_row), int(column - old))
-        if max(abs(move[1]), abs(move[2])) <= SEARCHED and fits(result, image, move):
+        if fits(result, image, move):
             return move
     return None
 
@@ -377,7 +299,7 @@ def judge_augmentation(attempt):
                 "drawn from rng. Use rng.random() and rng.integers(), not np.random."
             )
     if not all(fits(*result, move) for result, move in zip(results, moves, strict=True)):
-        raise Incorrect(how_image_and_mask_differ(results[:16], moves[:16]))
+        explain_difference(results[:16], moves[:16])
     return check_variety(moves)
 
 
@@ -407,15 +329,15 @@ def as_image_and_mask(value, image, mask):
     return new_image, new_mask
 
 
-MIRRORED_MARGIN = "The mask's margin is mirrored outwards: invented labels. Fill with 255."
+INVENTED = "The mask's margin is repeated or mirrored outwards: invented labels. Fill with 255."
 MARGINS = {
-    "wrap": "What leaves the mask on one side comes back on the other, as np.roll does: a street "
-    "in the sky. What comes in is unknown, so it is void (255).",
+    "wrap": "What leaves the mask on one side comes back on the other, as np.roll does. What comes "
+    "in is unknown, so it is void (255).",
     "constant": "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
     "there: fill the mask with 255, void.",
-    "edge": "The mask's margin is repeated outwards: invented labels. Fill it with 255.",
-    "symmetric": MIRRORED_MARGIN,
-    "reflect": MIRRORED_MARGIN,
+    "edge": INVENTED,
+    "symmetric": INVENTED,
+    "reflect": INVENTED,
 }
 
 
@@ -435,83 +357,76 @@ def what_happened_to_mask(result, mask):
     )
 
 
-def how_image_and_mask_differ(results, moves):
-    """Say how the moves of images differ from those of their masks."""
+def explain_difference(results, moves):
+    """Raise Incorrect with how the moves of images differ from those of their masks."""
     of_images = [move_of_image(*result) for result in results]
     if None in of_images:
-        return (
+        raise Incorrect(
             "The mask is moved well, but the image is no copy that was mirrored and shifted by "
             "whole pixels. Are its values changed, or did it go upside down?"
         )
-    both = list(zip(of_images, moves, strict=True))
-
-    def every(holds):
-        return all(holds(image, mask) for image, mask in both)
-
-    same_mirror = every(lambda image, mask: image[0] == mask[0])
-    same_shift = every(lambda image, mask: image[1] == mask[1])
-    only = "Only the {} moves. The {} must make the same moves, or labels no longer fit."
-    told = {
-        only.format("image", "mask"): every(lambda image, mask: mask == STILL),
-        only.format("mask", "image"): every(lambda image, mask: image == STILL),
-        "The mask is shifted the opposite way to its image. Is there a sign too many?": every(
-            lambda image, mask: image[1:] == (-mask[1], -mask[2])
-        ),
-        "The mask is shifted down by what its image is shifted to the right, and the other way "
-        "round: axis 0 is rows, axis 1 columns.": every(
-            lambda image, mask: image[1:] == mask[:0:-1]
-        ),
-        "The image is mirrored, but its mask is not.": same_shift
-        and every(lambda image, mask: not mask[0]),
-        "The mask is mirrored, but its image is not.": same_shift
-        and every(lambda image, mask: not image[0]),
-        "Both are mirrored, but only the image is shifted: the mask must go with it.": same_mirror
-        and every(lambda image, mask: mask[1:] == (0, 0)),
-        "Both are mirrored, but only the mask is shifted: the image must go with it.": same_mirror
-        and every(lambda image, mask: image[1:] == (0, 0)),
-    }
-    otherwise = (
+    pairs = list(zip(of_images, moves, strict=True))
+    same_mirror = all(image[0] == mask[0] for image, mask in pairs)
+    same_shift = all(image[1:] == mask[1:] for image, mask in pairs)
+    for one, other, of_other in (("image", "mask", moves), ("mask", "image", of_images)):
+        mirrored = any(move[0] for move in of_other)
+        shifted = any(move[1:] != (0, 0) for move in of_other)
+        raise_first(
+            {
+                f"Only the {one} moves. The {other} must make the same moves, or labels no longer "
+                "fit.": not mirrored and not shifted,
+                f"The {one} is mirrored, but its {other} is not.": same_shift and not mirrored,
+                f"Both are mirrored, but only the {one} is shifted.": same_mirror and not shifted,
+            }
+        )
+    raise_first(
+        {
+            "The mask is shifted the opposite way to its image. Is there a sign too many?": all(
+                image[1:] == (-mask[1], -mask[2]) for image, mask in pairs
+            ),
+            "The mask is shifted down by what its image is shifted to the right, and the other way "
+            "round: axis 0 is rows, axis 1 columns.": all(
+                image[1:] == mask[:0:-1] for image, mask in pairs
+            ),
+        }
+    )
+    raise Incorrect(
         "Image and mask make different moves: each draws its own random numbers. Draw once, and "
         "use the numbers for both."
     )
-    return next((sentence for sentence, holds in told.items() if holds), otherwise)
 
 
 def check_variety(moves):
     """Raise Incorrect unless the moves are as random as they should be; may return a note."""
-    mirrored = sum(mirrored for mirrored, _, _ in moves)
+    share = sum(mirrored for mirrored, _, _ in moves) / len(moves)
     downs, rights = ([move[place] for move in moves] for place in (1, 2))
     farthest = max(map(abs, downs + rights))
+    together = any(downs) and downs == rights
     raise_first(
         {
-            "Nothing changes: 200 random generators gave 200 times the same image.": set(moves)
-            == {STILL},
+            "Nothing changes: 200 random generators gave 200 times the same image.": (
+                set(moves) == {STILL}
+            ),
             "It makes the same move whatever rng is. Is there a generator or a seed inside the "
             "function? Draw from the rng that is given.": len(set(moves)) == 1,
             f"It shifts by {farthest} pixels; expected at most {FARTHEST}.": farthest > FARTHEST,
-            f"It never mirrors, in {len(moves)} images; expected about every second.": not mirrored,
-            "It mirrors every image; expected about every second, rng.random() < 0.5.": mirrored
-            == len(moves),
-            f"It mirrors {mirrored} of {len(moves)} images; expected about half.": not 0.3
-            < mirrored / len(moves)
-            < 0.7,
-            "Rows and columns always shift by the same number: draw two.": any(downs)
-            and downs == rights,
+            "It never mirrors; expected about every second image.": share == 0,
+            f"It mirrors {share:.0%} of the images; expected about half.": not 0.3 < share < 0.7,
+            "Rows and columns always shift by the same number: draw two.": together,
         }
     )
     for shifts, names in ((downs, ("down", "up")), (rights, ("right", "left"))):
         there, never = names if min(shifts) >= 0 else names[::-1]
-        largest = max(map(abs, shifts))
+        largest, one_way = max(map(abs, shifts)), min(shifts) >= 0 or max(shifts) <= 0
         raise_first(
             {
                 f"It never shifts {names[0]} or {names[1]}.": not largest,
-                f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}.": min(
-                    shifts
-                )
-                >= 0
-                or max(shifts) <= 0,
-                f"It shifts by {largest} pixels at most; expected up to {FARTHEST}.": largest
-                <= FARTHEST // 2,
+                f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}.": (
+                    one_way
+                ),
+                f"It shifts by {largest} pixels at most; expected up to {FARTHEST}.": (
+                    largest <= FARTHEST // 2
+                ),
             }
         )
     if max(downs + rights) < FARTHEST:
@@ -541,11 +456,8 @@ def split_by_recording(names, test_share, seed):
 
 def frames_of(recordings):
     """Make names of frames, from 3 to 7 a recording."""
-    return [
-        f"{recording}/{frame:04d}.png"
-        for i, recording in enumerate(recordings)
-        for frame in range(3 + i % 5)
-    ]
+    numbered = enumerate(recordings)
+    return [f"{name}/{frame:04d}.png" for i, name in numbered for frame in range(3 + i % 5)]
 
 
 def recording_of(name):
@@ -597,7 +509,7 @@ def as_split(value):
 
 
 def sets_of(split):
-    return tuple(frozenset(part) for part in split)
+    return tuple(map(frozenset, split))
 
 
 def check_names(split, names):
@@ -627,7 +539,7 @@ def check_whole_recordings(train, test):
     torn = sorted(set(map(recording_of, train)) & set(map(recording_of, test)))
     if not torn:
         return
-    numbers = [{name.split("/")[1] for name in part} for part in (train, test)]
+    frames = [{name.split("/")[1] for name in part} for part in (train, test)]
     cut = True
     for recording in torn:
         first, second = (
@@ -637,13 +549,11 @@ def check_whole_recordings(train, test):
     raise_first(
         {
             "It sorts by the frame's number: all frames 0000 are on one side, of whatever "
-            "recording. What belongs together is the folder, name.split('/')[0].": not numbers[0]
-            & numbers[1],
+            "recording. What belongs together is the folder, name.split('/')[0].": not (
+                frames[0] & frames[1]
+            ),
             f"Recordings are cut in two, such as {torn[0]}: the first frames on one side, the "
-            "rest on the other. Keep a recording whole: its street is the same all along.": cut
-            and len(torn) > 1,
-            f"The border between train and test runs through {torn[0]}: count recordings, not "
-            "frames, so that each one stays whole.": cut,
+            "rest on the other. Count recordings, not frames, so that each stays whole.": cut,
             f"Frames of {torn[0]} are in train and in test: frames are drawn one by one. "
             "Neighbouring frames look alike, so the test would repeat the training. Draw "
             "recordings.": True,
@@ -677,9 +587,8 @@ def check_size(train, test, test_share):
     everything = len(set(map(recording_of, train + test)))
     of_recordings, of_frames = recordings / everything, len(test) / len(train + test)
     largest = 7 / len(train + test)  # the longest recording has 7 frames
-    if abs(of_recordings - test_share) < 1.01 / everything:
-        return
-    if abs(of_frames - test_share) < 1.01 * largest:
+    near_share = abs(of_recordings - test_share) < 1.01 / everything
+    if near_share or abs(of_frames - test_share) < 1.01 * largest:
         return
     told = f"With test_share {test_share} the test has {recordings} of {everything} recordings"
     if abs(of_recordings - (1 - test_share)) < 1.01 / everything:
@@ -695,52 +604,6 @@ split_by_recording_exercise = Exercise(
 # ---------------------------------------------------------------- tiles
 
 
-def with_step(step):
-    """Make tile starts from another step."""
-
-    def starts(length, tile, overlap):
-        if length <= tile:
-            return [0]
-        return [*range(0, length - tile, step(tile, overlap)), length - tile]
-
-    return starts
-
-
-TILE_MISTAKES = {
-    "The last tile sticks out of the image: steps go on until the image's end. Let them end at "
-    "length - tile, and let the last tile begin there.": (
-        lambda n, tile, overlap: list(range(0, n, tile - overlap)),
-        lambda n, tile, overlap: list(range(0, n - overlap, tile - overlap)) or [0],
-        lambda n, tile, overlap: list(range(0, n - overlap, tile - overlap)) if n > tile else [0],
-    ),
-    "The image's end is not covered: what is left over after the last whole step needs a tile, "
-    "too. It begins at length - tile.": (
-        lambda n, tile, overlap: list(range(0, n - tile + 1, tile - overlap)) or [0]
-    ),
-    "The last tile is missing: range leaves its end out, so nothing begins at length - tile.": (
-        lambda n, tile, overlap: list(range(0, n - tile, tile - overlap)) or [0]
-    ),
-    "The overlap is ignored: neighbours share no pixels. The step is tile - overlap.": (
-        with_step(lambda tile, overlap: tile)
-    ),
-    "The step is the overlap, so there are far too many tiles. The step is tile - overlap.": (
-        with_step(lambda tile, overlap: overlap)
-    ),
-    "The overlap is subtracted twice, so there are too many tiles: the step is tile - overlap.": (
-        with_step(lambda tile, overlap: tile - 2 * overlap)
-    ),
-    "The overlap is added: the step is tile - overlap, not tile + overlap.": (
-        with_step(lambda tile, overlap: tile + overlap)
-    ),
-    "The step is one too small, which costs more tiles than needed: it is tile - overlap.": (
-        with_step(lambda tile, overlap: tile - overlap - 1)
-    ),
-    "Neighbours share one pixel too few: the step is tile - overlap.": (
-        with_step(lambda tile, overlap: tile - overlap + 1)
-    ),
-}
-
-
 def judge_tile_starts(attempt):
     # Overlap 0 comes last: a step of 0 is easier to explain where it does not raise.
     overlapping = [(10, 4, 1), (23, 8, 3), (24, 8, 3), (97, 32, 8), (17, 5, 2), (9, 8, 3)]
@@ -748,26 +611,19 @@ def judge_tile_starts(attempt):
     apart = [(10, 4, 0), (12, 4, 0), (25, 6, 0)]
     evenly = False
     for cases in (overlapping + short, apart):
-        answers = [as_starts(run(attempt, *case, explain=case_of(case)), case) for case in cases]
-        pairs = list(zip(answers, cases, strict=True))
-        if fault := next(filter(None, (what_is_wrong_with(a, *case) for a, case in pairs)), None):
-            # Only these: other places can be as good, so the pool of `compare` would mislead.
-            for sentence, wrong in TILE_MISTAKES.items():
-                for mistake in wrong if isinstance(wrong, tuple) else (wrong,):
-                    if makes(mistake, cases, answers, as_array, 0):
-                        raise Incorrect(sentence)
-            raise Incorrect(fault)
+        pairs = []
+        for case in cases:
+            told = "That is for length {}, tile {}, overlap {}.".format(*case)
+            starts = run(attempt, *case, explain=lambda *_, told=told: told)
+            pairs.append((as_starts(starts, case), case))
+        for starts, case in pairs:
+            explain_starts(starts, *case)
         evenly = evenly or any(sorted(a.tolist()) != tiles.tile_starts(*c) for a, c in pairs)
     if evenly:
         return (
             "(The course takes full steps and pulls the last tile back; yours lie elsewhere, and "
             "cover the image with as few. Spread evenly, they share more: as good.)"
         )
-
-
-def case_of(case):
-    """Return a function for `run` that tells in which case an answer raises."""
-    return lambda *_: "That is for length {}, tile {}, overlap {}.".format(*case)
 
 
 def as_starts(value, case):
@@ -787,28 +643,38 @@ def as_starts(value, case):
     return found.astype(int)
 
 
-def what_is_wrong_with(found, length, tile, overlap):
-    """Say in a sentence what is wrong with these starts, or None."""
+def explain_starts(found, length, tile, overlap):
+    """Raise Incorrect when the starts do not cover an image, or are more than needed."""
     said = f"For length {length}, tile {tile}, overlap {overlap} it gives {found.tolist()}"
     found = np.sort(found)
-    if found[0] < 0:
-        return f"{said}: a negative start, which NumPy counts from the end; expected [0]."
-    if length <= tile:
-        return None if found.tolist() == [0] else f"{said}; expected one tile, [0]."
-    steps, end = np.diff(found, append=found[-1]), found[-1] + tile
-    widest = steps.max()
+    steps, end = np.diff(found), found[-1] + tile
+    widest = steps.max(initial=0)
     needed = math.ceil((length - overlap) / (tile - overlap))
-    faults = {
-        f"the first {found[0]} pixels are not covered.": found[0] > 0,
-        f"the last tile sticks out by {end - length} pixels.": end > length,
-        f"the last {length - end} pixels are not covered.": end < length,
-        "the same start twice.": (steps[:-1] == 0).any(),
-        f"{widest - tile} pixels between two tiles are not covered.": widest > tile,
-        f"neighbours share {tile - widest} pixels; expected at least {overlap}.": widest
-        > tile - overlap,
-        f"{len(found)} tiles, where {needed} are enough.": len(found) > needed,
-    }
-    return next((f"{said}: {fault}" for fault, holds in faults.items() if holds), None)
+    last, step = "the last tile begins at length - tile.", "the step is tile - overlap."
+    raise_first(
+        {
+            f"{said}: a negative start, which NumPy counts from the end; expected [0].": (
+                found[0] < 0
+            ),
+            f"{said}; expected one tile, [0].": length <= tile and found.tolist() != [0],
+        }
+    )
+    if length <= tile:
+        return
+    raise_first(
+        {
+            f"{said}: the first {found[0]} pixels are not covered.": found[0] > 0,
+            f"{said}: the last tile sticks out by {end - length} pixels; {last}": end > length,
+            f"{said}: the last {length - end} pixels are not covered; {last}": end < length,
+            f"{said}: the same start twice.": (steps == 0).any(),
+            f"{said}: {widest - tile} pixels between two tiles are not covered; {step}": (
+                widest > tile
+            ),
+            f"{said}: neighbours share {tile - widest} pixels; expected at least {overlap}: "
+            f"{step}": widest > tile - overlap,
+            f"{said}: {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
+        }
+    )
 
 
 tile_starts_exercise = Exercise("tile_starts", judge_tile_starts, tiles.tile_starts)

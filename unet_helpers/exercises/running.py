@@ -50,12 +50,6 @@ def size(tensor):
     return f"{tensor.shape[1]}x{tensor.shape[2]}"
 
 
-def weights_of(model):
-    """Return a model's weights, sorted by what they are: (4-dimensional kernels, vectors)."""
-    kernels = [w for w in model.weights if len(w.shape) == 4]
-    return kernels, [w for w in model.weights if len(w.shape) == 1]
-
-
 def fill(model, seed=0):
     """Give all weights random values, so that nothing is equal or zero by chance."""
     random = np.random.default_rng(seed)
@@ -99,16 +93,6 @@ def is_right_without(model, is_right):
             if is_right(keras.models.clone_model(model, None, lambda layer: layer, call)):
                 return type(left_out).__name__
     return None
-
-
-class Counter:
-    """Count the layers of a kind that are made from now on, and get a name from Keras."""
-
-    def __init__(self, kind):
-        self.kind, self.start = kind, keras.backend.get_uid(kind)
-
-    def count(self):
-        return keras.backend.get_uid(self.kind) - self.start - 1
 
 
 # ---------------------------------------------------------------- what is raised
@@ -210,6 +194,14 @@ def chain(x, stages, steps, training=False):
     return x
 
 
+def upsample(x, stage, interpolation=None):
+    """Double the size by a transposed convolution, or by interpolation and a convolution."""
+    if interpolation is None:
+        up = ops.conv_transpose(x, stage["kernel"], strides=2, padding="same")
+        return up + stage.get("bias", 0)
+    return chain(layers.UpSampling2D(2, interpolation=interpolation)(x), [stage], [()])
+
+
 def normalise(x, stage, training):
     """Batch-normalise: by the batch's own mean and variance in training, else by the moving."""
     mean, variance = stage["moving_mean"], stage["moving_variance"]  # missing: nothing to compare
@@ -218,34 +210,54 @@ def normalise(x, stage, training):
     return (x - mean) / ops.sqrt(variance + 1e-3) * stage.get("gamma", 1) + stage.get("beta", 0)
 
 
-def find_steps(inputs, stages, given, choices, after=lambda x: x, training=False):
+def first_fit(function, stages, candidates, inputs, given, tolerance=1e-3):
+    """Find the first candidate that gives an answer's numbers with the answer's weights.
+
+    Args:
+        function: function (input, stages, **options) -> tensor.
+        stages: weights of the answer's convolutions.
+        candidates: dict from a name, such as a mistake's sentence, to the function's options.
+        inputs, given: lists of inputs and of the arrays that the answer makes of them.
+        tolerance: difference that is rounding, compared with the largest value.
+
+    Returns:
+        The candidate's name, or None.
+    """
+    for name, options in candidates.items():
+        # Weights that do not fit and a normalisation that is missing give nothing to compare.
+        with contextlib.suppress(Exception):
+            for x, array in zip(inputs, given, strict=True):
+                largest = max(1e-6, np.abs(array).max())
+                result = numbers(function(x, stages, **options))
+                if not close(result / largest, array / largest, tolerance):
+                    break
+            else:
+                return name
+    return None
+
+
+def find_steps(inputs, stages, given, choices, training=False, after=lambda x: x):
     """Find what followed the convolutions, so that they gave these arrays.
 
     Args:
-        inputs: list of arrays, what the first convolution takes.
-        stages: weights of the convolutions.
-        given: list of arrays, one for each input.
+        inputs, stages, given: as for `first_fit`.
         choices: what may follow a convolution, PLAIN or NORMED.
-        after: function that is applied at the end, such as a pooling.
         training: whether a normalisation takes the batch's own mean.
+        after: function that is applied at the end, such as a pooling.
 
     Returns:
         Tuple of steps, one for each convolution; None when none gives all arrays.
     """
+
+    def function(x, stages, steps):
+        return after(chain(x, stages, steps, training))
+
+    candidates = {
+        steps: {"steps": steps} for steps in itertools.product(choices, repeat=len(stages))
+    }
     # Normalisations differ in their epsilon, which nobody has to guess.
-    tolerance = 1e-3 if choices is PLAIN else 2e-2
-    if not stages:
-        ends = [numbers(after(x)) for x in inputs]
-        right = all(close(end, array, tolerance) for end, array in zip(ends, given, strict=True))
-        return () if right else None
-    for names in choices:
-        # A kernel that does not fit and a missing normalisation give nothing to compare.
-        with contextlib.suppress(Exception):
-            results = [chain(x, stages[:1], (names,), training) for x in inputs]
-            rest = find_steps(results, stages[1:], given, choices, after, training)
-            if rest is not None:
-                return (names, *rest)
-    return None
+    tolerance = 2e-2 if choices is NORMED else 1e-3
+    return first_fit(function, stages, candidates, inputs, given, tolerance)
 
 
 def explain_steps(steps, choices):
@@ -268,12 +280,8 @@ def explain_steps(steps, choices):
             "No convolution has an activation. Without a ReLU between them two convolutions are "
             "no more than one."
         )
-    if first != "ReLU" != second:
+    if (first, second) != ("ReLU", "ReLU"):
         raise Incorrect(
-            f"The convolutions are followed by {first} and {second}; U-Net has a ReLU after each."
-        )
-    which, name = ("first", first) if first != "ReLU" else ("second", second)
-    if name != "ReLU":
-        raise Incorrect(
-            f"The {which} convolution is followed by {name}; U-Net has a ReLU after each."
+            f"The first convolution is followed by {first}, the second by {second}; U-Net has a "
+            "ReLU after each."
         )

@@ -4,18 +4,22 @@ import re
 
 import keras
 import numpy as np
-from keras import layers
+from keras import ops
 
 from unet_helpers.exercises.exercise import Exercise, Incorrect, describe
 from unet_helpers.exercises.running import (
+    NORM,
+    chain,
     fill,
+    first_fit,
     is_right_without,
     numbers,
     raise_first,
     run,
-    weights_of,
+    stages_of,
+    upsample,
 )
-from unet_helpers.models import blocks, unet
+from unet_helpers.models import unet
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
 
@@ -46,11 +50,9 @@ def judge_unet_model(attempt):
 
 def built(attempt, image, n_filters, n_classes):
     """Let a learner build a model; adds the likely cause where a skip connection does not fit."""
-
-    def explain(shapes, text):
-        return explain_skip(text, *image[:2])
-
-    model = run(attempt, image, n_filters, n_classes, explain=explain)
+    model = run(
+        attempt, image, n_filters, n_classes, explain=lambda _, text: explain_skip(text, image[0])
+    )
     if isinstance(model, keras.KerasTensor):
         raise Incorrect(
             "It returns the last tensor. Make a model of it: keras.Model(inputs, outputs)."
@@ -63,23 +65,18 @@ def built(attempt, image, n_filters, n_classes):
     return model
 
 
-def explain_skip(text, height, width):
+def explain_skip(text, height):
     """Return why the course's decoder block refuses a skip connection, or ""."""
-    sizes = [tuple(map(int, found)) for found in re.findall(r"(\d+)x(\d+)", text)]
-    level = {(height >> n, width >> n): n for n in range(5)}  # how often it is halved
-    if "skip connection" not in text or len(sizes) != 2 or sizes[0] not in level:
+    sizes = [int(found) for found in re.findall(r"(\d+)x\d+", text)]
+    if "skip connection" not in text or len(sizes) != 2:
         return ""
-    skip, up = level[sizes[0]], level.get(sizes[1])
-    if up is None and sizes[1] == ((height >> 5) * 2, (width >> 5) * 2):
+    skip, up = sizes
+    if up == (height >> 5) * 2:
         return "Does the bottleneck still pool? It is the one block with max_pooling=False."
-    if up is None:
-        return ""
-    if (skip, up) == (4, 3):
-        return "That skip is pooled. It is the second tensor that conv_block returns."
-    if skip > up:
+    if skip < up:
         return (
-            "That skip comes from too deep. Every level has one of its own, and it is the second "
-            "tensor that conv_block returns."
+            "That skip comes from too deep, or is pooled. Every level has one of its own, the "
+            "second tensor that conv_block returns."
         )
     return (
         "Are the skips in the right order of depth? The last encoder block's goes to the first "
@@ -132,102 +129,76 @@ def explain_last_activation(logits):
 
 
 def wired(
-    widths=(1, 2, 4, 8),
-    deep=16,
-    up_widths=(8, 4, 2, 1),
-    skips=(1, 2, 3, 4),
+    x,
+    stages,
+    levels=4,
     depth=2,
-    join=lambda up, skip: layers.Concatenate()([up, skip]),
-    pooling=layers.MaxPooling2D,
+    bottleneck=True,
+    skips=(1, 2, 3, 4),
+    join=lambda up, skip: ops.concatenate([up, skip], -1),
+    pooling=ops.max_pool,
     after_up=lambda x: x,
     interpolation=None,
-    side=3,
-    extra=1,
-    last=1,
-    batch_norm=False,
 ):
-    """Build a U-Net with parts of it exchanged.
+    """Compute the logits of a U-Net with parts of it exchanged.
 
     Args:
-        widths, deep, up_widths: filters of the encoder's blocks, of the bottleneck (0 for none)
-            and of the decoder's blocks, in multiples of N_FILTERS.
-        skips: levels with a skip connection, 1 the finest.
+        x: batch of images.
+        stages: weights of all its convolutions (see `stages_of`), which decide on the widths.
+        levels: number of encoder blocks.
         depth: convolutions in a block.
+        bottleneck: whether a block lies below the encoder.
+        skips: levels with a skip connection, 1 the finest.
         join: joins upsampled features and the skip connection.
-        pooling: layer that halves the size.
-        after_up: what follows the transposed convolutions.
-        interpolation: for UpSampling2D and a convolution in place of the transposed one.
-        side: of the kernels that upsample.
-        extra: number of convolutions before the last layer.
-        last: side of the last layer's kernel.
-        batch_norm: normalise before every ReLU.
+        pooling: function (features, 2) that halves the size.
+        after_up: what follows the upsampling.
+        interpolation: of an upsampling that is followed by a convolution, in place of the
+            transposed one.
     """
+    stages = iter(stages)
 
-    def block(x, width, n_convolutions=depth):
+    def block(x, n_convolutions=depth):
         for _ in range(n_convolutions):
-            x = blocks.convolution(x, width * N_FILTERS, batch_norm=batch_norm)
+            stage = next(stages)
+            x = chain(x, [stage], [(NORM, "ReLU") if "gamma" in stage else ("ReLU",)])
         return x
 
-    def upsample(x, n_filters):
-        if interpolation is None:
-            return layers.Conv2DTranspose(n_filters, side, strides=2, padding="same")(x)
-        x = layers.UpSampling2D(interpolation=interpolation)(x)
-        return layers.Conv2D(n_filters, side, padding="same")(x)
-
-    inputs = keras.Input(IMAGE)
-    x, kept = layers.Rescaling(1 / 255)(inputs), []
-    for width in widths:
-        kept.append(block(x, width))
-        x = pooling(2)(kept[-1])
-    if deep:
-        x = block(x, deep)
-    for level, width in zip(range(len(widths), 0, -1), up_widths, strict=True):
-        x = after_up(upsample(x, width * N_FILTERS))
-        x = block(join(x, kept[level - 1]) if level in skips else x, width)
-    x = block(x, widths[0], extra)
-    return keras.Model(inputs, unet.logits_layer(x, N_CLASSES, last))
+    x, kept = x / 255, []
+    for _ in range(levels):
+        kept.append(block(x))
+        x = pooling(kept[-1], 2)
+    x = block(x) if bottleneck else x
+    for level in range(levels, 0, -1):
+        x = after_up(upsample(x, next(stages), interpolation))
+        x = block(join(x, kept[level - 1]) if level in skips else x)
+    rest = list(stages)
+    stages = iter(rest)
+    x = block(x, len(rest) - 1)
+    return chain(x, rest[-1:], [()])
 
 
 VARIANTS = {  # as good as the course's
     "": {},
     "the skip connection first in every concatenation": {
-        "join": lambda up, skip: layers.Concatenate()([skip, up])
+        "join": lambda up, skip: ops.concatenate([skip, up], -1)
     },
-    "a ReLU after every transposed convolution": {"after_up": layers.ReLU()},
+    "a ReLU after every transposed convolution": {"after_up": ops.relu},
     "nearest upsampling and a convolution": {"interpolation": "nearest"},
     "bilinear upsampling and a convolution": {"interpolation": "bilinear"},
 }
 MISTAKES = {
-    f"All blocks have {N_FILTERS} filters. They double with every level down: f, 2f, 4f, 8f, and "
-    "16f in the bottleneck; and halve on the way up.": dict(
-        widths=(1, 1, 1, 1), deep=1, up_widths=(1, 1, 1, 1)
-    ),
     "The bottleneck is missing: below the four encoder blocks lies one block of 16 n_filters "
-    "without pooling.": dict(deep=0),
-    "The bottleneck has too few filters: 8 n_filters instead of 16.": dict(deep=8),
-    "The decoder's filters run the wrong way: 8, 4, 2 and 1 times n_filters, as the image "
-    "grows.": dict(up_widths=(1, 2, 4, 8)),
-    f"All decoder blocks have {N_FILTERS} filters; expected 8, 4, 2 and 1 times n_filters.": dict(
-        up_widths=(1,) * 4
-    ),
-    "The decoder's blocks have twice the filters they should: 8, 4, 2 and 1 times n_filters, those "
-    "of the skip connections.": dict(up_widths=(16, 8, 4, 2)),
-    "All blocks have twice the filters they should: the first one has n_filters. Is the "
-    "argument used?": dict(widths=(2, 4, 8, 16), deep=32, up_widths=(16, 8, 4, 2)),
-    "It has three levels; U-Net has four, and the bottleneck below them.": dict(
-        widths=(1, 2, 4), deep=8, up_widths=(4, 2, 1)
-    ),
+    "without pooling.": dict(bottleneck=False),
+    "It has three levels; U-Net has four, and the bottleneck below them.": dict(levels=3),
     "Every block has one convolution; U-Net's have two.": dict(depth=1),
     "There is no skip connection: no decoder block joins one.": dict(skips=()),
-    "The skip connections are added; U-Net concatenates them.": dict(
-        join=lambda up, skip: layers.Add()([up, skip])
-    ),
-    "The skip connection of encoder block 1 is not used.": dict(skips=(2, 3, 4)),
-    "The skip connection of encoder block 2 is not used.": dict(skips=(1, 3, 4)),
-    "The skip connection of encoder block 3 is not used.": dict(skips=(1, 2, 4)),
-    "The skip connection of encoder block 4 is not used.": dict(skips=(1, 2, 3)),
+    "The skip connections are added; U-Net concatenates them.": dict(join=ops.add),
+    **{
+        f"The skip connection of encoder block {n} is not used.": dict(skips={1, 2, 3, 4} - {n})
+        for n in (1, 2, 3, 4)
+    },
     "The pooling takes the mean of each 2x2 block; U-Net takes the largest.": dict(
-        pooling=layers.AveragePooling2D
+        pooling=ops.average_pool
     ),
 }
 SCALES = {
@@ -238,6 +209,24 @@ SCALES = {
         lambda x: 2 * x - 255
     ),
 }
+WIDTHS = (1, 2, 4, 8, 16, 8, 4, 2, 1)  # of the blocks, in multiples of n_filters
+WRONG_WIDTHS = {
+    "All blocks have n_filters filters. They double with every level down: f, 2f, 4f, 8f, and 16f "
+    "in the bottleneck; and halve on the way up.": (1,) * 9,
+    "The decoder's filters run the wrong way: 8, 4, 2 and 1 times n_filters, as the image grows.": (
+        1,
+        2,
+        4,
+        8,
+        16,
+        1,
+        2,
+        4,
+        8,
+    ),
+    "All blocks have twice the filters they should: the first one has n_filters. Is the "
+    "argument used?": tuple(2 * width for width in WIDTHS),
+}
 
 
 def explain_network(model, images, logits):
@@ -245,36 +234,30 @@ def explain_network(model, images, logits):
 
     Returns a note on how a right one differs from the course's, or None; raises Incorrect.
     """
-    kernels = [tuple(kernel.shape) for kernel in weights_of(model)[0]]
-    options = dict(
-        side=2 if any(shape[0] == 2 for shape in kernels) else 3,
-        last=kernels[-1][0] if kernels else 1,
-        batch_norm=any(weight.name == "gamma" for weight in model.weights),
-    )
-    matching = {}
-    for name, changes in VARIANTS.items():
-        extra = extra_convolutions(kernels, **changes)
-        matching[name] = wired(**changes, **options, extra=extra if extra in (0, 1) else 1)
-        if copy_weights(model, matching[name]) and agree(matching[name], images, logits):
-            return note_on_choices(name, options, extra)
-    fitting = [other for other in matching.values() if copy_weights(model, other)]
+    stages = stages_of(model)
+    kernels = [tuple(stage["kernel"].shape) for stage in stages]
+
+    def find(candidates, images=images, logits=logits):
+        return first_fit(wired, stages, candidates, images, logits)
+
+    if any("gamma" not in stage and "bias" not in stage for stage in stages):
+        raise Incorrect("A convolution has no bias, and no normalisation after it to replace it.")
+    name = find(VARIANTS)
+    if name is not None:
+        explain_kernels(kernels)
+        return note_on_choices(name, stages)
     for sentence, scale in SCALES.items():
-        if any(agree(other, [scale(image) for image in images], logits) for other in fitting):
+        if find(VARIANTS, [scale(image) for image in images]) is not None:
             raise Incorrect(sentence)
     bounded = all(np.abs(values).max() < 1 for values in logits)
-    if bounded and any(agree(other, images, list(map(np.arctanh, logits))) for other in fitting):
+    if bounded and find(VARIANTS, logits=list(map(np.arctanh, logits))) is not None:
         raise Incorrect("There is a tanh at the end. The network ends in logits.")
-    for sentence, changes in MISTAKES.items():
-        extra = extra_convolutions(kernels, **changes)
-        if extra in (0, 1):
-            wrong = wired(**changes, **options, extra=extra)
-            if copy_weights(model, wrong) and agree(wrong, images, logits):
-                raise Incorrect(sentence)
-    explain_kernels(kernels, matching[""])
+    if sentence := find(MISTAKES):
+        raise Incorrect(sentence)
+    explain_kernels(kernels)
 
     def is_right(other):
-        given = [logits_of(other, image) for image in images]
-        return any(agree(reference, images, given) for reference in fitting)
+        return find(VARIANTS, logits=[logits_of(other, x) for x in images]) is not None
 
     if too_many := is_right_without(model, is_right):
         raise Incorrect(f"There is a layer too many: without its {too_many} it is right.")
@@ -284,59 +267,39 @@ def explain_network(model, images, logits):
     )
 
 
-def extra_convolutions(kernels, widths=(1, 2, 4, 8), deep=16, depth=2, **_):
-    """Return how many more kernels there are than `wired` has without extra ones."""
-    return len(kernels) - depth * (2 * len(widths) + bool(deep)) - len(widths) - 1
-
-
-def copy_weights(model, reference):
-    """Copy all kernels and vectors, in their order of depth; returns whether they fit."""
-    pairs = list(zip(weights_of(model), weights_of(reference), strict=True))
-    if any([w.shape for w in here] != [w.shape for w in there] for here, there in pairs):
-        return False
-    for here, there in pairs:
-        for source, target in zip(here, there, strict=True):
-            target.assign(source)
-    return True
-
-
-def agree(reference, images, logits):
-    """Tell whether a network gives these logits to rounding, measured against their size."""
-    return all(
-        np.abs(given - logits_of(reference, image)).max() <= 1e-3 * max(1e-6, np.abs(given).max())
-        for image, given in zip(images, logits, strict=True)
-    )
-
-
-def explain_kernels(kernels, reference):
+def explain_kernels(kernels):
     """Raise Incorrect, with the first difference, when a network has not the right kernels."""
-    expected = [tuple(kernel.shape) for kernel in weights_of(reference)[0]]
-    if kernels == expected:
-        return
     parts = ("transposed convolution", "first convolution", "second convolution")
-    places = [f"{part} of encoder block {n}" for n in (1, 2, 3, 4) for part in parts[1:]]
-    places += [f"{part} of the bottleneck" for part in parts[1:]]
-    places += [f"{part} of decoder block {n}" for n in (1, 2, 3, 4) for part in parts]
-    differs = (
-        f" The first kernel that differs has the shape {given}; the {place} has {right}."
-        for place, given, right in zip(places, kernels, expected, strict=False)
-        if given != right
-    )
-    raise Incorrect(
-        f"It has {len(kernels)} layers with kernels; expected 23, or 24 with one more convolution "
-        "before the last: two in each of four encoder blocks and in the bottleneck, three in each "
-        f"of four decoder blocks, and the last.{next(differs, '')}"
-    )
+    blocks = [f"encoder block {n}" for n in (1, 2, 3, 4)] + ["the bottleneck"]
+    places = [(part, block) for block in blocks for part in parts[1:]]
+    places += [(part, f"decoder block {n}") for n in (1, 2, 3, 4) for part in parts]
+    if len(kernels) not in (23, 24):
+        raise Incorrect(
+            f"It has {len(kernels)} layers with kernels; expected 23, or 24 with one more "
+            "convolution before the last: two in each of four encoder blocks and in the "
+            "bottleneck, three in each of four decoder blocks, and the last."
+        )
+    found = [kernels[i][-1] / N_FILTERS for i in (1, 3, 5, 7, 9, 12, 15, 18, 21)]
+    raise_first({told: found == list(wrong) for told, wrong in WRONG_WIDTHS.items()})
+    expected = [w for w in WIDTHS[:5] for _ in range(2)] + [w for w in WIDTHS[5:] for _ in range(3)]
+    for (part, block), kernel, width in zip(places, kernels, expected, strict=False):
+        n_filters, up = width * N_FILTERS, part == parts[0]
+        if n_filters not in kernel[2 if up else 3 :] or kernel[0] not in ((2, 3) if up else (3,)):
+            raise Incorrect(
+                f"The {part} of {block} has a kernel of the shape {kernel}; expected "
+                f"{n_filters} filters of 3x3."
+            )
 
 
-def note_on_choices(name, options, extra):
+def note_on_choices(name, stages):
     """Return a note that lists how a right network differs from the course's, or None."""
+    sides = [stage["kernel"].shape[0] for stage in stages]
     choices = [
         name,
-        "" if extra else "no extra convolution before the last layer, as the paper",
-        "batch normalisation" if options["batch_norm"] else "",
-        "2x2 transposed convolutions, as the paper" if options["side"] == 2 and not name else "",
-        "a 3x3 convolution as last layer" if options["last"] == 3 else "",
+        "" if len(stages) == 24 else "no extra convolution before the last layer, as the paper",
+        "batch normalisation" if any("gamma" in stage for stage in stages) else "",
+        "2x2 transposed convolutions, as the paper" if 2 in sides and not name else "",
+        "a 3x3 convolution as last layer" if sides[-1] == 3 else "",
     ]
     told = " and ".join(filter(None, choices))
     return f"Yours has {told}, a choice that is as good." if told else None

@@ -27,14 +27,13 @@ class Reliability:
         return float(np.nansum(gaps * self.pixels) / self.pixels.sum())
 
 
-def reliability(y_true, probabilities, n_bins=10, void=VOID):
+def reliability(y_true, probabilities, n_bins=10):
     """Compare confidence with accuracy, in bins of the predicted class's probability.
 
     Args:
         y_true: integer array (...), classes or void.
         probabilities: float array (..., C), summing to 1.
         n_bins: number of equally wide bins from 0 to 1; a bin includes its upper end.
-        void: value in y_true of pixels that are not counted.
 
     Returns:
         Reliability: confidence and accuracy as float arrays (n_bins,), pixels as int64.
@@ -50,7 +49,7 @@ def reliability(y_true, probabilities, n_bins=10, void=VOID):
             f"The truth has shape {y_true.shape}, the probabilities {probabilities.shape}; "
             "expected the same shape plus an axis of classes at the end."
         )
-    valid = y_true != void
+    valid = y_true != VOID
     if not valid.any():
         raise ValueError("No pixel has a label: all is void.")
     rows = probabilities[valid]
@@ -90,16 +89,8 @@ class Ensemble:
 def flip_tta(model, images, batch_size=8):
     """Predict images as they are and mirrored left to right: test-time augmentation by flips.
 
-    Args:
-        model: returns logits (B, H, W, C).
-        images: uint8 (N, H, W, 3).
-        batch_size: images per step.
-
-    Returns:
-        Ensemble of both predictions, the second one mirrored back.
-
-    Raises:
-        DataError: as `inference.predict_logits`.
+    Shapes: uint8 (N, H, W, 3) -> Ensemble of both predictions, the second one mirrored back.
+    batch_size is the number of images per step. Raises DataError as `inference.predict_logits`.
     """
     images = np.asarray(images)
     views = (np.s_[:], np.s_[:, :, ::-1])
@@ -144,15 +135,8 @@ def with_dropout_on(model, seed=0):
     Calling the model with training=True would do more: batch normalisation would normalise by
     the current batch and update its averages.
 
-    Args:
-        model: functional or sequential keras.Model; models used as layers are copied alike.
-        seed: of the dropped activations.
-
-    Returns:
-        keras.Model with a copy of the weights.
-
-    Raises:
-        ValueError: the model has no dropout layer, or its layers cannot be followed.
+    Models used as layers are copied alike; seed is that of the dropped activations. Raises
+    ValueError if there is no dropout layer or the layers cannot be followed.
     """
     if not any(isinstance(layer, keras.layers.Dropout) for layer in flat_layers(model)):
         raise ValueError(f"The model {model.name!r} has no dropout layer that could be left on.")
@@ -187,14 +171,13 @@ def average_predictions(predictions):
     return Ensemble(mean, np.maximum(entropy(mean) - entropies / count, 0))
 
 
-def risk_coverage(y_true, y_pred, uncertainty, shares, void=VOID):
+def risk_coverage(y_true, y_pred, uncertainty, shares):
     """Compute the error rate that remains when the most uncertain pixels are set aside.
 
     Args:
-        y_true, y_pred: integer arrays of one shape, classes (or void in y_true).
+        y_true, y_pred: integer arrays of one shape.
         uncertainty: float array of the same shape, larger for less certain pixels.
         shares: sequence of floats from 0 up to, but not including, 1: how many to set aside.
-        void: value in y_true of pixels that are not counted.
 
     Returns:
         float array (len(shares),): the share of wrong pixels among those that are kept. It falls
@@ -209,7 +192,7 @@ def risk_coverage(y_true, y_pred, uncertainty, shares, void=VOID):
     shares = np.asarray(shares, float)
     if (shares < 0).any() or (shares >= 1).any():
         raise ValueError(f"The shares {shares.tolist()} must be at least 0 and below 1.")
-    valid = y_true != void
+    valid = y_true != VOID
     # stable, so that equal values stay in the order of the pixels
     order = np.argsort(uncertainty[valid], kind="stable")
     wrong = np.cumsum((y_true != y_pred)[valid][order])

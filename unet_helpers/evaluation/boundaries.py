@@ -15,12 +15,8 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2):
         tolerance: a border pixel is matched if the other mask has a border pixel of the same
             class at most this many rows and this many columns away.
 
-    Returns:
-        float array (n_classes,): harmonic mean of border precision and recall over all images
-        together; nan for a class without a border in both masks.
-
-    Raises:
-        ValueError: the shapes differ.
+    Returns float (n_classes,): harmonic mean of border precision and recall over all images
+    together; nan for a class without a border in both masks. Raises ValueError if shapes differ.
 
     Source: Csurka et al. 2013, section 3 (there per image; here over the whole set, so that a
     small image counts less than a large one).

@@ -35,11 +35,8 @@ def reliability(y_true, probabilities, n_bins=10):
         probabilities: float array (..., C), summing to 1.
         n_bins: number of equally wide bins from 0 to 1; a bin includes its upper end.
 
-    Returns:
-        Reliability: confidence and accuracy as float arrays (n_bins,), pixels as int64.
-
-    Raises:
-        ValueError: the shapes do not fit, the probabilities are logits, or all is void.
+    Returns a Reliability of float arrays (n_bins,), pixels int64. Raises ValueError if the shapes
+    do not fit, the probabilities are logits, or all is void.
 
     Source: Guo et al. 2017, section 2, equations 1 to 3.
     """
@@ -102,17 +99,12 @@ def mc_dropout(model, images, times=10, seed=0, batch_size=8):
 
     Args:
         model: returns logits (B, H, W, C) and has dropout layers; it is not changed.
-        images: uint8 (N, H, W, 3).
+        images: uint8 (N, H, W, 3), predicted in steps of `batch_size`.
         times: number of predictions.
         seed: of the dropped activations.
-        batch_size: images per step.
 
-    Returns:
-        Ensemble of all predictions.
-
-    Raises:
-        ValueError: the model has no dropout, or times is less than 1.
-        DataError: as `inference.predict_logits`.
+    Returns an Ensemble of all predictions. Raises ValueError if the model has no dropout or times
+    is less than 1, and DataError as `inference.predict_logits`.
 
     Source: Gal and Ghahramani 2016, section 4; mutual information as in Gal et al. 2017, section 3.
     """
@@ -155,11 +147,7 @@ def with_dropout_on(model, seed=0):
 
 
 def average_predictions(predictions):
-    """Average several logits of the same images.
-
-    Shapes: iterable of float (N, H, W, C) -> Ensemble. It may be a generator, since only one
-    prediction at a time is kept in memory.
-    """
+    """Average an iterable of logits (N, H, W, C) to an Ensemble, one at a time in memory."""
     total, entropies, count = 0.0, 0.0, 0
     for logits in predictions:
         probabilities = to_probabilities(logits)
@@ -179,12 +167,9 @@ def risk_coverage(y_true, y_pred, uncertainty, shares):
         uncertainty: float array of the same shape, larger for less certain pixels.
         shares: sequence of floats from 0 up to, but not including, 1: how many to set aside.
 
-    Returns:
-        float array (len(shares),): the share of wrong pixels among those that are kept. It falls
-        if the wrong pixels are the uncertain ones, and stays level if uncertainty is random.
-
-    Raises:
-        ValueError: the shapes differ, or a share is below 0 or not below 1.
+    Returns float (len(shares),): the share of wrong pixels among those that are kept. It falls if
+    the wrong pixels are the uncertain ones, and stays level if uncertainty is random. Raises
+    ValueError if the shapes differ, or a share is below 0 or not below 1.
 
     Source: the risk-coverage curve of Geifman and El-Yaniv 2017, section 2.
     """

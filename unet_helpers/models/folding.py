@@ -25,9 +25,7 @@ def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
             the moving ones that prediction uses.
         epsilon: small number that the normalisation adds to the variance.
 
-    Returns:
-        (kernel, bias) of the one convolution that replaces both: (h, w, channels in, channels
-        out) and (channels out,).
+    Returns (kernel, bias) of the one convolution that replaces both, shaped as kernel and beta.
 
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
     integer-arithmetic-only inference", section 3.2, equation 14; the normalisation is algorithm 1
@@ -49,13 +47,9 @@ def fold_batch_norm(model):
         model: functional or sequential keras.Model, of any input size and precision; models used
             as layers are folded as well.
 
-    Returns:
-        keras.Model, not compiled, of Keras's own layers under their old names. In float32 its
-        logits equal those of `model` to rounding. Its weights are its own: training `model`
-        afterwards does not change them.
-
-    Raises:
-        ValueError: a subclassed model, whose layers cannot be followed.
+    Returns a keras.Model, not compiled, of Keras's own layers under their old names. In float32 its
+    logits equal those of `model` to rounding. Its weights are its own: training `model` afterwards
+    does not change them. Raises ValueError for a subclassed model, whose layers cannot be followed.
     """
     folded = fold(model)
     stay = count_normalisations(folded)
@@ -94,10 +88,7 @@ def fold(model):
 
 
 def as_graph(model):
-    """Return a model as a functional one that is not compiled, with the same layers.
-
-    Raises ValueError for a subclassed model.
-    """
+    """Return a model as a functional one that is not compiled; refuses a subclassed model."""
     try:
         if isinstance(model, keras.Sequential):
             return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
@@ -192,13 +183,10 @@ def in_precision(model, policy):
         policy: name of a Keras policy, such as "mixed_bfloat16" or "float32". A processor is fast
             only in what it multiplies in hardware; see `training.describe_machine`.
 
-    Returns:
-        keras.Model, not compiled, with float32 weights of its own; `model` itself if every layer
-        computes in this precision already. Half precision is too coarse for logits: the layers
-        that give the outputs change to float32 only.
-
-    Raises:
-        ValueError: an unknown policy, or a model as in `fold_batch_norm`.
+    Returns a keras.Model, not compiled, with float32 weights of its own; `model` itself if every
+    layer computes in this precision already. Half precision is too coarse for logits: the layers
+    that give the outputs change to float32 only. Raises ValueError for an unknown policy, or a
+    model as in `fold_batch_norm`.
     """
     wanted = keras.dtype_policies.get(policy).compute_dtype
     inside = (layer for layer in flat_layers(model) if not isinstance(layer, layers.InputLayer))

@@ -72,10 +72,7 @@ def input_layers(model):
 
 
 def input_tensors(layer):
-    """List the tensors a layer takes; none for an input layer.
-
-    Raises ValueError for a model used as a layer.
-    """
+    """List the tensors a layer takes, none for an input layer; refuses a model used as a layer."""
     if isinstance(layer, layers.InputLayer):
         return []
     if isinstance(layer, Model):
@@ -115,14 +112,11 @@ def roofline(macs, bytes_moved, peak_macs, bandwidth):
     """Compute the shortest time that some work can take on a machine, and what limits it.
 
     Args:
-        macs: number of multiply-accumulates. FLOPs do as well, if both are FLOPs (2 per MAC).
-        bytes_moved: bytes read from memory and written to it.
-        peak_macs: MACs per second that the machine reaches at most.
-        bandwidth: bytes per second that it moves at most.
+        macs, bytes_moved: multiply-accumulates, and bytes read from memory and written to it.
+        peak_macs, bandwidth: what the machine reaches of them in a second, at most.
 
-    Returns:
-        (seconds, "compute" or "memory"). It is "compute" from peak_macs / bandwidth MACs per
-        byte, the machine's balance, upwards.
+    Returns (seconds, "compute" or "memory"). It is "compute" from peak_macs / bandwidth MACs per
+    byte, the machine's balance, upwards. FLOPs (2 per MAC) do as well, if both are FLOPs.
 
     Source: Williams et al. 2009, "Roofline: an insightful visual performance model for multicore
     architectures".
@@ -133,10 +127,9 @@ def roofline(macs, bytes_moved, peak_macs, bandwidth):
 
 
 def totals(model):
-    """Sum up the costs of a model for one image.
+    """Sum up the costs of a model for one image: dict with parameters, macs and megabytes.
 
-    Returns dict with parameters, macs and megabytes (the outputs of all layers in float32, which
-    training keeps until the gradients are computed).
+    The megabytes are the outputs of all layers in float32; training keeps them for the gradients.
     """
     facts = layer_facts(model)
     return {
@@ -174,12 +167,8 @@ def receptive_field(model, name, row=None, column=None):
         name: of the layer.
         row, column: of the value in the layer's output; None is the middle.
 
-    Returns:
-        (top, bottom, left, right), all inclusive, in pixels of the input. They may lie outside
-        the image, in the padding.
-
-    Raises:
-        ValueError: as `layer_facts`.
+    Returns (top, bottom, left, right), all inclusive, in pixels of the input. They may lie outside
+    the image, in the padding. Raises ValueError as `layer_facts`.
 
     Source: Araujo et al. 2019, "Computing receptive fields of convolutional neural networks";
     here by walking back from the value, so that branches and upsampling need no formula.
@@ -229,14 +218,9 @@ def needed(layer, place, axis):
 def effective_receptive_field(model, name, images):
     """Measure how strongly each input pixel changes the middle of a layer's output, by gradients.
 
-    Args:
-        model: functional model.
-        name: of the layer.
-        images: (N, H, W, channels), 0 to 255.
-
-    Returns:
-        float32 array (H, W): the absolute gradient of the value's strongest channels (at most
-        four), summed over the channels of the image, averaged over those four and the images.
+    Shapes: images (N, H, W, channels), 0 to 255 -> float32 (H, W): the absolute gradient of the
+    value's strongest channels (at most four), summed over the channels of the image, averaged over
+    those four and the images.
 
     Source: Luo et al. 2016, "Understanding the effective receptive field in deep convolutional
     neural networks", section 3.

@@ -64,24 +64,10 @@ def test_show_pairs_puts_masks_below_their_images():
     assert legend(figure) == ["road", "tree", "void"]  # there is no sky
 
 
-def test_show_pairs_may_blend():
-    figure = drawn(plots.show_pairs(IMAGES[:2], MASKS[:2], THREE, blend=True))
-    shown = images(figure)
-    assert len(shown) == 2
-    np.testing.assert_array_equal(
-        shown[0], (IMAGES[0] * 0.5 + mask_to_colour(MASKS[0], THREE) * 0.5).astype(np.uint8)
-    )
-
-
 def test_legend_has_the_colours_of_the_masks():
     figure = plots.show_pairs(IMAGES, MASKS, THREE)
     faces = [patch.get_facecolor()[:3] for box in figure.legends for patch in box.get_patches()]
     np.testing.assert_allclose(np.array(faces) * 255, [(10, 20, 30), (200, 100, 50), (0, 0, 0)])
-
-
-def test_legend_patches_of_all_classes():
-    assert [patch.get_label() for patch in plots.legend_patches(THREE)] == ["road", "tree", "sky"]
-    assert [patch.get_label() for patch in plots.legend_patches(THREE, [2, 255])] == ["sky", "void"]
 
 
 def test_present_classes_of_several_masks():

@@ -78,8 +78,8 @@ def test_a_layer_used_in_another_model_is_refused_with_a_cure(small):
 
 @pytest.mark.parametrize(
     "function",
-    [profiling.totals, profiling.strides, lambda model: profiling.receptive_field(model, "relu")],
-    ids=["totals", "strides", "receptive_field"],
+    [profiling.totals, profiling.levels, lambda model: profiling.receptive_field(model, "relu")],
+    ids=["totals", "levels", "receptive_field"],
 )
 def test_a_model_used_as_a_layer_is_refused_with_a_cure(small, function):
     image = keras.Input((8, 12, 3))
@@ -168,8 +168,8 @@ def test_measured_field_stays_inside_the_receptive_field():
     model = models.unet_model((64, 64, 3), 2, 3)
     name = [fact.name for fact in profiling.layer_facts(model) if fact.kind == "Conv2D"][5]
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    field = profiling.effective_receptive_field(model, name, images, row=8, column=7)
-    top, bottom, left, right = profiling.receptive_field(model, name, 8, 7)
+    field = profiling.effective_receptive_field(model, name, images)
+    top, bottom, left, right = profiling.receptive_field(model, name)
     inside = field[max(top, 0) : bottom + 1, max(left, 0) : right + 1].sum()
     assert inside > 0
     assert inside == pytest.approx(field.sum())

@@ -71,11 +71,7 @@ CARLA = Labels.of(
 )
 PETS = Labels.of(
     "Oxford-IIIT Pet",
-    {
-        "pet": (90, 190, 170),
-        "background": (40, 70, 120),
-        "outline": (250, 235, 150),
-    },
+    {"pet": (90, 190, 170), "background": (40, 70, 120), "outline": (250, 235, 150)},
 )
 CAMVID = Labels.of(
     "CamVid",
@@ -118,11 +114,8 @@ def colour_to_mask(colour, palette, where="this mask", names=None):
         where: names the mask in the error, for instance its path.
         names: class names for the error where the palette is a dict.
 
-    Returns:
-        uint8 array (..., H, W), classes and void.
-
-    Raises:
-        DataError: colours outside the palette: which, where, the nearest known one and the cure.
+    Returns uint8 (..., H, W), classes and void. Raises DataError for colours outside the palette:
+    which, where, the nearest known one and the cure.
     """
     colour = np.asarray(colour)
     if isinstance(palette, Labels):
@@ -180,10 +173,7 @@ def overlay(image, mask, labels, opacity=0.5):
 
 
 def check_values(mask, n_classes, where):
-    """Raise DataError if a mask holds values that are neither classes nor void.
-
-    where names the mask in the message, for instance its path.
-    """
+    """Raise DataError that names the mask (where) for values that are neither classes nor void."""
     present = np.unique(mask)
     wrong = present[(present >= n_classes) & (present != VOID) | (present < 0)]
     if wrong.size:
@@ -196,10 +186,9 @@ def check_values(mask, n_classes, where):
 
 
 def class_shares(masks, n_classes):
-    """Compute the share of each class among the labelled pixels of masks.
+    """Compute the share of each class among the labelled pixels of an iterable of masks.
 
-    masks is an iterable of integer arrays, classes or void. Returns float (n_classes,), which sums
-    to 1; all nan without a label.
+    Returns float (n_classes,), which sums to 1; all nan without a label.
     """
     counts = np.zeros(n_classes, np.int64)
     for mask in masks:

@@ -1,4 +1,8 @@
-"""Figures: images with masks and legend, curves, confusion matrices, scores per class."""
+"""Figures: images with masks and legend, curves, confusion matrices, scores per class.
+
+Functions that draw return a matplotlib Figure, for `show`. Images are uint8 (H, W, 3), masks uint8
+(H, W), and labels the Labels of the data set.
+"""
 
 import base64
 import html
@@ -10,7 +14,7 @@ from IPython.display import display
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
-from unet_helpers.labels import VOID, VOID_COLOUR, mask_to_colour, overlay
+from unet_helpers.labels import VOID, VOID_COLOUR, mask_to_colour
 
 IMAGE_WIDTH = 2.6  # inches of one image in a grid
 DPI = 80  # keeps stored notebooks small
@@ -19,44 +23,25 @@ GREEN, PURPLE, YELLOW = "#3d8b57", "#7a5ea8", "#dcb03f"
 SERIES = (GREY, YELLOW, ORANGE, GREEN, PURPLE, BLUE)  # the last one is the one that matters
 
 
-def show_pairs(images, masks, labels, titles=None, columns=4, blend=False):
-    """Show images with their masks below them (or laid over them) and the legend.
+def show_pairs(images, masks, labels, titles=None, columns=4):
+    """Show images with their masks below them, so many columns in a row, and the legend.
 
-    Args:
-        images: sequence of uint8 (H, W, 3).
-        masks: sequence of uint8 (H, W).
-        labels: Labels of the data set.
-        titles: a text per image.
-        columns: images per row.
-        blend: one row of images under half-transparent masks instead of two rows.
-
-    Returns:
-        matplotlib Figure.
+    titles has a text for each image.
     """
     titles = [""] * len(images) if titles is None else titles
     rows = []
     for start in range(0, len(images), columns):
         part = range(start, min(start + columns, len(images)))
-        names = [titles[i] for i in part]
-        if blend:
-            rows.append((names, [overlay(images[i], masks[i], labels) for i in part]))
-        else:
-            rows.append((names, [images[i] for i in part]))
-            rows.append(([""] * len(names), [mask_to_colour(masks[i], labels) for i in part]))
+        rows.append(([titles[i] for i in part], [images[i] for i in part]))
+        rows.append(([""] * len(part), [mask_to_colour(masks[i], labels) for i in part]))
     return image_grid(rows, labels, present_classes(masks))
 
 
 def show_predictions(images, truths, predictions, labels, titles=None):
-    """Show images, their true and predicted masks and the wrong pixels.
+    """Show images, their true and predicted masks and the wrong pixels, a column for each image.
 
-    Args:
-        images, truths, predictions: sequences of uint8 (H, W, 3), (H, W) and (H, W).
-        labels: Labels of the data set.
-        titles: a text per image.
-
-    Returns:
-        matplotlib Figure with a column per image; a single image takes one row. Wrong pixels are
-        orange, void is black.
+    A single image takes one row. titles has a text for each image. Wrong pixels are orange, void
+    is black.
     """
     none = [""] * len(images)
     rows = [
@@ -96,17 +81,13 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
 
     Args:
         rows: list of (titles, images).
-        labels: Labels of the classes in the legend.
-        shown: class ids that the legend lists.
+        labels, shown: Labels and the ids of the classes that the legend lists.
         side_titles: a name per row.
         more_patches: further legend entries.
-
-    Returns:
-        matplotlib Figure.
     """
     columns = max(len(images) for _, images in rows)
     heights = [max(p.shape[0] / p.shape[1] for p in images) for _, images in rows]
-    patches = [*(legend_patches(labels, shown) if labels else ()), *more_patches]
+    patches = [*legend_patches(labels, shown), *more_patches]
     per_line = max(1, min(len(patches), int(columns * IMAGE_WIDTH / 1.25)))
     lines = -(-len(patches) // per_line) if patches else 0
     titled = sum(any(titles) for titles, _ in rows)
@@ -117,8 +98,7 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, wspace=0, hspace=0)
     for r, (titles, images) in enumerate(rows):
         for c, axis in enumerate(axes[r]):
-            axis.set_xticks([])
-            axis.set_yticks([])
+            axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
             if c < len(images):
                 axis.imshow(images[c], interpolation="nearest")
@@ -145,9 +125,8 @@ def present_classes(masks):
     return sorted(set().union(*(np.unique(mask).tolist() for mask in masks)))
 
 
-def legend_patches(labels, shown=None):
-    """Make the legend entries of class ids and void; shown=None takes all classes."""
-    shown = range(labels.n_classes) if shown is None else shown
+def legend_patches(labels, shown):
+    """Make the legend entries of class ids and void."""
     return [
         Patch(
             facecolor=np.array(VOID_COLOUR if c == VOID else labels.colours[c]) / 255,
@@ -162,7 +141,7 @@ def legend_patches(labels, shown=None):
 def show_history(history):
     """Plot loss and scores per epoch, from the dict that `training.fit` returns.
 
-    Returns matplotlib Figure: losses at the left; at the right accuracy and mean IoU, if scored.
+    Losses are at the left, accuracy and mean IoU, if scored, at the right.
     """
     epochs = range(1, len(history["loss"]) + 1)
     scored = "val_mean_iou" in history
@@ -188,8 +167,7 @@ def show_history(history):
 def show_confusion(confusion, labels):
     """Plot a confusion matrix, int (C, C), each row as shares of the true class's pixels.
 
-    labels are the Labels of the classes. Returns matplotlib Figure; every cell with 1 % or more
-    carries its percentage.
+    Every cell with 1 % or more carries its percentage.
     """
     totals = confusion.sum(axis=1, keepdims=True)
     share = np.divide(confusion, totals, where=totals > 0, out=np.zeros(confusion.shape))
@@ -212,31 +190,26 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
     """Plot one number per class as a horizontal bar, for one or several series.
 
     Args:
-        values: array (C,) or a list of such arrays.
+        values: array (C,) or a list of such arrays. A class without a value (nan) says "absent".
         labels: Labels of the classes.
         title: of the figure, says what the numbers are.
         series: names of the arrays, for the legend.
         log: a logarithmic axis, for class shares.
         percent: write the numbers as percentages.
-
-    Returns:
-        matplotlib Figure. A class without a value (nan) says "absent".
     """
     groups = np.atleast_2d(np.asarray(values, float))
     colours = series_colours(len(groups))
-    size = (6.5, 0.8 + labels.n_classes * (0.14 + 0.11 * len(groups)))
-    figure, ((axis,),) = new_figure(size)
     height = 0.8 / len(groups)
     where = np.arange(labels.n_classes)
+    figure, ((axis,),) = new_figure((6.5, 0.8 + len(where) * (0.14 + 0.11 * len(groups))))
     for i, group in enumerate(groups):
         place = where + (i - (len(groups) - 1) / 2) * height
         name = series[i] if series else None
         axis.barh(place, np.nan_to_num(group), height * 0.9, color=colours[i], label=name)
         for y, value in zip(place, group, strict=True):
             text = "absent" if np.isnan(value) else f"{value:.1%}" if percent else f"{value:.2f}"
-            end = (np.nan_to_num(value), y)
-            style = dict(textcoords="offset points", va="center", fontsize=7)
-            axis.annotate(text, end, xytext=(3, 0), **style)
+            style = dict(xytext=(3, 0), textcoords="offset points", va="center", fontsize=7)
+            axis.annotate(text, (np.nan_to_num(value), y), **style)
     axis.set_yticks(where, labels.classes, fontsize=8)
     axis.invert_yaxis()
     axis.set_title(title, fontsize=10)

@@ -45,7 +45,7 @@ FLIPS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: its severity, its kind, a sentence for the reader, and the files."""
+    """A finding: "error" or "warning", its kind, a sentence for the reader, and the files."""
 
     severity: str
     kind: str
@@ -55,16 +55,12 @@ class Finding:
 
 @dataclass
 class Report:
-    """The result of `check_pairs`; print it.
+    """The result of `check_pairs`; print it."""
 
-    findings is a list of Finding, worst first; pairs a dict split -> number of pairs; shares a
-    dict split -> float array (n_classes,) of the labelled pixels.
-    """
-
-    pairs: dict
+    pairs: dict  # split -> number of pairs
     class_names: tuple
-    shares: dict
-    findings: list
+    shares: dict  # split -> float (n_classes,) of the labelled pixels
+    findings: list  # of Finding, worst first
 
     def kinds(self, severity=None):
         """List the kinds of all findings, or of those of one severity."""
@@ -108,11 +104,7 @@ def check_pairs(splits, codes, class_names=None, void=(VOID,), read_code=read_ma
         read_code: function (mask path) -> uint8 (H, W), the values in the file.
         sample: alignment is measured on at most this many pairs of each split.
 
-    Returns:
-        Report.
-
-    Raises:
-        DataError: there are no pairs, or not as many names as codes.
+    Returns a Report. Raises DataError if there are no pairs, or not as many names as codes.
     """
     codes = [int(code) for code in codes]
     class_names = tuple(class_names) if class_names is not None else tuple(map(str, codes))
@@ -133,10 +125,7 @@ def check_pairs(splits, codes, class_names=None, void=(VOID,), read_code=read_ma
         counts = sum((s.counts for s in seen if s.split == split), np.zeros(256, np.int64))[codes]
         shares[split] = counts / max(counts.sum(), 1)
     found = [
-        *unreadable(seen),
-        *other_sizes(seen),
-        *outside_the_classes(seen, {*codes, *void}, codes),
-        *interpolated(seen),
+        *wrong_files(seen, codes, void),
         *misaligned([s for s in seen if s.small]),
         *absent(shares, class_names),
         *copies(seen, splits),
@@ -191,13 +180,11 @@ def look_at(read_code, job):
 
 
 def count_invented(mask):
-    """Count the borders of a mask, and those that pass through a value in between.
+    """Count the borders of a mask that pass through a value in between, and all its borders.
 
     A value in between is a run of one or two pixels, along a row or a column, whose label lies
     strictly between the labels at its two ends. Averaging creates one at nearly every border.
-
-    Shapes: integer (H, W) -> (borders with a value in between, all borders where labels differ by
-    2 or more, including those).
+    Where there is none, a border is a step of 2 or more from pixel to pixel.
     """
     between = jumps = 0
     # Lines of a very large mask are sampled; each line stays whole.
@@ -212,10 +199,7 @@ def count_invented(mask):
 
 
 def fit(image, mask):
-    """Compute the share of an image's colour variance that lies between the mask's areas.
-
-    Shapes: uint8 (h, w, 3), uint8 (h, w) -> float, 0 (the areas explain nothing) to 1.
-    """
+    """Compute the share of an image's colour variance between the areas of its mask, 0 to 1."""
     colours = image.reshape(-1, 3) - image.mean(axis=(0, 1))
     sizes = np.maximum(np.bincount(mask.ravel()), 1)
     sums = np.stack([np.bincount(mask.ravel(), channel) for channel in colours.T])
@@ -235,11 +219,8 @@ def near_copies(images, others):
     by at most 12 grey levels on average. Neighbouring frames of a recording do; frames of
     different streets do not. Images that share one composition, such as X-rays, may do as well.
 
-    Args:
-        images, others: sequences of uint8 (H, W, 3), or of (16, 16) thumbnails.
-
-    Returns:
-        int array (len(images),): index into others, -1 where there is no near copy.
+    Shapes: sequences of uint8 (H, W, 3), or of (16, 16) thumbnails -> int (len(images),): index
+    into others, -1 where there is no near copy.
     """
     found = np.full(len(images), -1)
     if not len(images) or not len(others):
@@ -262,51 +243,37 @@ def normalise_rows(rows):
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3)
 
 
-def unreadable(seen):
-    """Report files that cannot be read."""
-    bad = [s for s in seen if s.problem]
-    if bad:
-        sentence = f"{len(bad)} of {len(seen)} pairs cannot be read. The first: {bad[0].problem}"
+def wrong_files(seen, codes, void):
+    """Report unreadable files, unequal sizes, labels outside the classes and averaged masks."""
+    of_all = f"of {len(seen)} pairs"
+    if bad := [s for s in seen if s.problem]:
+        sentence = f"{len(bad)} {of_all} cannot be read. The first: {bad[0].problem}"
         yield Finding("error", "unreadable files", sentence, tuple(s.image for s in bad))
-
-
-def other_sizes(seen):
-    """Report images and masks of different sizes."""
-    bad = [s for s in seen if s.sizes and s.sizes[0] != s.sizes[1]]
-    if bad:
+    if bad := [s for s in seen if s.sizes and s.sizes[0] != s.sizes[1]]:
         image, mask = ("x".join(map(str, size)) for size in bad[0].sizes)
         sentence = (
-            f"in {len(bad)} of {len(seen)} pairs image and mask have different sizes, first in "
+            f"in {len(bad)} {of_all} image and mask have different sizes, first in "
             f"{bad[0].split}: {bad[0].image} is {image} (height x width), its mask {mask}. Was one "
             "of the folders resized, or are the pairs mixed up? Take both from the same source."
         )
         yield Finding("error", "sizes that differ", sentence, tuple(s.mask for s in bad))
-
-
-def outside_the_classes(seen, allowed, codes):
-    """Report labels that are neither classes nor void."""
-    wrong = np.isin(np.arange(256), list(allowed), invert=True)
-    bad = [s for s in seen if s.counts[wrong].any()]
-    if bad:
+    wrong = np.isin(np.arange(256), [*codes, *void], invert=True)
+    if bad := [s for s in seen if s.counts[wrong].any()]:
         total = sum(s.counts for s in bad)
         values = np.flatnonzero(wrong & (total > 0))
         listed = ", ".join(map(str, values[:8])) + ", ..." * (len(values) > 8)
         sentence = (
-            f"{len(bad)} of {len(seen)} pairs hold labels outside the classes: {listed} "
+            f"{len(bad)} {of_all} hold labels outside the classes: {listed} "
             f"({total[wrong].sum():,} pixels), first in {bad[0].split}: {bad[0].mask}. Expected "
             f"{min(codes)} to {max(codes)}. Does the numbering start elsewhere, is a value void, "
             "or was the mask averaged? Name the value in void=, or map it to a class when reading."
         )
         yield Finding("error", "labels outside the classes", sentence, tuple(s.mask for s in bad))
-
-
-def interpolated(seen):
-    """Report masks that were resized with averaging."""
-    bad = [s for s in seen if s.invented[1] >= BORDERS and s.invented[0] > INVENTED * s.invented[1]]
-    if bad:
+    judged = (s for s in seen if s.invented[1] >= BORDERS)
+    if bad := [s for s in judged if s.invented[0] > INVENTED * s.invented[1]]:
         between, borders = np.sum([s.invented for s in bad], axis=0)
         sentence = (
-            f"in {len(bad)} of {len(seen)} pairs the mask has invented classes along its borders: "
+            f"in {len(bad)} {of_all} the mask has invented classes along its borders: "
             f"{between / borders:.0%} of them pass through a label in between (exact masks: under "
             f"15 %), first in {bad[0].split}: {bad[0].mask}. It was resized like an image. Make it "
             "again from the original by nearest neighbour; the lost labels cannot be recovered."

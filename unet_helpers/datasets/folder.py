@@ -39,11 +39,7 @@ MOST_BYTES = 1_000_000  # a larger text file is not a list of names
 
 @dataclass(frozen=True)
 class LabelMap:
-    """The content of `labels.csv`.
-
-    labels are the classes; ids a dict from the values in one-channel masks, colours a dict from
-    (r, g, b), to classes or VOID. Either may be empty.
-    """
+    """The content of `labels.csv`: classes, and dicts to them from ids and from (r, g, b)."""
 
     file: Path
     labels: Labels
@@ -59,9 +55,9 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
         root: the folder, laid out as described above.
         image_size, cache: as for `datasets.load_pairs`.
         split_by: used where there are no train.txt, val.txt and test.txt. "random" draws 70, 15
-            and 15 % of the names; "recording" keeps names together that are equal up to their
-            last underscore or hyphen (street-7_0012 and street-7_0013), as frames of a video need.
-        seed: of the draw.
+            and 15 % of the names by `seed`; "recording" keeps names together that are equal up to
+            their last underscore or hyphen (street-7_0012 and street-7_0013), as frames of a video
+            need.
 
     Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), void 255), unbatched.
     Raises DataError that names what is missing or cannot be used.
@@ -130,8 +126,7 @@ def files(root):
 def read_pair(image_path, mask_path, label_map=None):
     """Read one image and its mask as classes; without a label_map, by the folder's labels.csv.
 
-    Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError for a file that cannot be read, or for
-    ids or colours that are missing from `labels.csv`.
+    Returns (uint8 (H, W, 3), uint8 (H, W)). Raises DataError as `read_image` and `read_classes`.
     """
     if label_map is None:
         label_map = read_label_map(Path(mask_path).parent.parent)
@@ -139,13 +134,11 @@ def read_pair(image_path, mask_path, label_map=None):
 
 
 def read_classes(path, label_map):
-    """Read a mask and turn its ids or its colours into classes.
+    """Read a mask and turn its ids or its colours into classes, uint8 (H, W).
 
     One channel holds ids, or, where `labels.csv` has colours only, grey levels or a palette of
-    these colours; several channels hold colours.
-
-    Returns uint8 (H, W), classes and void. Raises DataError for a file that is not an image, or for
-    an id or a colour that is missing from `labels.csv`.
+    these colours; several channels hold colours. Raises DataError for a file that is not an image,
+    or for an id or a colour that is missing from `labels.csv`.
     """
     with open_image(path) as image:
         painted = len(image.getbands()) > 1 or not label_map.ids
@@ -165,10 +158,7 @@ def read_classes(path, label_map):
 
 
 def compare_palette(mask, image, label_map, path):
-    """Raise DataError where a palette shows the colour of another class than the id means.
-
-    Shapes: uint8 (H, W), uint8 (H, W, 3). Some programs renumber a palette when they save.
-    """
+    """Raise DataError where a palette shows another class; some programs renumber it."""
     for colour, value in label_map.colours.items():
         wrong = (image == colour).all(axis=-1) & (mask != value)
         if wrong.any():
@@ -201,11 +191,10 @@ def ids_to_classes(values, label_map, path):
 
 
 def read_label_map(root):
-    """Read and check the `labels.csv` of a folder.
+    """Read and check the `labels.csv` of a folder; returns a LabelMap.
 
-    Returns a LabelMap. Without ids and colours the classes are numbered from 0 in the file's order;
-    without colours, `labels.distinct_colours` chooses those of the figures. Raises DataError that
-    names the line for one that cannot be understood, a repetition, or too few or too many classes.
+    Without ids and colours the classes are numbered from 0 in the file's order; without colours,
+    `labels.distinct_colours` chooses those of the figures. Raises DataError that names the line.
     """
     file = find(root) / "labels.csv"
     rows = csv.reader(read_lines(file, "name,id,colour and a line for every class"))
@@ -311,8 +300,7 @@ def read_lines(file, expected):
 def read_lists(folder, pairs):
     """Read train.txt, val.txt and test.txt: dict from split to sorted names.
 
-    Each line is a name, with or without its ending. Raises DataError for a list that is missing or
-    empty, a name without an image, and a name that is listed twice.
+    Each line is a name, with or without its ending. Raises DataError that names file and line.
     """
     splits, seen = {}, {}
     for split in SPLITS:
@@ -348,8 +336,7 @@ def split_recordings(names, seed=0):
     """Split names so that those of one recording stay together: dict from split to sorted names.
 
     The name of a recording ends before the last underscore or hyphen. About 15 % of the recordings,
-    at least one, are val, and as many test; the longest is in train. Raises DataError if there are
-    fewer than three.
+    at least one, are val, and as many test; the longest is in train.
     """
     recordings = {}
     for name in sorted(names):

@@ -34,12 +34,8 @@ def class_of_colours(images, masks, n_classes):
 def predictions(train_images, train_masks, images, n_classes):
     """Predict masks by both baselines, learned from training images.
 
-    Args:
-        train_images, train_masks: uint8 (N, H, W, 3) and (N, H, W).
-        images: uint8 (M, H, W, 3) to predict.
-
-    Returns:
-        dict from the baseline's name to uint8 (M, H, W).
+    Shapes: uint8 (N, H, W, 3), (N, H, W) and (M, H, W, 3) -> dict from the baseline's name to
+    uint8 (M, H, W).
     """
     common = majority_class(train_masks, n_classes)
     lookup = class_of_colours(train_images, train_masks, n_classes)

@@ -6,23 +6,17 @@ from unet_helpers.evaluation.metrics import check_shapes
 from unet_helpers.labels import VOID
 
 
-def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
+def boundary_f1(y_true, y_pred, n_classes, tolerance=2):
     """Compute how well the predicted borders of each class match the true ones.
 
     Args:
-        y_true: integer array (N, H, W) or (H, W), classes or void.
-        y_pred: integer array of the same shape, classes.
+        y_true, y_pred: integer arrays (N, H, W) or (H, W). No border is counted in or along void.
         n_classes: number of classes.
         tolerance: a border pixel is matched if the other mask has a border pixel of the same
             class at most this many rows and this many columns away.
-        void: value in y_true of pixels without a label; no border is counted in or along them.
 
-    Returns:
-        float array (n_classes,): harmonic mean of border precision and recall over all images
-        together; nan for a class without a border in both masks.
-
-    Raises:
-        ValueError: the shapes differ.
+    Returns float (n_classes,): harmonic mean of border precision and recall over all images
+    together; nan for a class without a border in both masks. Raises ValueError if shapes differ.
 
     Source: Csurka et al. 2013, section 3 (there per image; here over the whole set, so that a
     small image counts less than a large one).
@@ -31,7 +25,7 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2, void=VOID):
     if y_true.ndim == 2:
         y_true, y_pred = y_true[None], y_pred[None]
     f1 = np.full(n_classes, np.nan)
-    valid = y_true != void
+    valid = y_true != VOID
     for c in range(n_classes):
         true = border(y_true == c, valid)
         pred = border((y_pred == c) & valid, valid)
@@ -69,27 +63,19 @@ def dilate(region, radius):
     return region
 
 
-def boundary_distance(masks, maximum=20, void=VOID):
+def boundary_distance(masks, maximum=20):
     """Compute for each pixel the distance to the nearest boundary between two classes.
 
-    Args:
-        masks: integer array (N, H, W), classes or void.
-        maximum: larger distances are cut to this; also the distance where there is no boundary.
-        void: value of pixels without a label. They make no boundary, as in `border`. (They have a
-            distance as well, but no score counts them.)
-
-    Returns:
-        int64 array (N, H, W), 0 .. maximum. A pixel with a neighbour of another class above,
-        below, left or right has distance 0; the others count the steps to such a pixel, where a
-        diagonal step is one step, as in `boundary_f1`.
-
-    Raises:
-        ValueError: the masks are not (N, H, W).
+    Shapes: integer (N, H, W), classes or void -> int64 (N, H, W). A pixel with a neighbour of
+    another class above, below, left or right has distance 0; the others count the steps to such a
+    pixel, where a diagonal step is one step, as in `boundary_f1`. Larger distances, and those in
+    an image without a boundary, are cut to maximum. Void makes no boundary, as in `border`. Raises
+    ValueError if the masks are not (N, H, W).
     """
     masks = np.asarray(masks)
     if masks.ndim != 3:
         raise ValueError(f"The masks have shape {masks.shape}; expected (N, H, W): mask[None].")
-    valid, near = masks != void, np.zeros(masks.shape, bool)
+    valid, near = masks != VOID, np.zeros(masks.shape, bool)
     for c in np.unique(masks[valid]):
         near |= border(masks == c, valid)
     distance = np.zeros(masks.shape, np.int64)
@@ -99,24 +85,15 @@ def boundary_distance(masks, maximum=20, void=VOID):
     return distance
 
 
-def error_rates(y_true, y_pred, groups, n_groups, void=VOID):
+def error_rates(y_true, y_pred, groups, n_groups):
     """Compute the share of wrong pixels in each group of pixels, for instance by distance.
 
-    Args:
-        y_true, y_pred: integer arrays of one shape, classes (or void in y_true).
-        groups: integer array of the same shape, 0 .. n_groups - 1.
-        n_groups: number of groups.
-        void: value in y_true of pixels that are not counted.
-
-    Returns:
-        (error rates, float (n_groups,), nan for a group without labels; number of labelled
-        pixels, int64 (n_groups,)).
-
-    Raises:
-        ValueError: the shapes differ.
+    Shapes: y_true, y_pred and groups (integer, 0 .. n_groups - 1) of one shape -> (error rates,
+    float (n_groups,), nan for a group without labels; number of labelled pixels, int64
+    (n_groups,)). Raises ValueError if the shapes differ.
     """
     y_true, y_pred, groups = check_shapes(y_true, y_pred, groups)
-    valid = y_true != void
+    valid = y_true != VOID
     wrong = (y_true != y_pred)[valid]
     pixels = np.bincount(groups[valid], minlength=n_groups)
     with np.errstate(invalid="ignore"):

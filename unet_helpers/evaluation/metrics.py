@@ -1,4 +1,8 @@
-"""Scores of predicted masks, all from one confusion matrix over a whole data set; NumPy only."""
+"""Scores of predicted masks, all from one confusion matrix over a whole data set; NumPy only.
+
+Here and in the modules beside it, y_true is an integer array of classes 0 .. n_classes - 1 and
+void, which is not counted, and y_pred one of the same shape, without void.
+"""
 
 from dataclasses import dataclass
 
@@ -8,20 +12,12 @@ from unet_helpers.inference.predict import predict_masks
 from unet_helpers.labels import VOID
 
 
-def confusion_matrix(y_true, y_pred, n_classes, void=VOID):
-    """Count pixels by true class (rows) and predicted class (columns).
+def confusion_matrix(y_true, y_pred, n_classes):
+    """Count the labelled pixels by true class (rows) and predicted class (columns).
 
-    Args:
-        y_true: integer array of any shape, classes 0 .. n_classes - 1, or void.
-        y_pred: integer array of the same shape, classes 0 .. n_classes - 1.
-        n_classes: number of classes.
-        void: value in y_true that marks pixels without a label; they are not counted.
-
-    Returns:
-        int64 array (n_classes, n_classes). Matrices of several images may be added.
-
-    Raises:
-        ValueError: shapes differ, logits instead of classes, or a value outside the classes.
+    Shapes: two integer arrays of one shape, any -> int64 (n_classes, n_classes). Matrices of
+    several images may be added. Raises ValueError if the shapes differ, for logits instead of
+    classes, and for a value outside the classes.
     """
     y_true, y_pred = check_shapes(y_true, y_pred)
     for name, array in (("y_true", y_true), ("y_pred", y_pred)):
@@ -30,14 +26,14 @@ def confusion_matrix(y_true, y_pred, n_classes, void=VOID):
                 f"{name} has dtype {array.dtype}; classes are integers. "
                 "For logits or probabilities, take the largest first: array.argmax(axis=-1)."
             )
-    valid = y_true != void
+    valid = y_true != VOID
     true, pred = y_true[valid].astype(np.int64), y_pred[valid].astype(np.int64)
     for name, array in (("y_true", true), ("y_pred", pred)):
         wrong = np.unique(array[(array < 0) | (array >= n_classes)])
         if wrong.size:
             raise ValueError(
                 f"{name} holds {wrong[:8].tolist()}, outside the classes 0 .. {n_classes - 1}"
-                + (f" (void is {void})." if name == "y_true" else ".")
+                + (f" (void is {VOID})." if name == "y_true" else ".")
             )
     counts = np.bincount(n_classes * true + pred, minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes)
@@ -108,13 +104,8 @@ def score_lines(scores, classes):
 def evaluate(model, dataset, n_classes):
     """Count one confusion matrix of a model over a whole data set.
 
-    Args:
-        model: returns logits (B, H, W, n_classes).
-        dataset: iterable of batches (uint8 (B, H, W, 3), uint8 (B, H, W)).
-        n_classes: number of classes.
-
-    Returns:
-        int64 array (n_classes, n_classes), rows true; void is left out.
+    The model returns logits (B, H, W, n_classes); dataset is an iterable of batches (uint8
+    (B, H, W, 3), uint8 (B, H, W)). Returns a matrix as `confusion_matrix` does.
     """
     confusion = np.zeros((n_classes, n_classes), np.int64)
     for images, masks in dataset:
@@ -123,24 +114,15 @@ def evaluate(model, dataset, n_classes):
     return confusion
 
 
-def image_ious(y_true, y_pred, n_classes, void=VOID):
+def image_ious(y_true, y_pred, n_classes):
     """Compute the IoU of every class in each image, to find the worst images.
 
-    Args:
-        y_true, y_pred: integer arrays (N, H, W), classes (or void in y_true).
-        n_classes: number of classes.
-        void: value in y_true of pixels that are not counted.
-
-    Returns:
-        float array (N, n_classes), nan for a class that is neither in the truth nor predicted,
-        and for an image without labels.
-
-    Raises:
-        ValueError: as `confusion_matrix`.
+    Shapes: integer (N, H, W) twice -> float (N, n_classes), nan for a class that is neither in the
+    truth nor predicted, and for an image without labels. Raises ValueError as `confusion_matrix`.
     """
     result = np.full((len(y_true), n_classes), np.nan)
     for row, true, pred in zip(result, y_true, y_pred, strict=True):
-        confusion = confusion_matrix(true, pred, n_classes, void)
+        confusion = confusion_matrix(true, pred, n_classes)
         if confusion.any():
             row[:] = scores(confusion).iou
     return result

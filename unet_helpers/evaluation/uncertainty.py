@@ -27,20 +27,16 @@ class Reliability:
         return float(np.nansum(gaps * self.pixels) / self.pixels.sum())
 
 
-def reliability(y_true, probabilities, n_bins=10, void=VOID):
+def reliability(y_true, probabilities, n_bins=10):
     """Compare confidence with accuracy, in bins of the predicted class's probability.
 
     Args:
         y_true: integer array (...), classes or void.
         probabilities: float array (..., C), summing to 1.
         n_bins: number of equally wide bins from 0 to 1; a bin includes its upper end.
-        void: value in y_true of pixels that are not counted.
 
-    Returns:
-        Reliability: confidence and accuracy as float arrays (n_bins,), pixels as int64.
-
-    Raises:
-        ValueError: the shapes do not fit, the probabilities are logits, or all is void.
+    Returns a Reliability of float arrays (n_bins,), pixels int64. Raises ValueError if the shapes
+    do not fit, the probabilities are logits, or all is void.
 
     Source: Guo et al. 2017, section 2, equations 1 to 3.
     """
@@ -50,7 +46,7 @@ def reliability(y_true, probabilities, n_bins=10, void=VOID):
             f"The truth has shape {y_true.shape}, the probabilities {probabilities.shape}; "
             "expected the same shape plus an axis of classes at the end."
         )
-    valid = y_true != void
+    valid = y_true != VOID
     if not valid.any():
         raise ValueError("No pixel has a label: all is void.")
     rows = probabilities[valid]
@@ -90,16 +86,8 @@ class Ensemble:
 def flip_tta(model, images, batch_size=8):
     """Predict images as they are and mirrored left to right: test-time augmentation by flips.
 
-    Args:
-        model: returns logits (B, H, W, C).
-        images: uint8 (N, H, W, 3).
-        batch_size: images per step.
-
-    Returns:
-        Ensemble of both predictions, the second one mirrored back.
-
-    Raises:
-        DataError: as `inference.predict_logits`.
+    Shapes: uint8 (N, H, W, 3) -> Ensemble of both predictions, the second one mirrored back.
+    batch_size is the number of images per step. Raises DataError as `inference.predict_logits`.
     """
     images = np.asarray(images)
     views = (np.s_[:], np.s_[:, :, ::-1])
@@ -111,17 +99,12 @@ def mc_dropout(model, images, times=10, seed=0, batch_size=8):
 
     Args:
         model: returns logits (B, H, W, C) and has dropout layers; it is not changed.
-        images: uint8 (N, H, W, 3).
+        images: uint8 (N, H, W, 3), predicted in steps of `batch_size`.
         times: number of predictions.
         seed: of the dropped activations.
-        batch_size: images per step.
 
-    Returns:
-        Ensemble of all predictions.
-
-    Raises:
-        ValueError: the model has no dropout, or times is less than 1.
-        DataError: as `inference.predict_logits`.
+    Returns an Ensemble of all predictions. Raises ValueError if the model has no dropout or times
+    is less than 1, and DataError as `inference.predict_logits`.
 
     Source: Gal and Ghahramani 2016, section 4; mutual information as in Gal et al. 2017, section 3.
     """
@@ -144,15 +127,8 @@ def with_dropout_on(model, seed=0):
     Calling the model with training=True would do more: batch normalisation would normalise by
     the current batch and update its averages.
 
-    Args:
-        model: functional or sequential keras.Model; models used as layers are copied alike.
-        seed: of the dropped activations.
-
-    Returns:
-        keras.Model with a copy of the weights.
-
-    Raises:
-        ValueError: the model has no dropout layer, or its layers cannot be followed.
+    Models used as layers are copied alike; seed is that of the dropped activations. Raises
+    ValueError if there is no dropout layer or the layers cannot be followed.
     """
     if not any(isinstance(layer, keras.layers.Dropout) for layer in flat_layers(model)):
         raise ValueError(f"The model {model.name!r} has no dropout layer that could be left on.")
@@ -171,11 +147,7 @@ def with_dropout_on(model, seed=0):
 
 
 def average_predictions(predictions):
-    """Average several logits of the same images.
-
-    Shapes: iterable of float (N, H, W, C) -> Ensemble. It may be a generator, since only one
-    prediction at a time is kept in memory.
-    """
+    """Average an iterable of logits (N, H, W, C) to an Ensemble, one at a time in memory."""
     total, entropies, count = 0.0, 0.0, 0
     for logits in predictions:
         probabilities = to_probabilities(logits)
@@ -187,21 +159,17 @@ def average_predictions(predictions):
     return Ensemble(mean, np.maximum(entropy(mean) - entropies / count, 0))
 
 
-def risk_coverage(y_true, y_pred, uncertainty, shares, void=VOID):
+def risk_coverage(y_true, y_pred, uncertainty, shares):
     """Compute the error rate that remains when the most uncertain pixels are set aside.
 
     Args:
-        y_true, y_pred: integer arrays of one shape, classes (or void in y_true).
+        y_true, y_pred: integer arrays of one shape.
         uncertainty: float array of the same shape, larger for less certain pixels.
         shares: sequence of floats from 0 up to, but not including, 1: how many to set aside.
-        void: value in y_true of pixels that are not counted.
 
-    Returns:
-        float array (len(shares),): the share of wrong pixels among those that are kept. It falls
-        if the wrong pixels are the uncertain ones, and stays level if uncertainty is random.
-
-    Raises:
-        ValueError: the shapes differ, or a share is below 0 or not below 1.
+    Returns float (len(shares),): the share of wrong pixels among those that are kept. It falls if
+    the wrong pixels are the uncertain ones, and stays level if uncertainty is random. Raises
+    ValueError if the shapes differ, or a share is below 0 or not below 1.
 
     Source: the risk-coverage curve of Geifman and El-Yaniv 2017, section 2.
     """
@@ -209,7 +177,7 @@ def risk_coverage(y_true, y_pred, uncertainty, shares, void=VOID):
     shares = np.asarray(shares, float)
     if (shares < 0).any() or (shares >= 1).any():
         raise ValueError(f"The shares {shares.tolist()} must be at least 0 and below 1.")
-    valid = y_true != void
+    valid = y_true != VOID
     # stable, so that equal values stay in the order of the pixels
     order = np.argsort(uncertainty[valid], kind="stable")
     wrong = np.cumsum((y_true != y_pred)[valid][order])

@@ -7,20 +7,16 @@ consists of Keras's own layers and loads without custom objects.
 from keras import layers
 
 
-def convolution(inputs, n_filters, kernel_size=3, padding="same", batch_norm=False):
+def convolution(inputs, n_filters, padding="same", batch_norm=False):
     """Apply one 3x3 convolution and its ReLU, with batch normalisation between them if asked.
 
     Shapes: (batch, H, W, C) -> (batch, H, W, n_filters); with padding "valid" each side loses
-    (kernel_size - 1) / 2 pixels. He initialisation keeps the variance of ReLU layers (He et al.
+    1 pixel. He initialisation keeps the variance of ReLU layers (He et al.
     2015, eq. 10). Batch normalisation makes the bias superfluous, because it subtracts it again
     (Ioffe and Szegedy 2015, section 3.2).
     """
     x = layers.Conv2D(
-        n_filters,
-        kernel_size,
-        padding=padding,
-        use_bias=not batch_norm,
-        kernel_initializer="he_normal",
+        n_filters, 3, padding=padding, use_bias=not batch_norm, kernel_initializer="he_normal"
     )(inputs)
     if batch_norm:
         x = layers.BatchNormalization(momentum=0.9)(x)
@@ -47,10 +43,9 @@ def conv_block(
         padding: "same", or "valid" as in the paper (each convolution then costs 2 pixels).
         dropout_after_pooling: drop activations on the way down only, not in the skip connection.
 
-    Returns:
-        (next_layer, skip_connection): (batch, H/2, W/2, n_filters) for the level below, and
-        (batch, H, W, n_filters), the same features before pooling, for the decoder. Without
-        max pooling both are the same tensor.
+    Returns (next_layer, skip_connection): (batch, H/2, W/2, n_filters) for the level below, and
+    (batch, H, W, n_filters), the same features before pooling, for the decoder. Without max
+    pooling both are the same tensor.
 
     Source: Ronneberger et al. 2015, section 2 (contracting path).
     """
@@ -58,8 +53,7 @@ def conv_block(
     x = convolution(x, n_filters, padding=padding, batch_norm=bool(batch_norm))
     if dropout_prob > 0 and not dropout_after_pooling:
         x = layers.Dropout(dropout_prob)(x)
-    # The skip is taken before pooling, which discards positions.
-    skip_connection = x
+    skip_connection = x  # before pooling, which discards positions
     next_layer = layers.MaxPooling2D(2)(x) if max_pooling else x
     if dropout_prob > 0 and dropout_after_pooling:
         next_layer = layers.Dropout(dropout_prob)(next_layer)
@@ -88,11 +82,8 @@ def upsampling_block(
         up_kernel_size: side of the transposed convolution's kernel; 2 in the paper, 3 gives
             overlapping windows.
 
-    Returns:
-        float tensor (batch, 2h, 2w, n_filters), 4 pixels less a side length with "valid".
-
-    Raises:
-        ValueError: the skip connection does not fit the upsampled features.
+    Returns a float tensor (batch, 2h, 2w, n_filters), 4 pixels less a side length with "valid".
+    Raises ValueError if the skip connection does not fit the upsampled features.
 
     Source: Ronneberger et al. 2015, section 2 (expansive path).
     """

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 from keras import layers
@@ -23,15 +22,8 @@ class Box:
     arrows: list = field(default_factory=list)
     copied: int = 0
     dropout: bool = False
+    upsampled: bool = False  # and nothing joined to it yet
     x: float = 0.0
-
-
-class Output(NamedTuple):
-    """The box that shows a layer's output, and whether it was just upsampled or cropped."""
-
-    box: Box
-    upsampled: bool = False
-    cropped: bool = False
 
 
 def draw_model(model, title=None):
@@ -40,17 +32,11 @@ def draw_model(model, title=None):
     A box is a feature map: its height in the drawing grows with the image's height, its width
     with the number of channels; the text over it gives channels and size. A row is a level: each
     halving leads one row down. Normalisation, ReLU, dropout, rescaling and cropping are part of
-    the arrow or box they belong to.
+    the arrow or box they belong to. The title is by default the model's name and number of
+    parameters.
 
-    Args:
-        model: functional Keras model of a fixed input size: U-Net, the paper's, FCN, a stack.
-        title: over the drawing; None is the model's name and number of parameters.
-
-    Returns:
-        matplotlib Figure.
-
-    Raises:
-        ValueError: as `profiling.layer_facts`, for instance when the model takes any image size.
+    Returns a matplotlib Figure. Raises ValueError as `profiling.layer_facts`, for instance when the
+    model takes any image size.
 
     Source: Ronneberger et al. 2015, figure 1 (the way of drawing).
     """
@@ -71,14 +57,9 @@ def draw_model(model, title=None):
             kinds[text] = draw_arrow(axis, start, box, colour, boxes, tallest)
     if any(box.dropout for box in boxes):
         kinds["dashed: dropout"] = Rectangle((0, 0), 1, 1, fill=False, linestyle=":", linewidth=1.5)
-    figure.legend(
-        kinds.values(),
-        kinds.keys(),
-        loc="outside lower center",
-        ncols=max(1, min(3, int(0.62 * span / 3.2))),
-        fontsize=8,
-        frameon=False,
-    )
+    columns = max(1, min(3, int(0.62 * span / 3.2)))
+    style = dict(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    figure.legend(kinds.values(), kinds.keys(), **style)
     axis.set_title(title or f"{model.name}: {model.count_params():,} parameters", fontsize=10)
     return figure
 
@@ -86,36 +67,33 @@ def draw_model(model, title=None):
 def boxes_of(model):
     """Turn the layers of a model into boxes, each after those that lead to it."""
     levels = profiling.levels(model)
-    outputs = {}  # layer name -> Output
+    box_of = {}  # layer name -> the Box that shows its output
     boxes = []
     for layer, fact in zip(model.layers, profiling.layer_facts(model), strict=True):
-        sources = [outputs[name] for name in fact.inputs]
+        sources = [box_of[name] for name in fact.inputs]
         arrow = describe(layer, following(model, layer))
-        upsampled = next((source for source in sources if source.upsampled), None)
-        if isinstance(layer, (layers.Concatenate, layers.Add)) and upsampled:
+        box = next((source for source in sources if source.upsampled), None)
+        if isinstance(layer, (layers.Concatenate, layers.Add)) and box:
             # one box of the upsampled features and the skip connection, as in the paper
-            box = upsampled.box
-            for source in sources:
-                if source.box is not box:
+            for name, source in zip(fact.inputs, sources, strict=True):
+                if source is not box:
                     added = isinstance(layer, layers.Add)
-                    box.copied = 0 if added else box.copied + source.box.channels
+                    box.copied = 0 if added else box.copied + source.channels
                     text = "add the skip connection" if added else "skip connection, copied"
-                    text += " and cropped" if source.cropped else ""
-                    box.arrows.append((source.box, text, GREY))
-            box.channels = fact.output_shape[-1]
+                    cropped = isinstance(model.get_layer(name), layers.Cropping2D)
+                    box.arrows.append((source, text + " and cropped" * cropped, GREY))
+            box.channels, box.upsampled = fact.output_shape[-1], False
             boxes.append(boxes.pop(boxes.index(box)))  # after those that it now follows
-            outputs[layer.name] = Output(box)
         elif len(sources) == 1 and not arrow:
             # a small layer, such as ReLU, dropout or cropping, belongs to the box before it
-            (source,) = sources
-            source.box.dropout |= isinstance(layer, layers.Dropout)
-            cropped = source.cropped or isinstance(layer, layers.Cropping2D)
-            outputs[layer.name] = source._replace(cropped=cropped)
+            (box,) = sources
+            box.dropout |= isinstance(layer, layers.Dropout)
         else:
-            arrows = [(source.box, *(arrow or ("join", GREY))) for source in sources]
-            boxes.append(Box(*fact.output_shape, levels[layer.name], arrows))
-            resized = isinstance(layer, (layers.Conv2DTranspose, layers.UpSampling2D))
-            outputs[layer.name] = Output(boxes[-1], resized)
+            arrows = [(source, *(arrow or ("join", GREY))) for source in sources]
+            box = Box(*fact.output_shape, levels[layer.name], arrows)
+            box.upsampled = isinstance(layer, (layers.Conv2DTranspose, layers.UpSampling2D))
+            boxes.append(box)
+        box_of[layer.name] = box
     return boxes
 
 
@@ -173,43 +151,24 @@ def draw_box(axis, box, tallest):
     if box.copied:
         part = width * box.copied / box.channels
         axis.add_patch(Rectangle((left, bottom), part, height, fc="white", ec="0.2", **style))
-    axis.text(
-        box.x,
-        -box.level + height / 2 + 0.02,
-        f"{box.channels}\n{box.height}x{box.width}",
-        ha="center",
-        va="bottom",
-        fontsize=7.5,
-        linespacing=0.95,
-    )
+    text = f"{box.channels}\n{box.height}x{box.width}"
+    place = dict(ha="center", va="bottom", fontsize=7.5, linespacing=0.95)
+    axis.text(box.x, -box.level + height / 2 + 0.02, text, **place)
 
 
 def draw_arrow(axis, start, end, colour, boxes, tallest):
     """Draw an arrow between two boxes, bent below those in the row that are in its way."""
     (w0, h0), (w1, h1) = size_of(start, tallest), size_of(end, tallest)
-    text = 0.3  # height of the two lines over a box
-    bend = 0
+    text, bend = 0.3, 0  # the height of the two lines over a box, and no bend
     if start.level == end.level:
-        between = [b for b in boxes if b.level == end.level and start.x < b.x < end.x]
-        a = (start.x + w0 / 2, -start.level)
-        b = (end.x - w1 / 2, -end.level)
-        if between:
+        a, b = (start.x + w0 / 2, -start.level), (end.x - w1 / 2, -end.level)
+        if any(box.level == end.level and start.x < box.x < end.x for box in boxes):
             bend = 0.3
             a, b = (start.x, -start.level - h0 / 2), (end.x, -end.level - h1 / 2)
     elif start.level < end.level:
         a, b = (start.x, -start.level - h0 / 2), (end.x, -end.level + h1 / 2 + text)
     else:
         a, b = (start.x, -start.level + h0 / 2 + text), (end.x, -end.level - h1 / 2)
-    arrow = FancyArrowPatch(
-        a,
-        b,
-        connectionstyle=f"arc3,rad={bend}",
-        arrowstyle="-|>",
-        mutation_scale=8,
-        shrinkA=1,
-        shrinkB=1,
-        linewidth=1.5,
-        color=colour,
-    )
-    axis.add_patch(arrow)
-    return arrow
+    style = dict(arrowstyle="-|>", mutation_scale=8, shrinkA=1, shrinkB=1, linewidth=1.5)
+    arrow = FancyArrowPatch(a, b, connectionstyle=f"arc3,rad={bend}", color=colour, **style)
+    return axis.add_patch(arrow)

@@ -23,12 +23,8 @@ def fcn_model(
             pooling, 8 also those of the third.
         batch_norm: convolution, batch normalisation, ReLU.
 
-    Returns:
-        keras.Model: images (batch, H, W, channels), 0 to 255 ->
-        float32 logits (batch, H, W, n_classes).
-
-    Raises:
-        ValueError: a side that cannot be halved five times, or an unknown stride.
+    Returns a keras.Model as `unet_model` does. Raises ValueError for a side that cannot be halved
+    five times, or an unknown stride.
 
     Source: Long et al. 2015, sections 4.2 and 4.3 and figure 3 (skip layers add scores, U-Net
     concatenates features).
@@ -59,7 +55,7 @@ def fcn_model(
     return keras.Model(inputs, logits, name=name or f"fcn_{stride}s")
 
 
-def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9, name="naive_cnn"):
+def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9):
     """Build a stack of convolutions at full resolution, the costly way to label every pixel.
 
     Args:
@@ -68,15 +64,13 @@ def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9, n
         n_classes: number of logits per pixel.
         n_layers: number of 3x3 convolutions; each widens the receptive field by 2 pixels.
 
-    Returns:
-        keras.Model: images (batch, H, W, channels), 0 to 255 ->
-        float32 logits (batch, H, W, n_classes).
+    Returns a keras.Model as `unet_model` does.
     """
     inputs = keras.Input(input_size, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(inputs)
     for _ in range(n_layers):
         x = convolution(x, n_filters)
-    return keras.Model(inputs, logits_layer(x, n_classes), name=name)
+    return keras.Model(inputs, logits_layer(x, n_classes), name="naive_cnn")
 
 
 def upsample(scores, n_classes, factor):

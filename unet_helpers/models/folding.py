@@ -13,8 +13,7 @@ from keras import layers
 # Only a normalisation directly AFTER one of these can be folded. One BEFORE a convolution adds a
 # constant to every channel of its input. With "same" padding the convolution then sees that
 # constant inside the image and zeros outside, and no single bias can do that along the margin.
-CONVOLUTIONS = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D)
-DROPOUTS = (layers.Dropout, layers.SpatialDropout2D)
+CONVOLUTIONS = (layers.Conv2D, layers.Conv2DTranspose)
 
 
 def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
@@ -26,9 +25,7 @@ def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
             the moving ones that prediction uses.
         epsilon: small number that the normalisation adds to the variance.
 
-    Returns:
-        (kernel, bias) of the one convolution that replaces both: (h, w, channels in, channels
-        out) and (channels out,).
+    Returns (kernel, bias) of the one convolution that replaces both, shaped as kernel and beta.
 
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
     integer-arithmetic-only inference", section 3.2, equation 14; the normalisation is algorithm 1
@@ -39,33 +36,37 @@ def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
     return kernel * factor, beta - mean * factor
 
 
-def fold_batch_norm(model, report=True):
+def fold_batch_norm(model):
     """Copy a model for prediction, its batch normalisations folded into convolutions.
 
-    A BatchNormalization is folded into the Conv2D, Conv2DTranspose or DepthwiseConv2D directly
-    before it, if nothing else uses the convolution's output and there is no activation between
-    them. The others stay. Dropout, which does nothing in prediction, is left out.
+    A BatchNormalization is folded into the Conv2D or Conv2DTranspose directly before it, if nothing
+    else uses the convolution's output and there is no activation between them. The others stay.
+    Dropout, which does nothing in prediction, is left out. A line is printed with both numbers.
 
     Args:
         model: functional or sequential keras.Model, of any input size and precision; models used
             as layers are folded as well.
-        report: print how many normalisations were folded, and how many stay.
 
-    Returns:
-        keras.Model, not compiled, of Keras's own layers under their old names. In float32 its
-        logits equal those of `model` to rounding. Its weights are its own: training `model`
-        afterwards does not change them.
-
-    Raises:
-        ValueError: a subclassed model, whose layers cannot be followed.
+    Returns a keras.Model, not compiled, of Keras's own layers under their old names. In float32 its
+    logits equal those of `model` to rounding. Its weights are its own: training `model` afterwards
+    does not change them. Raises ValueError for a subclassed model, whose layers cannot be followed.
     """
+    folded = fold(model)
+    stay = count_normalisations(folded)
+    done = count_normalisations(model) - stay
+    print(f"{done} normalisations folded into the convolutions before them, {stay} stay.")
+    return folded
+
+
+def fold(model):
+    """Fold a model for `fold_batch_norm`, without a printed line."""
     graph = as_graph(model)
     pairs, idle = find_pairs(graph)
     folded = set(pairs.values())
 
     def copy(layer):
         if isinstance(layer, keras.Model):
-            return fold_batch_norm(layer, report=False)
+            return fold(layer)
         config = layer.get_config()
         if layer.name in pairs:
             config["use_bias"] = True
@@ -83,18 +84,11 @@ def fold_batch_norm(model, report=True):
             layer.set_weights(fold_layers(graph.get_layer(layer.name), normalisation))
         elif layer.weights and not isinstance(layer, keras.Model):  # which has its weights already
             layer.set_weights(graph.get_layer(layer.name).get_weights())
-    if report:
-        stay = count_normalisations(result)
-        done = count_normalisations(model) - stay
-        print(f"{done} normalisations folded into the convolutions before them, {stay} stay.")
     return result
 
 
 def as_graph(model):
-    """Return a model as a functional one that is not compiled, with the same layers.
-
-    Raises ValueError for a subclassed model.
-    """
+    """Return a model as a functional one that is not compiled; refuses a subclassed model."""
     try:
         if isinstance(model, keras.Sequential):
             return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
@@ -112,9 +106,17 @@ def find_pairs(graph):
     Returns (dict from a convolution's name to that of the normalisation after it, set of the
     dropouts' names).
     """
-    calls, ends = calls_of(graph)
+    calls = []  # (name, input tensors, output, whether called with training=True), in a clone
+
+    def note(layer, *inputs, **options):
+        output = layer(*inputs, **options)
+        tensors = keras.tree.flatten((inputs, options))
+        calls.append((layer.name, tensors, output, bool(options.get("training"))))
+        return output
+
+    clone = keras.models.clone_model(graph, call_function=note)
     users = Counter(id(tensor) for _, inputs, _, _ in calls for tensor in inputs)
-    users.update(id(tensor) for tensor in ends)
+    users.update(id(tensor) for tensor in clone.outputs)
     times = Counter(name for name, _, _, _ in calls)
     # A layer that is used twice has one set of weights for two places and stays as it is. So does
     # one that is called with training=True.
@@ -127,7 +129,7 @@ def find_pairs(graph):
     pairs, idle = {}, set()
     for name, inputs, _, _ in once:
         layer = graph.get_layer(name)
-        if type(layer) in DROPOUTS:  # a subclass may drop in prediction as well
+        if type(layer) is layers.Dropout:  # a subclass may drop in prediction as well
             idle.add(name)
         before = convolutions.get(id(inputs[0]))
         if (
@@ -142,24 +144,6 @@ def find_pairs(graph):
     return pairs, idle
 
 
-def calls_of(graph):
-    """List the calls of all layers, by cloning the graph.
-
-    Returns (list of (name, input tensors, output, whether called with training=True), list of the
-    model's outputs); all are tensors of the clone.
-    """
-    calls = []
-
-    def note(layer, *inputs, **options):
-        output = layer(*inputs, **options)
-        tensors = keras.tree.flatten((inputs, options))
-        calls.append((layer.name, tensors, output, bool(options.get("training"))))
-        return output
-
-    copy = keras.models.clone_model(graph, call_function=note)
-    return calls, copy.outputs
-
-
 def fold_layers(convolution, normalisation):
     """Return the weights [kernel, bias] that replace a convolution and its normalisation."""
     kernel, *bias = (weight.astype(np.float64) for weight in convolution.get_weights())
@@ -169,16 +153,12 @@ def fold_layers(convolution, normalisation):
     beta = np.zeros_like(mean) if normalisation.beta is None else np.float64(normalisation.beta)
     if bias:
         mean = mean - bias[0]  # the convolution adds the bias, the normalisation subtracts the mean
-    shape = kernel.shape
     if isinstance(convolution, layers.Conv2DTranspose):
         kernel = kernel.swapaxes(2, 3)  # Keras keeps it as (h, w, channels out, channels in)
-    elif isinstance(convolution, layers.DepthwiseConv2D):
-        # (h, w, channels in, filters of each): all filters side by side, as they come out
-        kernel = kernel.reshape(*shape[:2], 1, -1)
     kernel, bias = folded_kernel(kernel, gamma, beta, mean, variance, normalisation.epsilon)
     if isinstance(convolution, layers.Conv2DTranspose):
         kernel = kernel.swapaxes(2, 3)
-    return [kernel.reshape(shape).astype(np.float32), bias.astype(np.float32)]
+    return [kernel.astype(np.float32), bias.astype(np.float32)]
 
 
 def flat_layers(model):
@@ -203,13 +183,10 @@ def in_precision(model, policy):
         policy: name of a Keras policy, such as "mixed_bfloat16" or "float32". A processor is fast
             only in what it multiplies in hardware; see `training.describe_machine`.
 
-    Returns:
-        keras.Model, not compiled, with float32 weights of its own; `model` itself if every layer
-        computes in this precision already. Half precision is too coarse for logits: the layers
-        that give the outputs change to float32 only.
-
-    Raises:
-        ValueError: an unknown policy, or a model as in `fold_batch_norm`.
+    Returns a keras.Model, not compiled, with float32 weights of its own; `model` itself if every
+    layer computes in this precision already. Half precision is too coarse for logits: the layers
+    that give the outputs change to float32 only. Raises ValueError for an unknown policy, or a
+    model as in `fold_batch_norm`.
     """
     wanted = keras.dtype_policies.get(policy).compute_dtype
     inside = (layer for layer in flat_layers(model) if not isinstance(layer, layers.InputLayer))

@@ -43,17 +43,10 @@ def build(name):
 
 
 def load(name, folder=None):
-    """Load a stored network.
+    """Load one of NETWORKS as `build` makes it; folder=None takes the sample's, data/trained.
 
-    Args:
-        name: a key of NETWORKS.
-        folder: of the stored networks; None is the sample's, data/trained.
-
-    Returns:
-        keras.Model, (B, 160, 192, 3) images, 0 to 255 -> float32 logits (B, 160, 192, 13).
-
-    Raises:
-        DataError: the file is missing, broken or that of another network.
+    Raises ValueError as `build`, and DataError for a file that is missing, broken or that of
+    another network.
     """
     model = build(name)
     path = Path(folder or sample_folder("trained")) / f"{name}.npz"

@@ -11,9 +11,9 @@ from keras import Model, layers
 class LayerFacts:
     """What one layer of a model takes, gives and costs, for one image.
 
-    Sizes are (height, width, channels) without the batch. `macs` counts the multiply-accumulate
-    operations of convolutions and dense layers; the rest (ReLU, pooling, normalisation) costs
-    little and counts as 0. `values` is the number of output values, 4 bytes each in float32.
+    Sizes are (height, width, channels). `macs` counts the multiply-accumulates of convolutions and
+    dense layers; the rest (ReLU, pooling, normalisation) costs little and counts as 0. `values` is
+    the number of output values, 4 bytes each in float32.
     """
 
     name: str
@@ -72,10 +72,7 @@ def input_layers(model):
 
 
 def input_tensors(layer):
-    """List the tensors a layer takes; none for an input layer.
-
-    Raises ValueError for a model used as a layer.
-    """
+    """List the tensors a layer takes, none for an input layer; refuses a model used as a layer."""
     if isinstance(layer, layers.InputLayer):
         return []
     if isinstance(layer, Model):
@@ -115,29 +112,24 @@ def roofline(macs, bytes_moved, peak_macs, bandwidth):
     """Compute the shortest time that some work can take on a machine, and what limits it.
 
     Args:
-        macs: number of multiply-accumulates. FLOPs do as well, if both are FLOPs (2 per MAC).
-        bytes_moved: bytes read from memory and written to it.
-        peak_macs: MACs per second that the machine reaches at most.
-        bandwidth: bytes per second that it moves at most.
+        macs, bytes_moved: multiply-accumulates, and bytes read from memory and written to it.
+        peak_macs, bandwidth: what the machine reaches of them in a second, at most.
 
-    Returns:
-        (seconds, "compute" or "memory"). It is "compute" from peak_macs / bandwidth MACs per
-        byte, the machine's balance, upwards.
+    Returns (seconds, "compute" or "memory"). It is "compute" from peak_macs / bandwidth MACs per
+    byte, the machine's balance, upwards. FLOPs (2 per MAC) do as well, if both are FLOPs.
 
     Source: Williams et al. 2009, "Roofline: an insightful visual performance model for multicore
     architectures".
     """
-    computing = macs / peak_macs
-    moving = bytes_moved / bandwidth
+    computing, moving = macs / peak_macs, bytes_moved / bandwidth
     # a machine does both at the same time, so the longer one counts
     return max(computing, moving), "compute" if computing >= moving else "memory"
 
 
 def totals(model):
-    """Sum up the costs of a model for one image.
+    """Sum up the costs of a model for one image: dict with parameters, macs and megabytes.
 
-    Returns dict with parameters, macs and megabytes (the outputs of all layers in float32, which
-    training keeps until the gradients are computed).
+    The megabytes are the outputs of all layers in float32; training keeps them for the gradients.
     """
     facts = layer_facts(model)
     return {
@@ -147,21 +139,15 @@ def totals(model):
     }
 
 
-def strides(model):
-    """Compute for every layer how many input pixels lie between neighbours in its output.
+def levels(model):
+    """Count for every layer how often its input has been halved; dict layer name -> int.
 
-    Returns dict layer name -> number: 1 at the size of the image, 2 after the first pooling.
     Read from the layers' own strides, so pixels lost by valid convolutions do not matter.
     """
-    found = {}
+    strides = {}  # layer name -> how many input pixels lie between neighbours in its output
     for layer, inputs in zip(model.layers, input_layers(model), strict=True):
-        found[layer.name] = stride_of(layer) * max((found[name] for name in inputs), default=1)
-    return found
-
-
-def levels(model):
-    """Count for every layer how often its input has been halved; dict layer name -> int."""
-    return {name: round(math.log2(stride)) for name, stride in strides(model).items()}
+        strides[layer.name] = stride_of(layer) * max((strides[name] for name in inputs), default=1)
+    return {name: round(math.log2(stride)) for name, stride in strides.items()}
 
 
 def stride_of(layer):
@@ -181,24 +167,17 @@ def receptive_field(model, name, row=None, column=None):
         name: of the layer.
         row, column: of the value in the layer's output; None is the middle.
 
-    Returns:
-        (top, bottom, left, right), all inclusive, in pixels of the input. They may lie outside
-        the image, in the padding.
-
-    Raises:
-        ValueError: as `layer_facts`.
+    Returns (top, bottom, left, right), all inclusive, in pixels of the input. They may lie outside
+    the image, in the padding. Raises ValueError as `layer_facts`.
 
     Source: Araujo et al. 2019, "Computing receptive fields of convolutional neural networks";
     here by walking back from the value, so that branches and upsampling need no formula.
     """
     layer_facts(model)  # raises where layers cannot be followed
     shape = model.get_layer(name).output.shape
-    centre = [
-        n // 2 if given is None else given
-        for given, n in zip((row, column), shape[1:3], strict=True)
-    ]
     borders = []
-    for axis, place in enumerate(centre):
+    for axis, place in enumerate((row, column)):
+        place = shape[1 + axis] // 2 if place is None else place
         spans = {id(model.get_layer(name).output): (place, place)}
         for layer in reversed(model.layers):
             if id(layer.output) not in spans:
@@ -236,18 +215,12 @@ def needed(layer, place, axis):
     return place * stride - before, place * stride - before + kernel - 1
 
 
-def effective_receptive_field(model, name, images, row=None, column=None):
-    """Measure how strongly each input pixel changes one value of a layer, by gradients.
+def effective_receptive_field(model, name, images):
+    """Measure how strongly each input pixel changes the middle of a layer's output, by gradients.
 
-    Args:
-        model: functional model.
-        name: of the layer.
-        images: (N, H, W, channels), 0 to 255.
-        row, column: of the value in the layer's output; None is the middle.
-
-    Returns:
-        float32 array (H, W): the absolute gradient of the value's strongest channels (at most
-        four), summed over the channels of the image, averaged over those four and the images.
+    Shapes: images (N, H, W, channels), 0 to 255 -> float32 (H, W): the absolute gradient of the
+    value's strongest channels (at most four), summed over the channels of the image, averaged over
+    those four and the images.
 
     Source: Luo et al. 2016, "Understanding the effective receptive field in deep convolutional
     neural networks", section 3.
@@ -256,14 +229,12 @@ def effective_receptive_field(model, name, images, row=None, column=None):
 
     part = Model(model.input, model.get_layer(name).output)
     _, height, width, _ = part.output.shape
-    row = height // 2 if row is None else row
-    column = width // 2 if column is None else column
     total = 0.0
     for image in images:
         image = tf.constant(image[None], tf.float32)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(image)
-            value = part(image, training=False)[0, row, column]
+            value = part(image, training=False)[0, height // 2, width // 2]
             # A few channels are enough. The most active ones: a silent one has no gradient.
             strongest = np.argsort(-np.abs(value), kind="stable")[:4]
             chosen = [value[int(c)] for c in strongest]
@@ -279,9 +250,8 @@ def effective_side(field, row, column, share=0.95):
     """
     height, width = field.shape
     for radius in range(max(height, width)):
-        inside = field[
-            max(0, row - radius) : row + radius + 1, max(0, column - radius) : column + radius + 1
-        ]
+        top, left = max(0, row - radius), max(0, column - radius)
+        inside = field[top : row + radius + 1, left : column + radius + 1]
         if inside.sum() >= share * field.sum():
             break
     return 2 * radius + 1

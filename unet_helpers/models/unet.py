@@ -34,12 +34,9 @@ def unet_model(
         last_kernel_size: 1 (a classifier per pixel) or 3 (it also sees the neighbours).
         skips: levels whose skip connection is kept, 1 the finest (notebook 03 leaves some out).
 
-    Returns:
-        keras.Model: images (batch, H, W, channels), 0 to 255, uint8 or float ->
-        float32 logits (batch, H, W, n_classes), without softmax.
-
-    Raises:
-        ValueError: a side that cannot be halved four times; the message has the next that can.
+    Returns a keras.Model: images (batch, H, W, channels), 0 to 255, uint8 or float -> float32
+    logits (batch, H, W, n_classes), without softmax. Raises ValueError with the next size that fits
+    for a side that cannot be halved four times.
 
     Source: Ronneberger et al. 2015, figure 1, with "same" padding.
     """
@@ -76,19 +73,15 @@ def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_
         n_filters: filters of the first block.
         n_classes: number of logits per pixel.
 
-    Returns:
-        keras.Model: images (batch, 572, 572, 1) -> float32 logits (batch, 388, 388, 2); the
-        logits belong to the image's centre, 92 pixels are lost on each side.
-
-    Raises:
-        ValueError: a side that does not work out; the message has the next one that does.
+    Returns a keras.Model: images (batch, 572, 572, 1) -> float32 logits (batch, 388, 388, 2); the
+    logits belong to the image's centre, 92 pixels are lost on each side. Raises ValueError with the
+    next size that works out for one that does not.
 
     Source: Ronneberger et al. 2015, figure 1 and section 2; dropout at the end of the
     contracting path as in section 3.1 (its rate is not given there; 0.5 here).
     """
     check_paper_size(input_size)
-    f = n_filters
-    valid = dict(padding="valid")
+    f, valid = n_filters, dict(padding="valid")
     inputs = keras.Input(input_size, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(inputs)
     x, skip1 = conv_block(x, f, **valid)
@@ -115,9 +108,8 @@ def logits_layer(x, n_classes, kernel_size=1):
 def check_divisible(input_size, divisor):
     """Raise ValueError with the next size that fits unless both sides are divisible."""
     height, width = input_size[:2]
-    sides = [side for side in (height, width) if side is not None]
-    if any(side <= 0 or side % divisor for side in sides):
-        fit = [None if side is None else next_multiple(side, divisor) for side in (height, width)]
+    fit = [None if side is None else next_multiple(side, divisor) for side in (height, width)]
+    if fit != [height, width]:
         raise ValueError(
             f"{height}x{width} is not divisible by {divisor}; "
             f"the next size that is: {fit[0]}x{fit[1]}. "

@@ -15,10 +15,8 @@ ADAM_NEEDS = ("_get_variable_index", "_momentums", "_velocities")  # private nam
 def fuse_adam(adam):
     """Let TensorFlow update every weight by its one kernel for Adam instead of eleven operations.
 
-    Each of Keras's operations reads and writes all weights anew. The arithmetic, the optimizer's
-    state and what is saved stay those of `keras.optimizers.Adam`.
-
-    Returns the optimizer; with amsgrad, or on another backend than TensorFlow, it is unchanged.
+    Each of Keras's operations reads and writes all weights anew. Returns the optimizer, with the
+    same arithmetic, state and saved file; with amsgrad or on another backend it is unchanged.
     Source: Kingma and Ba 2015, end of section 2 (the efficient order of computation).
     """
     if keras.backend.backend() != "tensorflow" or adam.amsgrad:
@@ -57,11 +55,9 @@ def fuse_adam(adam):
 def fuse_batch_norm(model):
     """Let TensorFlow's one kernel compute a model's batch normalisations while they train.
 
-    Keras composes them of some thirty operations on float32, forward and backward, and each reads
-    and writes a whole feature map: on a CPU they take longer than the convolutions. The arithmetic
-    is the same, what is saved is a `keras.layers.BatchNormalization`, and prediction is Keras's.
-
-    Returns the model; on other backends than TensorFlow it is unchanged.
+    Keras composes them of some thirty operations, and each reads and writes a whole feature map:
+    on a CPU they take longer than the convolutions. Returns the model, with the same arithmetic
+    and saved file; on other backends it is unchanged.
     Source: Ioffe and Szegedy 2015, algorithm 1.
     """
     if keras.backend.backend() == "tensorflow":

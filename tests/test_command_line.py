@@ -74,7 +74,7 @@ def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
     assert main(arguments) == 1
     assert "holds a colour that the palette does not have" in capsys.readouterr().err
     assert main(["--dataset", "folder"]) == 1
-    assert "give the path of your folder" in capsys.readouterr().err
+    assert "pass the path of your folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

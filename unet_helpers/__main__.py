@@ -32,7 +32,6 @@ from unet_helpers.models import unet
 from unet_helpers.training import callbacks, distributed, precision, recipe
 
 LOADERS = {"carla": carla, "pets": pets, "camvid": camvid, "folder": folder_dataset}
-SIZES = {"carla": (96, 128), "pets": (128, 128), "camvid": (96, 128), "folder": (96, 128)}
 
 
 def main(arguments=None):
@@ -65,7 +64,7 @@ def main(arguments=None):
 def run(options):
     """Load, train (or resume), score and write; options as `main` parses them."""
     loader = LOADERS[options.dataset]
-    size = tuple(options.size or SIZES[options.dataset])
+    size = tuple(options.size or ((128, 128) if loader is pets else (96, 128)))
     kept = options.out or Path("runs") / options.dataset
     folder = distributed.own_folder(kept)
     precision.print_machine(precision.use_best_precision())

@@ -4,8 +4,6 @@ Each is set on a single object, not on a class of our own: its name would be in 
 and Keras alone could not load it. What is not known to fit is left to Keras.
 """
 
-import warnings
-
 import keras
 import tensorflow as tf
 
@@ -24,14 +22,8 @@ def fuse_adam(adam):
     plain = adam.update_step
 
     def update_step(gradient, variable, learning_rate):
-        missing = [name for name in ADAM_NEEDS if not hasattr(adam, name)]
-        if missing:
-            warnings.warn(
-                f"Keras {keras.__version__} has no Adam.{missing[0]}, which the fused step needs. "
-                "Keras's own step is used: the results are the same, only slower.",
-                stacklevel=2,
-            )
-            adam.update_step = plain
+        # Another version of Keras may lack these names; its own step is only slower.
+        if not all(hasattr(adam, name) for name in ADAM_NEEDS):
             return plain(gradient, variable, learning_rate)
         index = adam._get_variable_index(variable)
         steps = tf.cast(adam.iterations + 1, variable.dtype)

@@ -72,9 +72,9 @@ def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
     assert np.asarray(Image.open(out / "masks" / "0000.png")).max() <= 1
     (root / "labels.csv").write_text("name,colour\nroad,#804080\n")
     assert main(arguments) == 1
-    assert "a colour that labels.csv does not have" in capsys.readouterr().err
+    assert "holds a colour that the palette does not have" in capsys.readouterr().err
     assert main(["--dataset", "folder"]) == 1
-    assert "give the path of your folder" in capsys.readouterr().err
+    assert "pass the path of your folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

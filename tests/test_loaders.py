@@ -476,7 +476,13 @@ def test_pets_name_a_trimap_with_other_values(archives, value):
         pets.load("test", archives)
 
 
-def test_pets_archives_are_downloaded_and_unpacked(archives, tmp_path, file_server):
+def test_pets_full_uses_a_folder_that_is_there(archives, tmp_path, monkeypatch):
+    shutil.move(archives, tmp_path / "full" / "pets")
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "full"))
+    assert len(pets.find_pairs("test", "full")) == 2
+
+
+def test_pets_full_falls_back_to_the_archives(archives, tmp_path, file_server, monkeypatch, capsys):
     files = {}
     for name in ("images", "annotations"):
         packed = io.BytesIO()
@@ -485,47 +491,24 @@ def test_pets_archives_are_downloaded_and_unpacked(archives, tmp_path, file_serv
         content = packed.getvalue()
         file_server.files[f"/{name}.tar.gz"] = content
         files[f"{name}.tar.gz"] = (len(content), hashlib.sha256(content).hexdigest())
-    folder = tmp_path / "full" / "pets"
-    file_server.cut = 300
-    with pytest.raises(DataError, match=r"images\.tar\.gz stopped: .*run this again"):
-        pets.download_archives(folder, file_server.address, files)
-    file_server.cut = None
-    assert pets.download_archives(folder, file_server.address, files) == folder
-    assert len(pets.find_pairs("test", folder)) == 2
-    assert len(pets.find_pairs("train", folder)) == 8
 
-
-def test_pets_full_uses_a_folder_that_is_there(archives, tmp_path, monkeypatch):
-    shutil.move(archives, tmp_path / "full" / "pets")
-    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "full"))
-    assert len(pets.find_pairs("test", "full")) == 2
-
-
-def test_pets_full_falls_back_to_the_archives(archives, tmp_path, monkeypatch, capsys):
     def no_builder(*arguments, **options):
         raise RuntimeError("checksum changed")
 
-    def fake_archives(folder):
-        shutil.move(archives, folder)
-        return folder
-
-    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "full"))
     stand_in = SimpleNamespace(builder=no_builder)
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", stand_in)
-    monkeypatch.setattr(pets, "download_archives", fake_archives)
+    monkeypatch.setenv("UNET_COURSE_DATA_DIR", str(tmp_path / "full"))
+    monkeypatch.setattr(pets, "ARCHIVES", file_server.address)
+    monkeypatch.setattr(pets, "ARCHIVE_FILES", files)
+    file_server.cut = 300
+    with pytest.raises(DataError, match=r"images\.tar\.gz stopped: .*run this again"):
+        pets.find_pairs("test", "full")
+    file_server.cut = None
     assert len(pets.find_pairs("test", "full")) == 2
+    assert len(pets.find_pairs("train", "full")) == 8
     assert "TFDS could not serve the pets (RuntimeError); taking the archives" in (
         capsys.readouterr().out
     )
-
-
-def test_pets_prepared_knows_a_half_written_folder(tmp_path, repo):
-    assert not pets.prepared(tmp_path)
-    assert pets.prepared(repo / "data" / "tensorflow_datasets")
-    info = tmp_path / "oxford_iiit_pet" / "4.0.0" / "dataset_info.json"
-    info.parent.mkdir(parents=True)
-    info.write_text(json.dumps({"splits": [{"name": "train"}]}))
-    assert not pets.prepared(tmp_path)
 
 
 # ---------------------------------------------------------------- real images

@@ -32,7 +32,6 @@ from unet_helpers.models import unet
 from unet_helpers.training import callbacks, distributed, precision, recipe
 
 LOADERS = {"carla": carla, "pets": pets, "camvid": camvid, "folder": folder_dataset}
-SIZES = {"carla": (96, 128), "pets": (128, 128), "camvid": (96, 128), "folder": (96, 128)}
 
 
 def main(arguments=None):
@@ -65,7 +64,7 @@ def main(arguments=None):
 def run(options):
     """Load, train (or resume), score and write; options as `main` parses them."""
     loader = LOADERS[options.dataset]
-    size = tuple(options.size or SIZES[options.dataset])
+    size = tuple(options.size or ((128, 128) if loader is pets else (96, 128)))
     kept = options.out or Path("runs") / options.dataset
     folder = distributed.own_folder(kept)
     precision.print_machine(precision.use_best_precision())
@@ -101,27 +100,15 @@ def run(options):
     for name, guess in guesses.items():
         score = metrics.scores(metrics.confusion_matrix(test_masks, guess, n_classes))
         print(f"  {name}: accuracy {score.pixel_accuracy:.3f}, mean IoU {score.mean_iou:.3f}")
-    score = metrics.scores(metrics.evaluate(model, pipeline.batches(test), n_classes))
+    predictions = predict.predict_masks(model, test_images)
+    score = metrics.scores(metrics.confusion_matrix(test_masks, predictions, n_classes))
     print(f"  U-Net:\n{metrics.score_lines(score, labels.classes)}")
-    write_predictions(model, test, labels, folder)
-    print(f"The model, its predictions and a GIF of the epochs are in {folder}.")
-
-
-def write_predictions(model, test, labels, folder, overview=8):
-    """Write the mask of every test image as PNG, and an overview.
-
-    The PNG files have a palette: their pixels are class ids, and a viewer shows the colours.
-    """
-    images, truths = pipeline.to_arrays(test)
-    predictions = predict.predict_masks(model, images)
-    masks = folder / "masks"
     for number, mask in enumerate(predictions):
-        save_mask(masks / f"{number:04}.png", mask, labels)
-    some = range(0, len(images), max(1, len(images) // overview))[:overview]
-    figure = plots.show_predictions(
-        *([group[i] for i in some] for group in (images, truths, predictions)), labels
-    )
-    figure.savefig(folder / "predictions.png")
+        save_mask(folder / "masks" / f"{number:04}.png", mask, labels)
+    step = max(1, len(test_images) // 8)
+    eight = (group[::step][:8] for group in (test_images, test_masks, predictions))
+    plots.show_predictions(*eight, labels).savefig(folder / "predictions.png")
+    print(f"The model, its predictions and a GIF of the epochs are in {folder}.")
 
 
 if __name__ == "__main__":

@@ -26,10 +26,7 @@ def checksum(path):
 
 
 def sample_folder(name):
-    """Return the folder of the course's sample data, in the repository or the installed package.
-
-    For instance .../data/carla. Raises DataError if it is not there.
-    """
+    """Return the folder of a sample data set, in the repository or the installed package."""
     package = Path(__file__).resolve().parent
     for folder in (package.parent / "data" / name, package / "data" / name):
         if folder.is_dir():
@@ -52,26 +49,33 @@ def full_folder(name):
 
 
 @contextlib.contextmanager
+def explained(problem, advice, errors=Exception):
+    """Turn an error of the block into a DataError: the problem, its cause and what to do."""
+    try:
+        yield
+    except DataError:
+        raise
+    except errors as error:
+        first = next(iter(str(error).splitlines()), "")[:300]
+        cause = getattr(error, "strerror", None) or f"{type(error).__name__}: {first}"
+        raise DataError(f"{problem} ({cause}). {advice}") from error
+
+
+@contextlib.contextmanager
 def atomic_write(path):
     """Yield a path to write to, which is renamed to `path` if the block ends without an error.
 
-    After an error nothing half-written remains, and the previous file is still there. Raises
-    DataError if the file cannot be written.
+    After an error nothing half-written remains, and the previous file is still there.
     """
     path = Path(path)
     part = path.with_name(f"part-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        # HDF5 raises RuntimeError on a full disk
-        if isinstance(error, OSError | RuntimeError):
-            reason = getattr(error, "strerror", None) or error
-            raise DataError(
-                f"{path} could not be written ({reason}). Make space or choose "
-                "another folder; what was there before is kept."
-            ) from error
-        raise
+    advice = "Make space or choose another folder; what was there before is kept."
+    # HDF5 raises RuntimeError on a full disk
+    with explained(f"{path} could not be written", advice, (OSError, RuntimeError)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            part.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()

@@ -16,15 +16,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers.files import check_space
+from unet_helpers.files import check_space, explained
 from unet_helpers.labels import DataError
 
 
 def choose(cache, n_bytes, folder):
-    """Return the folder that keeps n_bytes of decoded pairs, or None for memory; see `load_pairs`.
-
-    Raises DataError when pairs of several sizes, whose n_bytes is None, are to go to a folder.
-    """
+    """Return the folder for n_bytes of decoded pairs, or None for memory; see `load_pairs`."""
     if cache == "auto":
         cache = os.environ.get("UNET_COURSE_CACHE") or "auto"
     if cache == "auto":  # while they are loaded, pairs occupy three times their size
@@ -66,11 +63,11 @@ def fingerprint(pairs, load, settings):
 def dataset(place, count, image_size, decode):
     """Return the pairs of a cache as a data set that reads each pair when it is needed.
 
-    `place` is the cache's folder; `decode` yields the pairs of a list of numbers, those that the
-    folder lacks. Raises DataError if the cache cannot be written.
+    `place` is the cache's folder; `decode` yields the pairs whose numbers the folder lacks.
     """
     n_bytes = 4 * image_size[0] * image_size[1] + 8
-    try:
+    advice = "Make space, name another folder in UNET_COURSE_CACHE, or load with cache='memory'."
+    with explained(f"The cache {place} could not be written", advice, OSError):
         place.mkdir(parents=True, exist_ok=True)
         sizes = {file.name: file.stat().st_size for file in os.scandir(place)}
         missing = [number for number in range(count) if sizes.get(str(number)) != n_bytes]
@@ -80,11 +77,6 @@ def dataset(place, count, image_size, decode):
             part = place / f"part-{os.getpid()}"  # another process may write the same pair
             part.write_bytes(np.append(values, tf.fingerprint(values[None])[0]))
             part.replace(place / str(number))
-    except OSError as error:
-        raise DataError(
-            f"The cache {place} could not be written ({error.strerror or error}). Make space, "
-            "name another folder in UNET_COURSE_CACHE, or load with cache='memory'."
-        ) from None
 
     def read(number):
         file = tf.strings.join([str(place), tf.strings.as_string(number)], os.sep)

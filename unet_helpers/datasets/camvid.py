@@ -64,10 +64,7 @@ def find(root=None):
 
 
 def download(url=REPOSITORY):
-    """Find the full set in its folder, or download it from the SegNet tutorial's repository.
-
-    Returns Path. Raises DataError if that fails.
-    """
+    """Find the full set in its folder, or download it from the SegNet tutorial's repository."""
     folder = full_folder("camvid")
     if folder.is_dir():
         return folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from unet_helpers.datasets import pipeline
 from unet_helpers.datasets.images import read_image, read_red_channel
 from unet_helpers.datasets.pairs import choose, pair_up, split_at_random
-from unet_helpers.files import full_folder
+from unet_helpers.files import explained, full_folder
 from unet_helpers.labels import CARLA as LABELS
 from unet_helpers.labels import DataError
 
@@ -60,10 +60,9 @@ def find_pairs(split, root=None, split_by="recording", seed=0):
 
 
 def find_recordings(folder):
-    """Find the folders of images and masks: dict from recording to (image folder, mask folder).
+    """Find the recordings: dict from name to (image folder, mask folder); DataError if none.
 
-    A recording is named after the folder that holds CameraRGB. Raises DataError if there is no
-    CameraRGB beside a CameraSeg or CameraMask.
+    A recording is named after the folder that holds CameraRGB.
     """
     found = {}
     for images in sorted(path for path in Path(folder).rglob("CameraRGB") if path.is_dir()):
@@ -99,26 +98,18 @@ def find(root=None):
 
 
 def download():
-    """Find the full set in its folder, or download it with kagglehub (several GB, no key).
-
-    Returns Path. Raises DataError, with a way to get it by hand, if that fails.
-    """
+    """Find the full set in its folder, or download it with kagglehub (several GB, no key)."""
     folder = full_folder("carla")
     if folder.is_dir():
         return folder
-    manual = f"Or get it by hand from kaggle.com/datasets/{KAGGLE_NAME} and unpack it to {folder}."
-    try:
+    advice = (
+        "Is there a network connection and enough space? Run this again to resume. If kagglehub "
+        "is missing: pip install kagglehub. Or get it by hand from "
+        f"kaggle.com/datasets/{KAGGLE_NAME} and unpack it to {folder}."
+    )
+    with explained("CARLA could not be downloaded from Kaggle", advice):
         import kagglehub
 
         found = Path(kagglehub.dataset_download(KAGGLE_NAME))
-    except ImportError:
-        raise DataError(
-            f"The package kagglehub is needed to download CARLA: pip install kagglehub. {manual}"
-        ) from None
-    except Exception as error:  # kagglehub passes on the errors of requests, and its own
-        raise DataError(
-            f"CARLA could not be downloaded from Kaggle ({type(error).__name__}: {error}). Is "
-            f"there a network connection and enough space? Run this again to resume. {manual}"
-        ) from error
     find_recordings(found)
     return found

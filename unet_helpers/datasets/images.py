@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from unet_helpers.files import explained
 from unet_helpers.labels import DataError, check_values
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
@@ -21,13 +22,9 @@ MAX_PIXELS = 2**26
 
 def image_files(folder):
     """List the image files in a folder, sorted by name; raises DataError if it cannot be read."""
-    try:
+    problem = f"There is no folder {folder} to read images from"
+    with explained(problem, "Check its name and permissions.", OSError):
         files = sorted(Path(folder).iterdir())
-    except OSError as error:
-        raise DataError(
-            f"There is no folder {folder} to read images from ({error.strerror}). Check its name "
-            "and permissions."
-        ) from None
     visible = (file for file in files if not file.name.startswith("."))
     return [file for file in visible if file.suffix.lower() in IMAGE_ENDINGS]
 
@@ -61,11 +58,7 @@ def read_image(path):
 
 
 def grey_to_rgb(values, path):
-    """Convert 16-bit grey values to 8-bit RGB, for `read_image`.
-
-    Shapes: integers (H, W), 0 to 65535 -> uint8 (H, W, 3). Raises DataError for other values:
-    without a known range, which of them is white?
-    """
+    """Convert 16-bit grey values to uint8 RGB; for others nobody knows which number is white."""
     if values.dtype.kind == "f" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
         raise DataError(
             f"{path} holds {values.dtype} numbers from {values.min():g} to {values.max():g}; "
@@ -114,10 +107,7 @@ def read_red_channel(path):
 
 
 def open_image(path):
-    """Decode an image with Pillow; path is a file or an `EncodedImage`.
-
-    Raises DataError if that fails, or if the image has more than MAX_PIXELS.
-    """
+    """Decode a file or an `EncodedImage` with Pillow, up to MAX_PIXELS; raises DataError."""
     with decoding(path):
         if isinstance(path, EncodedImage):
             source = io.BytesIO(path.content)

@@ -14,14 +14,9 @@ from unet_helpers.labels import DataError
 def choose(data, name, get_full):
     """Return the folder that a notebook's line `DATA = "sample"` stands for.
 
-    Args:
-        data: "sample", "full", or the path of a folder; None is the sample. The environment
-            variable UNET_COURSE_DATA (sample or full) overrides "sample" and "full" only.
-        name: folder of the data set below `data/`.
-        get_full: function () -> folder that finds or downloads the full set.
-
-    Raises:
-        DataError: no such folder, or the download failed.
+    `data` is "sample", "full" (by `get_full`, which may download it), the path of a folder, or
+    None for the sample, which is `name` in `data/`. UNET_COURSE_DATA overrides "sample" and "full"
+    only. Raises DataError if there is no such folder.
     """
     if data in ("sample", "full"):
         data = os.environ.get("UNET_COURSE_DATA") or data

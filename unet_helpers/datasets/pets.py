@@ -4,7 +4,6 @@ The trimaps hold 1 pet, 2 background, 3 outline; one is subtracted, so the class
 0 pet, 1 background, 2 outline.
 """
 
-import json
 import os
 import struct
 from functools import partial
@@ -18,7 +17,7 @@ from unet_helpers.datasets.download import fetch, unpack
 from unet_helpers.datasets.folder import read_lines
 from unet_helpers.datasets.images import EncodedImage, read_image, read_mask
 from unet_helpers.datasets.pairs import choose, split_at_random
-from unet_helpers.files import full_folder
+from unet_helpers.files import explained, full_folder
 from unet_helpers.labels import PETS as LABELS
 from unet_helpers.labels import DataError
 
@@ -55,10 +54,7 @@ def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
 
 
 def find_pairs(split, root=None, seed=0):
-    """List the (image, mask) pairs of a split, sorted by name; see `load`.
-
-    Each is the path of a file, or an encoded image from TFDS's files.
-    """
+    """List the pairs of a split, paths or images from TFDS's files, sorted by name; see `load`."""
     if split not in ("train", "val", "test"):
         raise DataError(f"There is no split {split!r}; the pets have train, val and test.")
     folder = find(root)
@@ -87,10 +83,7 @@ def read_pair(image_source, trimap_source):
 
 
 def trimap_to_classes(trimap):
-    """Subtract one: 1 pet, 2 background, 3 outline become the classes 0, 1 and 2.
-
-    Shapes: uint8 (H, W) -> uint8 (H, W).
-    """
+    """Subtract one: 1 pet, 2 background, 3 outline become the classes 0, 1 and 2."""
     return trimap - 1
 
 
@@ -98,8 +91,7 @@ def pairs_of_tfds(folder, split):
     """Read the encoded pairs of TFDS's files: dict from file name to (image, trimap).
 
     The TFRecord files are read without TFDS, because features.json, its description of a data set,
-    may name any Python module, and TFDS would import it. Raises DataError if files are missing or
-    damaged.
+    may name any Python module, and TFDS would import it.
     """
     versions = sorted(Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"))
     if not versions:
@@ -110,7 +102,9 @@ def pairs_of_tfds(folder, split):
     place, pairs = versions[-1].parent, {}
     keys = ("file_name", "image", "segmentation_mask")
     features = {key: tf.io.FixedLenFeature((), tf.string) for key in keys}
-    try:
+    advice = "They are damaged or cut off. Delete this folder and get the pets again."
+    errors = (tf.errors.OpError, OSError, ValueError, struct.error)
+    with explained(f"The TFRecord files of {split} in {place} cannot be read", advice, errors):
         files = sorted(map(str, place.glob(f"{TFDS_NAME}-{split}.tfrecord-*")))
         expected = int(files[0].rsplit("-of-", 1)[1]) if files else 1
         if len(files) != expected:
@@ -127,13 +121,6 @@ def pairs_of_tfds(folder, split):
                 EncodedImage(f"{place}: {name}", example["image"]),
                 EncodedImage(f"{place}: trimap of {name}", example["segmentation_mask"]),
             )
-    except DataError:
-        raise
-    except (tf.errors.OpError, OSError, ValueError, struct.error) as error:
-        raise DataError(
-            f"The TFRecord files of {split} in {place} cannot be read ({type(error).__name__}): "
-            "damaged or cut off. Delete this folder and get the pets again."
-        ) from None
     return pairs
 
 
@@ -183,17 +170,14 @@ def read_labels(root=None):
 
 def find(root=None):
     """Return the folder for None, "sample", "full" (downloaded if missing) or a path."""
-    name = "tensorflow_datasets" if root in (None, "sample", "full") else "pets"
-    return choose(root, name, download)
+    return choose(root, "tensorflow_datasets", download)
 
 
 def download():
-    """Find the full set in its folder, or get it with TFDS, or else from the official archives.
-
-    Returns Path (about 0.8 GB to download). Raises DataError if neither works.
-    """
+    """Find the full set in its folder, or get it (0.8 GB) with TFDS or else from the archives."""
     folder = full_folder("pets")
-    if (folder / "annotations").is_dir() or prepared(folder):
+    # Until it is complete, TFDS's folder has another name.
+    if (folder / "annotations").is_dir() or any(folder.glob(f"{TFDS_NAME}/4.*/dataset_info.json")):
         return folder
     try:
         import tensorflow_datasets as tfds
@@ -202,24 +186,8 @@ def download():
         return folder
     except Exception as error:  # of any kind: TFDS has many parts, and the wrong protobuf its own
         print(f"TFDS could not serve the pets ({type(error).__name__}); taking the archives.")
-    return download_archives(folder)
-
-
-def prepared(folder):
-    """Return whether TFDS has written the whole set to a folder."""
-    for info in Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"):
-        try:
-            splits = json.loads(info.read_text(encoding="utf-8"))["splits"]
-            return {"train", "test"} <= {split["name"] for split in splits}
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            return False  # half-written or damaged: it is downloaded again
-    return False
-
-
-def download_archives(folder, address=ARCHIVES, files=None):
-    """Download the two official archives and unpack them to images and annotations in a folder."""
-    for name, (size, sha256) in (files or ARCHIVE_FILES).items():
-        archive = fetch(f"{address}/{name}", folder / name, size, sha256)
+    for name, (size, sha256) in ARCHIVE_FILES.items():
+        archive = fetch(f"{ARCHIVES}/{name}", folder / name, size, sha256)
         inside = name.removesuffix(".tar.gz")
-        unpack(archive, folder / inside, inside=inside)
+        unpack(archive, folder / inside, inside)
     return folder

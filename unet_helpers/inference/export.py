@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers.files import atomic_write
+from unet_helpers.files import atomic_write, explained
 from unet_helpers.inference.loading import load_model
 from unet_helpers.labels import DataError
 from unet_helpers.models.folding import in_precision
 
 KEPT = "Is there space, and are all layers Keras's own? What was there before is kept."
+ONNX_NEEDS = "ONNX needs more packages: pip install tf2onnx onnx onnxruntime"
 # Nothing of the course is imported here: a .keras file needs Keras alone.
 LOAD_AND_RUN = """
 import sys
@@ -52,7 +53,7 @@ def to_saved_model(model, folder):
     folder = Path(folder)
     if folder.exists() and not (folder / "saved_model.pb").is_file():
         raise DataError(f"{folder} exists and is not a SavedModel: choose another folder.")
-    with explained(f"{folder} could not be written", KEPT):
+    with quietly(f"{folder} could not be written", KEPT):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="part-", dir=folder.parent) as work:
             in_precision(model, "float32").export(f"{work}/new", verbose=False)
@@ -124,34 +125,29 @@ def to_onnx(model, path):
 
 @contextlib.contextmanager
 def exporting(path, ending):
-    """Yield a path to write to; the file stands at `path` once the block ends without an error.
-
-    Raises DataError for another ending, and for what goes wrong inside the block.
-    """
+    """Yield a path to write to; the file stands at `path` once the block ends without an error."""
     if not str(path).endswith(ending):
         raise DataError(f"{path} must end in {ending}; runtimes tell formats by their endings.")
-    with atomic_write(path) as part, explained(f"{path} could not be written", KEPT):
+    with atomic_write(path) as part, quietly(f"{path} could not be written", KEPT):
         yield part
 
 
 @contextlib.contextmanager
-def explained(problem, advice):
+def quietly(problem, advice):
     """Silence converters and runtimes, and turn what they raise into a DataError."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")  # no lines about temporary folders
     try:
         # Keras 3.13 prints in spite of verbose=False; packages warn of their own future
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        with (
+            explained(problem, advice),
+            explained(problem, ONNX_NEEDS, ImportError),
+            contextlib.redirect_stdout(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             yield
-    except DataError:
-        raise
-    except Exception as error:  # each converter and runtime raises its own types
-        if isinstance(error, ImportError):
-            advice = "ONNX needs more packages: pip install tf2onnx onnx onnxruntime"
-        reason = next(iter(str(error).splitlines()), "")[:300]
-        raise DataError(f"{problem} ({type(error).__name__}: {reason}). {advice}") from error
     finally:
         logger.setLevel(level)
 
@@ -164,14 +160,18 @@ def open_exported(path):
     the file is missing, damaged or of another format, or its runtime is not installed.
     """
     path = Path(path)
-    openers = {".keras": open_keras, ".tflite": open_tflite, ".onnx": open_onnx}
+    openers = {
+        ".keras": lambda path: load_model(path).predict_on_batch,
+        ".tflite": open_tflite,
+        ".onnx": open_onnx,
+    }
     if not path.exists():
         raise DataError(f"There is no model {path}. Export one first, or correct the path.")
     opener = open_saved_model if path.is_dir() else openers.get(path.suffix)
     if opener is None:
         raise DataError(f"{path} is neither {', '.join(openers)} nor the folder of a SavedModel.")
     advice = "Was it cut off while copying, or does its ending belong to another format?"
-    with explained(f"{path} cannot be loaded", advice):
+    with quietly(f"{path} cannot be loaded", advice):
         run = opener(path)
     return lambda images: np.concatenate(
         [np.asarray(run(image[None]), np.float32) for image in images]

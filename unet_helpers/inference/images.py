@@ -43,7 +43,8 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
 
     Memory: the image, the mask, and the logits of one row of tiles.
     """
-    return predict_stack(model, [as_image(image)], scale, threshold, options)[0]
+    ((_, mask),) = predict_images(model, [image], scale, threshold, **options)
+    return mask
 
 
 def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **options):
@@ -64,44 +65,27 @@ def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **o
     Raises:
         DataError: as `predict_image`.
     """
-    for shape, group in itertools.groupby(map(as_image, images), lambda image: image.shape):
-        most = images_per_step(model, shape, scale, batch_size, options)
-        while step := list(itertools.islice(group, most)):
-            batch = {**options, "batch_size": batch_size or len(step)}
-            yield from zip(step, predict_stack(model, step, scale, threshold, batch), strict=True)
-
-
-def images_per_step(model, shape, scale, batch_size, options):
-    """Return how many images of a shape (H, W, 3) are predicted in one step; at least 1."""
-    size = [side + 2 * options.get("margin", 0) for side in scaled(shape[:2], scale)]
-    tile = choose_tile(model, size, options.get("tile"), total_stride(model))
-    if size[0] > tile[0] or size[1] > tile[1]:
-        return 1  # each needs memory for a whole row of tiles
-    return batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), MOST)
-
-
-def predict_stack(model, images, scale, threshold, options):
-    """Predict images of one size; list of uint8 (H, W, 3) -> list of uint8 (H, W)."""
-    size = images[0].shape[:2]
-    small = np.stack([resize_image(image, scaled(size, scale)) for image in images])
-    masks = np.empty(small.shape[:3], np.uint8)
-    for row, logits in tile_logits(model, small, **options):
-        masks[:, row : row + logits.shape[1]] = to_mask(logits, threshold)
-    return [resize_mask(mask, size) for mask in masks]
-
-
-def scaled(size, scale):
-    """Multiply (height, width) by a scale, to at least 1 pixel each; DataError if it is invalid."""
     if not 0 < scale < np.inf:
         raise DataError(f"scale is {scale}; it must be positive, and 1 keeps the image's size.")
-    return [max(1, round(side * scale)) for side in size]
+    for shape, group in itertools.groupby(map(as_image, images), lambda image: image.shape):
+        size = shape[:2]
+        small = [max(1, round(side * scale)) for side in size]
+        whole = [side + 2 * options.get("margin", 0) for side in small]
+        tile = choose_tile(model, whole, options.get("tile"), total_stride(model))
+        most = batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), MOST)
+        if whole[0] > tile[0] or whole[1] > tile[1]:
+            most = 1  # each needs memory for a whole row of tiles
+        while step := list(itertools.islice(group, most)):
+            stack = np.stack([resize_image(image, small) for image in step])
+            masks = np.empty(stack.shape[:3], np.uint8)
+            tiles = batch_size or len(step)
+            for row, logits in tile_logits(model, stack, batch_size=tiles, **options):
+                masks[:, row : row + logits.shape[1]] = to_mask(logits, threshold)
+            yield from zip(step, [resize_mask(mask, size) for mask in masks], strict=True)
 
 
 def as_image(image):
-    """Return uint8 (H, W, 3) for a file or a uint8 array, which may be grey or transparent.
-
-    Raises DataError for other arrays.
-    """
+    """Return uint8 (H, W, 3) for a file or a uint8 array, which may be grey or transparent."""
     if isinstance(image, str | os.PathLike | EncodedImage):
         return read_image(image)
     image = np.asarray(image)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from unet_helpers.files import explained
 from unet_helpers.labels import DataError
 
 # The parts of a model without custom code come from these modules.
@@ -25,23 +26,16 @@ def load_model(path):
     path = Path(path)
     if not path.is_file():
         raise DataError(f"There is no model file {path}. Train first, or correct the path.")
-    try:
+    advice = "Was it cut off while copying? model.save('name.keras') saves a model."
+    with explained(f"{path} cannot be loaded as a model", advice):
         check_parts(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except DataError:
-        raise
-    except Exception as error:  # zip, HDF5 and JSON errors all mean that the file is damaged
-        raise DataError(
-            f"{path} cannot be loaded as a model ({type(error).__name__}). Was it cut off while "
-            "copying? model.save('name.keras') saves a model."
-        ) from error
 
 
 def check_parts(path):
     """Raise DataError when a .keras file names code outside Keras, or is a decompression bomb.
 
-    A model file lists classes that loading looks up and calls; a hostile file names other code.
-    So the list is checked before Keras sees it.
+    Loading looks up and calls the classes that a file lists, and a hostile file lists other code.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > 20 * path.stat().st_size + 2**20:

@@ -107,10 +107,7 @@ def choose_tile(model, size, tile, grid):
 
 
 def mean_logits(model, tiles, flips):
-    """Average the logits of all views of a batch, flipped back.
-
-    Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError if the size changes.
-    """
+    """Average the logits (N, H, W, C) of all views of a batch of tiles, flipped back."""
     total = 0
     for axes in FLIPS[flips]:
         logits = predict_logits(model, np.flip(tiles, axes), len(tiles))

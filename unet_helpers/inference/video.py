@@ -7,7 +7,7 @@ import imageio.v2 as imageio
 from tqdm.auto import tqdm
 
 from unet_helpers.datasets.images import image_files
-from unet_helpers.files import atomic_write
+from unet_helpers.files import atomic_write, explained
 from unet_helpers.inference.images import predict_images
 from unet_helpers.inference.tiles import pad_to_multiple
 from unet_helpers.labels import DataError, overlay
@@ -40,31 +40,31 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
     # multiples of 16
     timing = {"duration": 1000 / fps, "loop": 0} if gif else {"fps": fps, "macro_block_size": 1}
     count, size = 0, None
-    try:
-        with atomic_write(target) as part, contextlib.ExitStack() as closing:
-            if source.is_dir():
-                frames = image_files(source)
-            else:  # an iterator, because some videos do not tell their length
-                frames = iter(closing.enter_context(imageio.get_reader(source)))
-            writer = closing.enter_context(imageio.get_writer(part, mode="I", **timing))
-            for image, mask in predict_images(model, tqdm(frames, source.name), **options):
-                size = size or image.shape
-                if image.shape != size:
-                    raise DataError(
-                        f"Frame {count + 1} of {source} is {image.shape[0]}x{image.shape[1]}, the "
-                        f"first is {size[0]}x{size[1]}. All frames of a video must have one size."
-                    )
-                frame = overlay(image, mask, labels, opacity)
-                writer.append_data(frame if gif else pad_to_multiple(frame, 2))
-                count += 1
-            if not count:
-                raise DataError(f"{source} contains no images.")
-    except DataError:
-        raise
-    except (OSError, ValueError, ImportError, RuntimeError, SyntaxError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DataError(
-            f"{source} could not be converted to {target} ({reason}). imageio reads and writes GIF "
-            "by itself; for MP4 it needs the package imageio-ffmpeg: pip install imageio-ffmpeg"
-        ) from error
+    advice = (
+        "imageio reads and writes GIF by itself; for MP4 it needs the package imageio-ffmpeg: "
+        "pip install imageio-ffmpeg"
+    )
+    errors = (OSError, ValueError, ImportError, RuntimeError, SyntaxError)
+    with (
+        explained(f"{source} could not be converted to {target}", advice, errors),
+        atomic_write(target) as part,
+        contextlib.ExitStack() as closing,
+    ):
+        if source.is_dir():
+            frames = image_files(source)
+        else:  # an iterator, because some videos do not tell their length
+            frames = iter(closing.enter_context(imageio.get_reader(source)))
+        writer = closing.enter_context(imageio.get_writer(part, mode="I", **timing))
+        for image, mask in predict_images(model, tqdm(frames, source.name), **options):
+            size = size or image.shape
+            if image.shape != size:
+                raise DataError(
+                    f"Frame {count + 1} of {source} is {image.shape[0]}x{image.shape[1]}, the "
+                    f"first is {size[0]}x{size[1]}. All frames of a video must have one size."
+                )
+            frame = overlay(image, mask, labels, opacity)
+            writer.append_data(frame if gif else pad_to_multiple(frame, 2))
+            count += 1
+        if not count:
+            raise DataError(f"{source} contains no images.")
     return count

@@ -25,14 +25,8 @@ class Scores(keras.callbacks.Callback):
         self.start = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.validation is not None:
-            logs.update(self.score())
-        logs["seconds"] = time.monotonic() - self.start
-
-    def score(self):
-        """Return dict of val_loss, val_accuracy and val_mean_iou."""
         confusion, loss, pixels = 0, 0.0, 0
-        for images, masks, *_ in self.validation:
+        for images, masks, *_ in self.validation or ():
             logits = predict.predict_logits(self.model, images, len(images))
             masks = np.asarray(masks)
             confusion = confusion + metrics.confusion_matrix(
@@ -42,19 +36,12 @@ class Scores(keras.callbacks.Callback):
             valid = int((masks != VOID).sum())
             loss += valid * float(self.model.loss(masks, logits)) if valid else 0.0
             pixels += valid
-        scores = metrics.scores(confusion)
-        return {
-            "val_loss": loss / pixels,
-            "val_accuracy": float(scores.pixel_accuracy),
-            "val_mean_iou": float(scores.mean_iou),
-        }
-
-
-SHOWN = {
-    "loss": "loss ≈ {:.3f}",
-    "val_accuracy": "accuracy ≈ {:.2f}",
-    "val_mean_iou": "mean IoU ≈ {:.2f}",
-}
+        if self.validation is not None:
+            scores = metrics.scores(confusion)
+            logs["val_loss"] = loss / pixels
+            logs["val_accuracy"] = float(scores.pixel_accuracy)
+            logs["val_mean_iou"] = float(scores.mean_iou)
+        logs["seconds"] = time.monotonic() - self.start
 
 
 class Progress(keras.callbacks.Callback):
@@ -71,8 +58,12 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
-        values = [text.format(logs[key]) for key, text in SHOWN.items() if key in logs]
-        print(f"{self.title}: {', '.join(values)}", flush=True)
+        line = f"{self.title}: loss ≈ {logs['loss']:.3f}"
+        if "val_mean_iou" in logs:
+            line += (
+                f", accuracy ≈ {logs['val_accuracy']:.2f}, mean IoU ≈ {logs['val_mean_iou']:.2f}"
+            )
+        print(line, flush=True)
 
 
 class PredictionGif(keras.callbacks.Callback):

@@ -17,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 
 from unet_helpers.labels import VOID, DataError
-from unet_helpers.training.fused import all_layers
 
 
 def strategy(names=None):
@@ -48,10 +47,9 @@ def strategy(names=None):
 
 
 def find_gpus():
-    """Ask the backend for this machine's GPUs.
+    """Return the number of GPUs here, the first one's name, and its capability (major, minor).
 
-    Returns (their number, the name of the first, its compute capability (major, minor)); None for
-    what is unknown.
+    None stands for what is unknown.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -68,15 +66,10 @@ def find_gpus():
 
 
 def join(address, processes, process):
-    """Let this process train together with others; call it before anything is computed.
+    """Let this process, a number from 0, train with others; call it before anything is computed.
 
-    Args:
-        address: "host:port" of process 0, which all can reach; None for a single process.
-        processes: their number, on one machine or on several.
-        process: the number of this one, from 0.
-
-    Raises:
-        DataError: Keras does not run on JAX, or process is not one of the processes.
+    `address` is "host:port" of process 0; None is for a single process. Raises DataError unless
+    Keras runs on JAX and process is one of the processes.
     """
     if not 0 <= process < processes or (address is None and processes > 1):
         raise DataError(
@@ -164,22 +157,11 @@ def gather(context, tensor):
     return whole
 
 
-def synchronise(model):
-    """Let a model's batch normalisation use the statistics of the whole batch on every device."""
-    for layer in all_layers(model):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
-
-
 def share(model, dataset):
-    """Divide batches among the devices that a model was built on; one device gets them whole.
+    """Divide batches, the same on all machines, among the devices that a model was built on.
 
-    Args:
-        model: built in the scope of a `strategy`.
-        dataset: tf.data.Dataset of (images, masks[, weights]) batches, the same on all machines.
-
-    Returns:
-        a data set for `model.fit`; each of several machines gets its own part of every batch.
+    Returns a data set for `model.fit`; each of several machines gets its own part of every batch,
+    and a single device gets them whole.
     """
     found = keras.distribution.distribution()
     if found is not None:  # with JAX only

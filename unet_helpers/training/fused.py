@@ -4,8 +4,6 @@ Each is set on a single object, not on a class of our own: its name would be in 
 and Keras alone could not load it. What is not known to fit is left to Keras.
 """
 
-import warnings
-
 import keras
 import tensorflow as tf
 
@@ -15,10 +13,8 @@ ADAM_NEEDS = ("_get_variable_index", "_momentums", "_velocities")  # private nam
 def fuse_adam(adam):
     """Let TensorFlow update every weight by its one kernel for Adam instead of eleven operations.
 
-    Each of Keras's operations reads and writes all weights anew. The arithmetic, the optimizer's
-    state and what is saved stay those of `keras.optimizers.Adam`.
-
-    Returns the optimizer; with amsgrad, or on another backend than TensorFlow, it is unchanged.
+    Each of Keras's operations reads and writes all weights anew. Returns the optimizer, with the
+    same arithmetic, state and saved file; with amsgrad or on another backend it is unchanged.
     Source: Kingma and Ba 2015, end of section 2 (the efficient order of computation).
     """
     if keras.backend.backend() != "tensorflow" or adam.amsgrad:
@@ -26,14 +22,8 @@ def fuse_adam(adam):
     plain = adam.update_step
 
     def update_step(gradient, variable, learning_rate):
-        missing = [name for name in ADAM_NEEDS if not hasattr(adam, name)]
-        if missing:
-            warnings.warn(
-                f"Keras {keras.__version__} has no Adam.{missing[0]}, which the fused step needs. "
-                "Keras's own step is used: the results are the same, only slower.",
-                stacklevel=2,
-            )
-            adam.update_step = plain
+        # Another version of Keras may lack these names; its own step is only slower.
+        if not all(hasattr(adam, name) for name in ADAM_NEEDS):
             return plain(gradient, variable, learning_rate)
         index = adam._get_variable_index(variable)
         steps = tf.cast(adam.iterations + 1, variable.dtype)
@@ -57,11 +47,9 @@ def fuse_adam(adam):
 def fuse_batch_norm(model):
     """Let TensorFlow's one kernel compute a model's batch normalisations while they train.
 
-    Keras composes them of some thirty operations on float32, forward and backward, and each reads
-    and writes a whole feature map: on a CPU they take longer than the convolutions. The arithmetic
-    is the same, what is saved is a `keras.layers.BatchNormalization`, and prediction is Keras's.
-
-    Returns the model; on other backends than TensorFlow it is unchanged.
+    Keras composes them of some thirty operations, and each reads and writes a whole feature map:
+    on a CPU they take longer than the convolutions. Returns the model, with the same arithmetic
+    and saved file; on other backends it is unchanged.
     Source: Ioffe and Szegedy 2015, algorithm 1.
     """
     if keras.backend.backend() == "tensorflow":

@@ -11,14 +11,13 @@ from unet_helpers.inference.predict import two_logits
 from unet_helpers.labels import VOID
 
 
-def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
+def soft_dice_loss(y_true, logits, smooth=1.0):
     """Compute one minus the soft Dice coefficient, averaged over the classes present.
 
     Args:
         y_true: integer tensor (B, H, W), classes or void.
         logits: float tensor (B, H, W, C), before the softmax; C = 1 for a binary mask, of which
             only class 1 counts.
-        void: pixels with this label are left out.
         smooth: pixels added to numerator and denominator, so that a class of a few pixels does
             not jump.
 
@@ -32,9 +31,9 @@ def soft_dice_loss(y_true, logits, void=VOID, smooth=1.0):
     binary = logits.shape[-1] == 1
     logits = two_logits(logits) if binary else logits
     n_classes = logits.shape[-1]
-    valid = ops.cast(ops.expand_dims(y_true != void, -1), "float32")
+    valid = ops.cast(ops.expand_dims(y_true != VOID, -1), "float32")
     # void becomes class 0 only for the one-hot lookup; the mask removes it again
-    truth = ops.one_hot(ops.where(y_true == void, 0, y_true), n_classes, dtype="float32") * valid
+    truth = ops.one_hot(ops.where(y_true == VOID, 0, y_true), n_classes, dtype="float32") * valid
     probabilities = ops.softmax(ops.cast(logits, "float32"), axis=-1) * valid
     axes = (0, 1, 2)
     overlap = ops.sum(truth * probabilities, axis=axes)
@@ -57,16 +56,16 @@ class CrossEntropyAndDice(keras.losses.Loss):
     Source: Isensee et al. 2021, methods ("loss function").
     """
 
-    def __init__(self, dice_weight=1.0, void=VOID, name="cross_entropy_and_dice", **options):
+    def __init__(self, dice_weight=1.0, name="cross_entropy_and_dice", **options):
         super().__init__(name=name, **options)
-        self.dice_weight, self.void = dice_weight, void
+        self.dice_weight = dice_weight
         self.cross_entropy = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, ignore_class=void
+            from_logits=True, ignore_class=VOID
         )
 
     def call(self, y_true, y_pred):
         # A list of one number: Keras takes the mean of losses, and divides it among the devices.
-        return ops.reshape(soft_dice_loss(y_true, y_pred, self.void), (1,))
+        return ops.reshape(soft_dice_loss(y_true, y_pred), (1,))
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         dice = super().__call__(y_true, y_pred)
@@ -74,7 +73,7 @@ class CrossEntropyAndDice(keras.losses.Loss):
         return self.cross_entropy(y_true, y_pred, sample_weight) + self.dice_weight * dice
 
     def get_config(self):
-        return super().get_config() | {"dice_weight": self.dice_weight, "void": self.void}
+        return super().get_config() | {"dice_weight": self.dice_weight}
 
 
 @keras.saving.register_keras_serializable("unet_helpers")
@@ -85,17 +84,17 @@ class MaskedBinaryCrossentropy(keras.losses.SparseCategoricalCrossentropy):
     cannot ignore a label and would take void (255) as a target.
     """
 
-    def __init__(self, void=VOID, name="binary_cross_entropy", **options):
-        super().__init__(from_logits=True, ignore_class=void, name=name, **options)
+    def __init__(self, name="binary_cross_entropy", **options):
+        super().__init__(from_logits=True, ignore_class=VOID, name=name, **options)
 
     def call(self, y_true, y_pred):
         return super().call(y_true, two_logits(y_pred))
 
     def get_config(self):
-        return keras.losses.Loss.get_config(self) | {"void": self.ignore_class}
+        return keras.losses.Loss.get_config(self)  # the other options are fixed
 
 
-def median_frequency_weights(masks, n_classes, void=VOID):
+def median_frequency_weights(masks, n_classes):
     """Compute a weight per class: the median class frequency over the frequency of this class.
 
     Args:
@@ -114,7 +113,7 @@ def median_frequency_weights(masks, n_classes, void=VOID):
     pixels, of_images = np.zeros(n_classes), np.zeros(n_classes)
     for mask in masks:
         labels = np.asarray(mask)
-        labels = labels[labels != void]
+        labels = labels[labels != VOID]
         counts = np.bincount(labels.ravel(), minlength=n_classes)
         pixels += counts
         of_images += labels.size * (counts > 0)
@@ -127,7 +126,7 @@ def median_frequency_weights(masks, n_classes, void=VOID):
     return weights
 
 
-def pixel_weights(y_true, class_weights, void=VOID):
+def pixel_weights(y_true, class_weights):
     """Look up the weight of every pixel's class: Keras's `class_weight` does not handle pixels.
 
     Args:
@@ -139,7 +138,7 @@ def pixel_weights(y_true, class_weights, void=VOID):
     """
     weights = ops.convert_to_tensor(np.asarray(class_weights, np.float32))
     y_true = ops.cast(y_true, "int32")
-    valid = y_true != void
+    valid = y_true != VOID
     return ops.take(weights, ops.where(valid, y_true, 0)) * ops.cast(valid, "float32")
 
 

@@ -19,15 +19,14 @@ def describe_machine():
         fastest here) and "why" (a sentence).
     """
     gpus, name, capability = distributed.find_gpus()
-    precision, why = gpu_precision(capability) if gpus else cpu_precision(cpu_flags())
+    cpu = Path("/proc/cpuinfo")  # on Linux only
+    flags = set(cpu.read_text().split()) if cpu.is_file() else set()
+    precision, why = gpu_precision(capability) if gpus else cpu_precision(flags)
     return {"device": name if gpus else "CPU", "gpus": gpus, "precision": precision, "why": why}
 
 
 def gpu_precision(compute_capability):
-    """Choose the policy for a GPU of a compute capability (major, minor), or None if unknown.
-
-    Returns (policy, sentence).
-    """
+    """Choose the policy for a GPU's capability, (major, minor) or None; returns (policy, why)."""
     if compute_capability is None:
         return "float32", "This GPU's capability is unknown, so float32 is the safe choice."
     version = ".".join(map(str, compute_capability))
@@ -39,19 +38,10 @@ def gpu_precision(compute_capability):
 
 
 def cpu_precision(flags):
-    """Choose the policy for a CPU from the set of its flags; returns (policy, sentence)."""
+    """Choose the policy for a CPU from the set of its flags; returns (policy, why)."""
     if flags & {"amx_bf16", "avx512_bf16"}:
         return "mixed_bfloat16", "This processor multiplies bfloat16 in hardware."
     return "float32", "This processor has no half-precision instructions, so float32 is fastest."
-
-
-def cpu_flags():
-    """Read the set of the processor's feature flags; it is empty where Linux does not list them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return next((set(line.split(":")[1].split()) for line in lines if line[:5] == "flags"), set())
 
 
 def use_best_precision():

@@ -45,7 +45,9 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
     several = distributed.replicas(model) > 1
     if several:
         loss = distributed.WholeBatch(loss)
-        distributed.synchronise(model)
+        for layer in fused.all_layers(model):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True  # the statistics of the whole batch on every device
     # Keras's default is XLA. On a CPU TensorFlow starts later with it and is not faster afterwards
     # (benchmarks/compilation.py); several devices have not been tried. JAX is slow without it.
     gpus, _, _ = distributed.find_gpus()
@@ -132,10 +134,7 @@ def fit(
 
 
 def check_batches(model, dataset, name):
-    """Read a data set of batches once; returns their number.
-
-    Raises DataError, with the name of the data, when they do not fit the model.
-    """
+    """Return the number of batches; raises DataError when they do not fit the model."""
     n_classes, expected = model.output_shape[-1], model.input_shape[1:]
     top, count = -1, 0
     for images, masks, *_ in dataset:

@@ -125,9 +125,13 @@ def test_float64_and_amsgrad_are_those_of_keras(amsgrad):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
-def test_without_a_private_name_of_keras_its_own_step_is_used(monkeypatch):
+def test_without_a_private_name_of_keras_its_own_step_is_used_and_said_once(monkeypatch):
     monkeypatch.setattr(fused, "ADAM_NEEDS", ("_of_another_version",))
-    found = two_steps(fused.fuse_adam(keras.optimizers.Adam(0.1)))
+    adam = fused.fuse_adam(keras.optimizers.Adam(0.1))
+    with pytest.warns(UserWarning) as said:
+        found = two_steps(adam)
+    text = "no Adam._of_another_version: its own, slower step is used"
+    assert [text in str(warning.message) for warning in said].count(True) == 1
     np.testing.assert_array_equal(found, two_steps(keras.optimizers.Adam(0.1)))
 
 

@@ -4,6 +4,8 @@ Each is set on a single object, not on a class of our own: its name would be in 
 and Keras alone could not load it. What is not known to fit is left to Keras.
 """
 
+import warnings
+
 import keras
 import tensorflow as tf
 
@@ -22,8 +24,13 @@ def fuse_adam(adam):
     plain = adam.update_step
 
     def update_step(gradient, variable, learning_rate):
-        # Another version of Keras may lack these names; its own step is only slower.
-        if not all(hasattr(adam, name) for name in ADAM_NEEDS):
+        missing = [name for name in ADAM_NEEDS if not hasattr(adam, name)]
+        if missing:
+            adam.update_step = plain
+            text = (
+                f"Keras {keras.__version__} has no Adam.{missing[0]}: its own, slower step is used."
+            )
+            warnings.warn(text, stacklevel=2)
             return plain(gradient, variable, learning_rate)
         index = adam._get_variable_index(variable)
         steps = tf.cast(adam.iterations + 1, variable.dtype)

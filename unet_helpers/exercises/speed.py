@@ -41,8 +41,6 @@ def judge_fold(attempt):
         for size, epsilon in [((1, 1, 2, 2), 0.1), ((3, 3, 4, 4), 0.3), ((2, 3, 5, 5), 0.001)]
     ]
     mistakes = {
-        "It divides by the variance. The normalisation divides by the standard deviation, which "
-        "is its square root.": fold_with(factor=lambda g, v, e: g / (v + e)),
         "epsilon is added after the root. It belongs to the variance, under the root.": fold_with(
             factor=lambda g, v, e: g / (np.sqrt(v) + e)
         ),
@@ -51,13 +49,9 @@ def judge_fold(attempt):
         ),
         "The factor stands on its head: the normalisation divides by the standard deviation and "
         "multiplies by gamma.": fold_with(factor=lambda g, v, e: np.sqrt(v + e) / g),
-        "beta is missing: it is added at the very end.": (
-            fold_with(bias=lambda b, m, f: -m * f),
-            fold_with(bias=lambda b, m, f: m * f),
-        ),
+        "beta is missing: it is added at the very end.": fold_with(bias=lambda b, m, f: -m * f),
         "beta is scaled in the bias. It is added after the scaling, so it stays as it "
         "is.": fold_with(bias=lambda b, m, f: (b - m) * f),
-        "beta is subtracted in the bias; it is added.": fold_with(bias=lambda b, m, f: -b - m * f),
         "The factor lies on the channels that come in. The normalisation scales what comes out, "
         "the kernel's last axis.": fold_with(kernel=lambda k, f: k * f[:, None]),
     }
@@ -105,7 +99,6 @@ def judge_roofline(attempt):
         (100.0, 300.0, 5.0, 40.0),
         (900.0, 45.0, 60.0, 2.0),
     ]
-    times = "The seconds are right; what limits is "
     mistakes = {
         "The two times are added up. A machine computes while it loads, so at best the longer of "
         "the two is all it takes.": lambda o, b, p, w: o / p + b / w,
@@ -125,8 +118,6 @@ def judge_roofline(attempt):
         "operations divided by it.": lambda o, b, p, w: min(p, o / b * w),
         "The bytes are turned into bits. The bandwidth is in bytes a second: convert "
         "nothing.": lambda o, b, p, w: max(o / p, 8 * b / w),
-        "The times are products: seconds are operations divided by operations a "
-        "second.": lambda o, b, p, w: max(o * p, b * w),
     }
 
     def seconds(operations, bytes_moved, peak_operations, bandwidth):
@@ -137,21 +128,22 @@ def judge_roofline(attempt):
     right = [profiling.roofline(*case)[1] for case in cases]
     if labels == right:
         return
+    times = "The seconds are right, but "
+    if len(set(labels)) == 1:
+        raise Incorrect(f'{times}it always says "{labels[0]}". Which of the two times is longer?')
     for sentence, is_compute in {
-        f"{times}swapped: it is the part that takes longer.": lambda o, b, p, w: o / p < b / w,
-        'The seconds are right, but it always says "compute". Where moving the bytes takes '
-        'longer, it is "memory".': lambda o, b, p, w: True,
-        'The seconds are right, but it always says "memory". Where the operations take longer, '
-        'it is "compute".': lambda o, b, p, w: False,
-        f"{times}found by comparing operations with bytes, as if the machine were equally fast at "
-        "both. Compare their times.": lambda o, b, p, w: o > b,
-        f"{times}read from the machine alone. On the same machine one layer can be limited by "
-        "computing, and another by memory.": lambda o, b, p, w: p < w,
-        f"{times}found by comparing the intensity with one of the two speeds. Compare it with "
-        "their ratio.": lambda o, b, p, w: o / b > w,
+        "what limits is swapped: it is the part that takes longer.": lambda o, b, p, w: (
+            o / p < b / w
+        ),
+        "operations are compared with bytes, as if the machine were equally fast at both. Compare "
+        "their times.": lambda o, b, p, w: o > b,
+        "what limits is read from the machine alone. On the same machine one layer can be limited "
+        "by computing, and another by memory.": lambda o, b, p, w: p < w,
+        "the intensity is compared with one of the two speeds. Compare it with their "
+        "ratio.": lambda o, b, p, w: o / b > w,
     }.items():
         if labels == ["compute" if is_compute(*case) else "memory" for case in cases]:
-            raise Incorrect(sentence)
+            raise Incorrect(times + sentence)
     first = [given == wanted for given, wanted in zip(labels, right, strict=True)].index(False)
     raise Incorrect(
         f'For {told_case(*cases[first])} the seconds are right, but it says "{labels[first]}"; '

@@ -1,16 +1,17 @@
 """Exercises on scores, computed in NumPy: void, absent classes, thresholds, calibration."""
 
+import contextlib
+
 import numpy as np
 
 from unet_helpers.evaluation import metrics
-from unet_helpers.exercises.comparison import compare, explain
+from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import (
     Exercise,
     Incorrect,
     Unexplained,
     as_array,
     as_number,
-    as_pair,
     describe,
 )
 from unet_helpers.labels import VOID
@@ -98,15 +99,8 @@ def judge_iou_and_dice(attempt):
             lambda scores: scores[~np.isnan(scores)]
         ),
     }
-    cases, parts = [(np.array(matrix),) for matrix in matrices], ("IoU", "Dice")
-    compare(
-        attempt,
-        cases,
-        iou_and_dice,
-        mistakes,
-        convert=lambda value: as_pair(value, *parts),
-        parts=parts,
-    )
+    cases = [(np.array(matrix),) for matrix in matrices]
+    compare(attempt, cases, iou_and_dice, mistakes, parts=("IoU", "Dice"))
 
 
 iou_and_dice_exercise = Exercise(
@@ -254,7 +248,8 @@ def judge_threshold_for_recall(attempt):
             lambda p, truth, recall: 1 - recall,
         ),
     }
-    explain(answers, cases, threshold_for_recall, mistakes)
+    with contextlib.suppress(Unexplained):  # what it finds is a better sentence
+        compare(attempt, cases, threshold_for_recall, mistakes)
     first = notes.index(None)
     given, (probabilities, truth, recall) = float(answers[first]), cases[first]
     if max(answers) > 1:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, as_pair, describe
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, describe
 from unet_helpers.models import folding, profiling
 
 # ---------------------------------------------------------------- folding
@@ -32,7 +32,6 @@ def fold_case(random, height, width, n_in, n_out, epsilon):
 
 
 def judge_fold(attempt):
-    parts = ("kernel", "bias")
     random = np.random.default_rng(12)
     # As many channels in as out, or a factor on the wrong axis could not even be multiplied; and
     # an epsilon large enough to be missed.
@@ -56,16 +55,12 @@ def judge_fold(attempt):
         "the kernel's last axis.": fold_with(kernel=lambda k, f: k * f[:, None]),
     }
     wide = [fold_case(random, 3, 3, 2, 6, 0.01), fold_case(random, 1, 1, 7, 1, 0.01)]
+
+    def call(kernel, *others):
+        return f"a kernel of shape {kernel.shape}"
+
     for some, told in ((cases, mistakes), (wide, {})):
-        compare(
-            attempt,
-            some,
-            folding.folded_kernel,
-            told,
-            call=lambda kernel, *others: f"a kernel of shape {kernel.shape}",
-            convert=lambda value: as_pair(value, *parts),
-            parts=parts,
-        )
+        compare(attempt, some, folding.folded_kernel, told, call, parts=("kernel", "bias"))
 
 
 fold_exercise = Exercise("fold", judge_fold, folding.folded_kernel)

@@ -147,7 +147,7 @@ ROOFS = [
     (lambda o, b, p, w: (max(o / p, b / w), "gpu"), "Its second result is 'gpu'"),
     (lambda o, b, p, w: (max(o / p, b / w), o > b), "Its second result is "),
     (limit(lambda x, y: max(x, y) + 3), "It is always 3 too large."),
-    (limit(lambda x, y: max(x, y) ** 1.1), "For 800 operations at 100 a second"),
+    (limit(lambda x, y: max(x, y) ** 1.1), "For operations 800.0, bytes_moved 10.0"),
 ]
 
 FAMILIES = {"fold": FOLDS, "roofline": ROOFS}

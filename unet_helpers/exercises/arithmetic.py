@@ -7,8 +7,6 @@ import numpy as np
 from unet_helpers.exercises.comparison import compare, same
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, as_pair
 
-# ---------------------------------------------------------------- sizes
-
 
 def output_size(size, kernel, stride, padding):
     """Return the side of a convolution's or pooling's output, as Keras rounds it."""
@@ -54,9 +52,6 @@ def judge_transposed_size(attempt):
 transposed_size_exercise = Exercise("transposed_size", judge_transposed_size, transposed_size)
 
 
-# ---------------------------------------------------------------- receptive field and cost
-
-
 def receptive_field(layers):
     """Return the side of the square of input pixels that one output value depends on.
 
@@ -87,17 +82,14 @@ def judge_receptive_field(attempt):
     chains = [[(3, 1)], block, [*block, pooling, *block], [(7, 2), (3, 2), (3, 1)]]
     chains += [[*block, pooling] * 4 + block, [(5, 1), (4, 3)], [(4, 2), (2, 1), (6, 1)]]
     mistakes = {
-        "The strides are ignored. After a stride of 2 neighbouring values are two input pixels "
-        "apart, so every later kernel reaches twice as "
+        "The strides are ignored. After a stride of 2 every later kernel reaches twice as "
         "far.": field_with(lambda f, j, k, s: (f + k - 1, j)),
-        "A layer's own stride is counted too early. It spreads the values that come out, so it "
-        "counts for the layers after "
-        "it.": field_with(lambda f, j, k, s: (f + (k - 1) * j * s, j * s)),
-        "Each kernel is counted whole. A 3x3 kernel adds only 2 pixels: one of its three was there "
-        "already, and the start is 1, the pixel itself.": field_with(
-            lambda f, j, k, s: (f + k * j, j * s), start=0
+        "A layer's own stride is counted too early. It counts for the layers after it.": field_with(
+            lambda f, j, k, s: (f + (k - 1) * j * s, j * s)
         ),
-        "The strides are added up; they multiply: two poolings of 2 make a step of 4.": field_with(
+        "Each kernel is counted whole. A 3x3 kernel adds 2 pixels; the start is 1, the pixel "
+        "itself.": field_with(lambda f, j, k, s: (f + k * j, j * s), start=0),
+        "The strides are added up; they multiply.": field_with(
             lambda f, j, k, s: (f + (k - 1) * j, j + s - 1)
         ),
         "The poolings are left out. They look at 2 pixels, and they spread what comes after.": (
@@ -175,9 +167,6 @@ def judge_stack_cost(attempt):
 stack_cost_exercise = Exercise("stack_cost", judge_stack_cost, stack_cost)
 
 
-# ---------------------------------------------------------------- convolutions by hand
-
-
 def dense_as_convolution(weights, height, width):
     """Fold the weights of a dense layer after Flatten to the kernel of an equal convolution."""
     # Flatten runs through channels fastest, then columns, then rows: NumPy's own order.
@@ -191,18 +180,16 @@ def judge_dense_as_convolution(attempt):
         weights = np.arange(count, dtype="float32").reshape(-1, classes)
         cases.append((weights, height, width))
     mistakes = {
-        "The rows of the matrix are read as channels first. Keras's Flatten runs through the "
-        "channels fastest, then the columns, then the "
-        "rows.": lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
+        "The rows are read as channels first. Flatten runs through the channels "
+        "fastest.": lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
         "Rows and columns are mixed up: Flatten runs through the columns faster than through the "
         "rows.": lambda x, h, w: x.reshape(w, h, -1, x.shape[1]).transpose(1, 0, 2, 3),
         'The first axis runs fastest (order="F"). Flatten and NumPy run through the last axis '
         "fastest.": lambda x, h, w: x.reshape((h, w, -1, x.shape[1]), order="F"),
         "The kernel is turned by 180 degrees. The textbook's convolution does that; Keras's "
         "Conv2D does not.": lambda x, h, w: dense_as_convolution(x, h, w)[::-1, ::-1],
-        "Channels and classes have changed places in the shape without being moved: the last axis "
-        "of the matrix is the classes, and stays the "
-        "last.": lambda x, h, w: x.reshape(h, w, x.shape[1], -1),
+        "Channels and classes have changed places in the shape. The classes stay the last "
+        "axis.": lambda x, h, w: x.reshape(h, w, x.shape[1], -1),
         "The axes are in another order. Conv2D's kernel is (height, width, channels, classes).": (
             lambda x, h, w: x.T.reshape(x.shape[1], h, w, -1),
             lambda x, h, w: x.reshape(x.shape[1], h, w, -1),
@@ -214,9 +201,8 @@ def judge_dense_as_convolution(attempt):
             lambda x, h, w: x,
             lambda x, h, w: x.reshape(h, w, -1),
         ),
-        "This is the kernel of a 1x1 convolution on the flattened input. The kernel should be as "
-        "large as the map: (height, width, channels, "
-        "classes).": lambda x, h, w: x.reshape(1, 1, -1, x.shape[1]),
+        "This is the kernel of a 1x1 convolution; expected one as large as the "
+        "map.": lambda x, h, w: x.reshape(1, 1, -1, x.shape[1]),
     }
     compare(attempt, cases, dense_as_convolution, mistakes, convert=as_array)
 
@@ -272,9 +258,9 @@ def judge_transposed_convolution(attempt):
         ),
         "The sheet of the first output channel alone: the result is (rows, columns, channels "
         "out).": lambda x, k, s: stamps(x, k, s)[..., 0],
-        "The sheet is too large: the last stamp begins at (size - 1) * stride, so the sheet is "
-        "(size - 1) * stride + kernel pixels "
-        "wide.": lambda x, k, s: np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0))),
+        "The sheet is too large: the last stamp begins at (size - 1) * stride.": lambda x, k, s: (
+            np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0)))
+        ),
     }
     # As many channels in as out, so that a kernel read in either order runs.
     inputs, kernel = np.array([[[1.0, 10.0]]]), np.array([[[[1.0, 2.0], [3.0, 4.0]]]])

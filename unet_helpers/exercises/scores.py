@@ -16,8 +16,6 @@ from unet_helpers.exercises.exercise import (
 )
 from unet_helpers.labels import VOID
 
-# ---------------------------------------------------------------- IoU and Dice
-
 
 def iou_and_dice(confusion):
     """Return the IoU and the Dice of every class, nan where a class is absent."""
@@ -61,7 +59,7 @@ def judge_iou_and_dice(attempt):
         "union, too.": scores_with(iou=lambda h, t, p: h / t),
         "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
         "union, too.": scores_with(iou=lambda h, t, p: h / p),
-        "IoU is divided by all pixels of the image; expected those of the union.": scores_with(
+        "IoU is divided by all pixels; expected those of the union.": scores_with(
             iou=lambda h, t, p: h / t.sum()
         ),
         "In Dice the hits are subtracted below the line. Its two sums count them twice, above and "
@@ -74,12 +72,10 @@ def judge_iou_and_dice(attempt):
             scores_with(lambda h, t, p: h / (2 * t - h), lambda h, t, p: h / t),
             scores_with(lambda h, t, p: h / (2 * p - h), lambda h, t, p: h / p),
         ),
-        "Pixels that rightly do not have the class are counted as hits: that is accuracy, and it "
-        "praises whoever never finds a rare "
-        "class.": scores_with(iou=lambda h, t, p: (t.sum() - t - p + 2 * h) / t.sum()),
-        "An absent class gets 0, as if it had been missed everywhere. It is neither there nor "
-        "predicted, so it has no score: nan. (A tiny number below the line gives 0, "
-        "too.)": changed(np.nan_to_num),
+        "Pixels that rightly do not have the class count as hits: that is accuracy, not "
+        "IoU.": scores_with(iou=lambda h, t, p: (t.sum() - t - p + 2 * h) / t.sum()),
+        "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
+        "below the line gives 0, too.)": changed(np.nan_to_num),
         "An absent class gets 1, a present to every model. It has no score: nan.": changed(
             lambda scores: np.nan_to_num(scores, nan=1)
         ),
@@ -106,9 +102,6 @@ def judge_iou_and_dice(attempt):
 iou_and_dice_exercise = Exercise(
     "iou_and_dice", judge_iou_and_dice, iou_and_dice, shown=(iou_and_dice, metrics.scores)
 )
-
-
-# ---------------------------------------------------------------- accuracy
 
 
 def accuracy_without_void(truth, prediction):
@@ -172,9 +165,6 @@ accuracy_without_void_exercise = Exercise(
 )
 
 
-# ---------------------------------------------------------------- a threshold
-
-
 def threshold_for_recall(probabilities, truth, recall):
     """Return the highest threshold that still finds this share of the object's pixels."""
     found = np.sort(probabilities[truth == 1])[::-1]  # of the object's pixels, surest first
@@ -230,9 +220,8 @@ def judge_threshold_for_recall(attempt):
         ),
         "That is the quantile from the wrong end: a share `recall` of the object lies below it, "
         "and should lie above.": lambda p, truth, recall: np.quantile(p[truth == 1], recall),
-        "np.quantile puts the threshold between two pixels, and then it may find one too few. "
-        "Take the probability of a pixel of the "
-        "object.": lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall),
+        "np.quantile puts the threshold between two pixels. Take the probability of a "
+        "pixel.": lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall),
         "That is a quantile of all pixels. Recall is about the object's alone: "
         "probabilities[truth == 1].": (
             lambda p, truth, recall: np.quantile(p, 1 - recall),
@@ -289,9 +278,6 @@ threshold_for_recall_exercise = Exercise(
 )
 
 
-# ---------------------------------------------------------------- means
-
-
 def mean_per_image(ious, absent):
     """Return the mean over each image's classes, then over the images."""
     filled = np.where(np.isnan(ious), absent, ious)
@@ -311,9 +297,8 @@ def judge_mean_per_image(attempt):
         return np.where(np.isnan(ious), absent, ious)
 
     mistakes = {
-        "absent is not used: absent classes are left out even where they should count as 0 or 1. "
-        "(nan == nan is False in NumPy; np.isnan finds "
-        "them.)": lambda ious, absent: mean_per_image(ious, nan),
+        "absent is not used: absent classes are always left out. (nan == nan is False; np.isnan "
+        "finds nan.)": lambda ious, absent: mean_per_image(ious, nan),
         "All entries go into one mean, so an image with more classes counts more. Take the mean "
         "of each image first.": lambda ious, absent: np.nanmean(filled(ious, absent)),
         "One absent class makes the mean nan. np.isnan finds nan (nan == nan is False), and "
@@ -321,9 +306,9 @@ def judge_mean_per_image(attempt):
             lambda ious, absent: filled(ious, absent).mean(),
             lambda ious, absent: nan,
         ),
-        "An IoU of 0 is taken for an absent class. 0 means that the class was there and missed "
-        "(or predicted where it is not); absent is "
-        "nan.": lambda ious, absent: mean_per_image(np.where(ious == 0, nan, ious), absent),
+        "An IoU of 0 is taken for an absent class; absent is nan.": lambda ious, absent: (
+            mean_per_image(np.where(ious == 0, nan, ious), absent)
+        ),
         "It is divided by the number of all classes, absent ones included. With absent nan they "
         "are left out below the line, too.": lambda ious, absent: np.mean(
             np.nansum(filled(ious, absent), axis=1) / ious.shape[1]
@@ -343,9 +328,6 @@ def judge_mean_per_image(attempt):
 
 
 mean_per_image_exercise = Exercise("mean_per_image", judge_mean_per_image, mean_per_image)
-
-
-# ---------------------------------------------------------------- calibration
 
 
 def calibration_error(confidence, right):

@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.comparison import argument_names, compare, written
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, describe
 from unet_helpers.models import folding, profiling
-
-# ---------------------------------------------------------------- folding
 
 
 def fold_with(
@@ -66,8 +64,6 @@ def judge_fold(attempt):
 fold_exercise = Exercise("fold", judge_fold, folding.folded_kernel)
 
 
-# ---------------------------------------------------------------- what limits a layer
-
 LIMITS = ("compute", "memory")
 
 
@@ -118,7 +114,7 @@ def judge_roofline(attempt):
     def seconds(operations, bytes_moved, peak_operations, bandwidth):
         return profiling.roofline(operations, bytes_moved, peak_operations, bandwidth)[0]
 
-    compare(lambda *case: as_limit(attempt(*case))[0], cases, seconds, mistakes, told_case)
+    compare(lambda *case: as_limit(attempt(*case))[0], cases, seconds, mistakes)
     labels = [as_limit(attempt(*case))[1] for case in cases]
     right = [profiling.roofline(*case)[1] for case in cases]
     if labels == right:
@@ -140,17 +136,10 @@ def judge_roofline(attempt):
         if labels == ["compute" if is_compute(*case) else "memory" for case in cases]:
             raise Incorrect(times + sentence)
     first = [given == wanted for given, wanted in zip(labels, right, strict=True)].index(False)
+    case = written(cases[first], argument_names(seconds, cases))
     raise Incorrect(
-        f'For {told_case(*cases[first])} the seconds are right, but it says "{labels[first]}"; '
+        f'For {case} the seconds are right, but it says "{labels[first]}"; '
         f'expected "{right[first]}".'
-    )
-
-
-def told_case(operations, bytes_moved, peak_operations, bandwidth):
-    """Write a case down."""
-    return (
-        f"{operations:g} operations at {peak_operations:g} a second and {bytes_moved:g} bytes at "
-        f"{bandwidth:g} a second"
     )
 
 

@@ -237,7 +237,9 @@ def judge_threshold_for_recall(attempt):
             lambda p, truth, recall: 1 - recall,
         ),
     }
-    with contextlib.suppress(Unexplained):  # what it finds is a better sentence
+    with contextlib.suppress(
+        Unexplained
+    ):  # only names a mistake; below it is said how many are found
         compare(attempt, cases, threshold_for_recall, mistakes)
     first = notes.index(None)
     given, (probabilities, truth, recall) = float(answers[first]), cases[first]

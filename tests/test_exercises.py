@@ -34,6 +34,7 @@ def test_there_are_enough_exercises_and_each_has_its_attribute():
     for name, exercise in exercises.ALL.items():
         assert getattr(exercises, name) is exercise
         assert exercise.call.startswith(f"my_{name}(")
+        assert len(set(exercise.hints)) == len(exercise.hints) >= 2
 
 
 @pytest.mark.parametrize("exercise", EVERY)
@@ -212,28 +213,27 @@ def test_the_function_itself_is_asked_for(value):
     assert not passed and "takes your function itself" in sentence
 
 
-@pytest.mark.parametrize("exercise", EVERY)
-def test_hints_are_a_ladder(exercise, capsys):
-    given = []
+def test_hints_are_a_ladder(capsys):
+    exercise, given = exercises.output_size, []
     for _ in range(len(exercise.hints) + 1):
         exercise.hint()
         given.append(capsys.readouterr().out)
     exercise.hints_given = 0
-    assert len(exercise.hints) >= 3 and len(set(given)) == len(exercise.hints)
+    assert len(set(given)) == len(exercise.hints)
     assert given[-1] == given[-2] and ".solution()" in given[-1]
     assert all(len(line) <= 100 for text in given for line in text.splitlines())
 
 
-@pytest.mark.parametrize("exercise", EVERY)
-def test_the_solution_is_source_of_the_package(exercise, capsys):
-    exercise.solution()
-    printed = capsys.readouterr().out
-    for thing in exercise.shown:
-        assert thing.__module__.startswith("unet_helpers.")
-        assert inspect.getsource(thing).rstrip() in printed
-    assert exercise.reference in exercise.shown or any(
-        thing.__name__ in inspect.getsource(exercise.reference) for thing in exercise.shown
-    )
+def test_the_solution_is_source_of_the_package(capsys):
+    for exercise in exercises.ALL.values():
+        exercise.solution()
+        printed = capsys.readouterr().out
+        for thing in exercise.shown:
+            assert thing.__module__.startswith("unet_helpers.")
+            assert inspect.getsource(thing).rstrip() in printed
+        assert exercise.reference in exercise.shown or any(
+            thing.__name__ in inspect.getsource(exercise.reference) for thing in exercise.shown
+        )
 
 
 def test_changing_the_arguments_is_told():

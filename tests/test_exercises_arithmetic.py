@@ -3,6 +3,7 @@
 The wrong answers are written here as a learner would write them, not taken from the package.
 """
 
+import functools
 import math
 
 import keras
@@ -12,6 +13,7 @@ import pytest
 from unet_helpers import exercises
 
 
+@functools.cache
 def verdict(name, answer):
     return exercises.ALL[name].verdict(answer)
 
@@ -145,12 +147,12 @@ OUTPUT_SIZES = [
 
 TRANSPOSED_SIZES = [
     (lambda n, k, s, p: n * s + (k if p == "valid" else 0), "plus stride"),
-    (lambda n, k, s, p: n * s, "kernel is ignored"),
+    (lambda n, k, s, p: n * s, "It uses stride where kernel belongs"),
     (lambda n, k, s, p: (n - 1) * s + k, 'padding "valid" in all cases'),
     (size_by_counting, "size of an ordinary convolution"),
     (lambda n, k, s, p: n * k if p == "valid" else n * s, "`kernel` stands where `stride`"),
     (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "right for kernel = 0"),
-    (lambda n, k, s, p: (n - 1) * s + k if p == "valid" else n, "not mean the same size"),
+    (lambda n, k, s, p: (n - 1) * s + k if p == "valid" else n, "divided by stride"),
     (
         lambda n, k, s, p: n + k - 1 if p == "valid" else n * s,
         "`stride` is missing next to `size - 1`",
@@ -172,8 +174,8 @@ FIELDS = [
     (lambda layers: 1 + sum(kernel - 1 for kernel, _ in layers), "strides are ignored"),
     (chain(lambda f, j, k, s: (f + (k - 1) * (j * s), j * s)), "counted too early"),
     (lambda layers: field_from_the_end(layers) - 1, "It is one too small."),
-    (chain(lambda f, j, k, s: (f + k * j, j * s)), "Each kernel is counted whole"),
-    (chain(lambda f, j, k, s: (f + (k - 1) * s, j)), "Only a layer's own stride"),
+    (chain(lambda f, j, k, s: (f + k * j, j * s)), "`1` is missing next to `kernel`"),
+    (chain(lambda f, j, k, s: (f + (k - 1) * s, j)), "`stride` stands where `step` belongs"),
     (chain(lambda f, j, k, s: (f + (k - 1) * j, s)), "`step = stride` forgets"),
     (chain(lambda f, j, k, s: (f + (k - 1) * j, j + (s - 1))), "strides are added up"),
     (lambda layers: field_from_the_end(layers[::-1]), "from the last to the first"),
@@ -200,7 +202,7 @@ COSTS = [
     (lambda h, w, c, f, n: cost(h, w, c, f, n, first=f), "uses n_filters where channels"),
     (
         lambda h, w, c, f, n: (n * (9 * c * f + f), n * 9 * c * f * h * w),
-        "counted like the first",
+        "`channels` stands where `n_filters` belongs",
     ),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "`3` is missing next to `3`"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, pixels=1), "those of one pixel"),
@@ -241,9 +243,9 @@ FOLDS = [
         lambda x, h, w: np.swapaxes(x.reshape(h, w, -1, classes_of(x)), 2, 3),
         "The last two axes are swapped",
     ),
-    (lambda x, h, w: x.T.reshape(classes_of(x), h, w, -1), "The classes come first"),
+    (lambda x, h, w: x.T.reshape(classes_of(x), h, w, -1), "axes are in another order"),
     (lambda x, h, w: x.T.reshape(h, w, -1, classes_of(x)), "transposed before it was folded"),
-    (lambda x, h, w: x, "still the matrix"),
+    (lambda x, h, w: x, "still to be folded"),
     (lambda x, h, w: x[None, None], "1x1 convolution"),
 ]
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import subprocess
 import sys
 
 import pytest
@@ -93,20 +92,16 @@ def test_a_notebook_that_never_ends_is_stopped(tmp_path):
     assert rows == [("(all)", "not yet", "Stopped after 0.2 seconds: does an answer never end?")]
 
 
-def test_the_command_prints_a_table_and_writes_it(tmp_path, repo):
+def test_the_command_prints_a_table_and_writes_it(tmp_path, repo, monkeypatch, capsys):
     folder = tmp_path / "class"
     write(folder / "anna" / "02.ipynb", RIGHT, STUB)
     (folder / "ben").mkdir()
     (folder / "ben" / "02.ipynb").write_text("not a notebook")
     table = tmp_path / "table.csv"
-    done = subprocess.run(
-        [sys.executable, "-m", "unet_helpers.exercises", str(folder), "--csv", str(table)],
-        capture_output=True,
-        text=True,
-        cwd=repo,
-        check=True,
-    )
-    lines = done.stdout.splitlines()
+    monkeypatch.chdir(repo)
+    monkeypatch.setattr(sys, "argv", ["exercises", str(folder), "--csv", str(table)])
+    main()
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "anna/02.ipynb: 1 of 2 right"
     assert lines[1].split() == ["output_size", "right"]
     assert lines[2].split() == ["centre_crop", "not", "attempted"]

@@ -3,6 +3,8 @@
 The wrong answers are written here as a learner would write them, not taken from the package.
 """
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from unet_helpers import exercises
 
 
+@functools.cache
 def verdict(name, answer):
     return exercises.ALL[name].verdict(answer)
 
@@ -77,7 +80,7 @@ def true_fold(kernel, gamma, beta, mean, variance, epsilon):
 
 
 FOLDS = [
-    (fold(factor=lambda g, v, e: g / (v + e)), "divides by the variance"),
+    (fold(factor=lambda g, v, e: g / (v + e)), "`np.sqrt` is missing around"),
     (fold(factor=lambda g, v, e: g / v**0.5), "right for epsilon = 0"),
     (fold(factor=lambda g, v, e: g / (v**0.5 + e)), "epsilon is added after the root"),
     (fold(factor=lambda g, v, e: (v + e) ** -0.5), "gamma is missing"),
@@ -136,7 +139,7 @@ ROOFS = [
     (limit(compute=lambda o, b, p, w: o / p < b / w), "what limits is swapped"),
     (limit(compute=lambda o, b, p, w: 1), 'always says "compute"'),
     (limit(compute=lambda o, b, p, w: 0), 'always says "memory"'),
-    (limit(compute=lambda o, b, p, w: b < o), "comparing operations with bytes"),
+    (limit(compute=lambda o, b, p, w: b < o), "operations are compared with bytes"),
     (limit(compute=lambda o, b, p, w: w > p), "from the machine alone"),
     (limit(compute=lambda o, b, p, w: o > 700), 'but it says "memory"; expected "compute"'),
     (limit(order=-1), "swapped: first the seconds"),
@@ -144,7 +147,7 @@ ROOFS = [
     (lambda o, b, p, w: (max(o / p, b / w), "gpu"), "Its second result is 'gpu'"),
     (lambda o, b, p, w: (max(o / p, b / w), o > b), "Its second result is "),
     (limit(lambda x, y: max(x, y) + 3), "It is always 3 too large."),
-    (limit(lambda x, y: max(x, y) ** 1.1), "For 800 operations at 100 a second"),
+    (limit(lambda x, y: max(x, y) ** 1.1), "For operations 800.0, bytes_moved 10.0"),
 ]
 
 FAMILIES = {"fold": FOLDS, "roofline": ROOFS}

@@ -130,7 +130,7 @@ def test_without_a_private_name_of_keras_its_own_step_is_used_and_said_once(monk
     adam = fused.fuse_adam(keras.optimizers.Adam(0.1))
     with pytest.warns(UserWarning) as said:
         found = two_steps(adam)
-    text = "no Adam._of_another_version: its own, slower step is used"
+    text = "No Adam._of_another_version: Keras's own, slower step is used"
     assert [text in str(warning.message) for warning in said].count(True) == 1
     np.testing.assert_array_equal(found, two_steps(keras.optimizers.Adam(0.1)))
 

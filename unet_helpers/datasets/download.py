@@ -69,8 +69,8 @@ def unpack(archive, folder, inside):
                     total += entry.file_size if is_zip else entry.size
                     if total > most or count > MOST_ENTRIES:
                         raise DataError(
-                            f"{archive} cannot be unpacked: it would make more than {most:,} bytes "
-                            f"or {MOST_ENTRIES:,} files, and is not a data set of images. Delete it."
+                            f"{archive} would make more than {most:,.0f} bytes or {MOST_ENTRIES:,} "
+                            "files: it is not a data set of images, or damaged. Delete it."
                         )
                     check_space(part, entry.file_size if is_zip else entry.size)
                     file.extract(entry, part, **safe)

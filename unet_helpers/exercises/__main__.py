@@ -2,8 +2,8 @@
 
     python -m unet_helpers.exercises FOLDER [--csv TABLE.csv]
 
-Of each notebook only imports, definitions and constants are run, not the trainings, so an answer
-must not need what another cell has computed. Every notebook is judged in a process of its own.
+Of each notebook only imports, definitions and constants are run, not the training runs, so an
+answer must not need what another cell has computed. Every notebook is judged in its own process.
 """
 
 import argparse
@@ -26,9 +26,14 @@ def judge_notebook(path):
     Returns a list of (exercise, verdict, sentence); verdict is "right", "not yet" or "not
     attempted". Raises ValueError with a sentence when the file is not a notebook.
     """
+    try:
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a notebook ({type(error).__name__}: {error}).") from None
     space = {"__name__": "submission"}
-    calls = {}
-    for number, source in enumerate(code_cells(path), start=1):
+    answers = {}
+    for number, source in enumerate(sources, start=1):
         place = f"<code cell {number}>"
         # With the source at hand, messages can quote the line that raised.
         linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
@@ -36,79 +41,49 @@ def judge_notebook(path):
             tree = ast.parse(source)
         except SyntaxError:
             continue  # a cell of notes, a %magic, or a slip; its answer then counts as missing
-        for statement in tree.body:
-            if is_definition(statement):
-                run(statement, place, space)
-        for name, answer in checks(tree):
-            calls[name] = answer  # the last one counts
-    rows = []
-    for name, answer in calls.items():
-        exercise = exercises.ALL.get(name)
-        if exercise is None:
-            rows.append((name, "not yet", f"There is no exercise {name}."))
-            continue
-        try:
-            value = eval(compile(ast.Expression(answer), str(path), "eval"), space)
-        except Exception as error:
-            found = f"{ast.unparse(answer)} cannot be found ({type(error).__name__}: {error})"
-            rows.append((name, "not yet", f"{found}. Does its cell have a slip in it?"))
-            continue
-        passed, sentence = exercise.verdict(value)
-        waiting = "not attempted" if "not attempted yet" in sentence else "not yet"
-        rows.append((name, "right" if passed else waiting, sentence))
-    return rows
+        for statement in filter(is_definition, tree.body):
+            try:
+                exec(compile(ast.Module([statement], []), place, "exec"), space)
+            except Exception as error:  # then it is simply not defined
+                code = ast.unparse(statement)[:60]
+                print(f"{place} {code}: {type(error).__name__}: {error}", file=sys.stderr)
+        answers.update(checks(tree))  # the last one counts
+    return [(name, *judge_answer(name, answer, space)) for name, answer in answers.items()]
 
 
-def code_cells(path):
-    """List the sources of a notebook's code cells; raises ValueError when it is not a notebook."""
+def judge_answer(name, answer, space):
+    """Judge the expression of an answer in a notebook's name space; returns verdict, sentence."""
+    if name not in exercises.ALL:
+        return "not yet", f"There is no exercise {name}."
     try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a notebook ({describe_error(error)}).") from None
-
-
-def describe_error(error):
-    """Return an error's kind and first line."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        value = eval(compile(ast.Expression(answer), "<answer>", "eval"), space)
+    except Exception as error:
+        found = f"{ast.unparse(answer)} cannot be found ({type(error).__name__}: {error})"
+        return "not yet", f"{found}. Does its cell have a slip in it?"
+    passed, sentence = exercises.ALL[name].verdict(value)
+    waiting = "not attempted" if "not attempted yet" in sentence else "not yet"
+    return "right" if passed else waiting, sentence
 
 
 def is_definition(statement):
     """Tell whether a statement only makes names known: import, def, class or a constant."""
-    if isinstance(statement, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
-        return True
-    if isinstance(statement, ast.Assign):
-        if isinstance(statement.value, ast.Lambda | ast.Name):
-            return True
-        try:
-            ast.literal_eval(statement.value)
-        except ValueError:
-            return False
-        return True
-    return False
-
-
-def run(statement, place, space):
-    """Execute a statement in a name space; what fails is simply not defined there."""
+    if not isinstance(statement, ast.Assign):
+        kinds = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+        return isinstance(statement, kinds)
     try:
-        exec(compile(ast.Module([statement], []), place, "exec"), space)
-    except Exception as error:
-        print(f"{place} {ast.unparse(statement)[:60]}: {describe_error(error)}", file=sys.stderr)
+        ast.literal_eval(statement.value)
+    except ValueError:
+        return isinstance(statement.value, ast.Lambda | ast.Name)
+    return True
 
 
 def checks(tree):
     """Yield (exercise's name, expression of the answer) of all `exercises.NAME.check(ANSWER)`."""
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "check"
-            and isinstance(node.func.value, ast.Attribute)
-            and isinstance(node.func.value.value, ast.Name)
-            and node.func.value.value.id == "exercises"
-            and node.args
-        ):
-            yield node.func.value.attr, node.args[0]
+        if isinstance(node, ast.Call) and node.args:
+            called = ast.unparse(node.func).split(".")
+            if len(called) == 3 and called[0] == "exercises" and called[2] == "check":
+                yield called[1], node.args[0]
 
 
 def judge_in_process(path, limit=LIMIT):
@@ -136,10 +111,9 @@ def main():
     folder = Path(arguments.folder)
     if arguments.one:
         try:
-            rows = judge_notebook(folder)
+            print("\n" + json.dumps({"rows": judge_notebook(folder)}))
         except ValueError as error:
             raise SystemExit(str(error)) from None
-        print("\n" + json.dumps({"rows": rows}))
         return
     paths = sorted(folder.rglob("*.ipynb")) if folder.is_dir() else [folder]
     paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
@@ -157,9 +131,7 @@ def main():
             table.append((name, exercise, verdict, sentence))
     if arguments.csv:
         with open(arguments.csv, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("notebook", "exercise", "verdict", "sentence"))
-            writer.writerows(table)
+            csv.writer(file).writerows([("notebook", "exercise", "verdict", "sentence"), *table])
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import numpy as np
 from unet_helpers.exercises.comparison import compare, same
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, as_pair
 
-# ---------------------------------------------------------------- sizes
-
 
 def output_size(size, kernel, stride, padding):
     """Return the side of a convolution's or pooling's output, as Keras rounds it."""
@@ -20,15 +18,10 @@ def output_size(size, kernel, stride, padding):
 def judge_output_size(attempt):
     sizes = [(96, 3, 1), (96, 3, 2), (97, 3, 2), (97, 2, 2), (10, 5, 3), (64, 4, 2), (11, 4, 3)]
     cases = [(*size, padding) for size in sizes for padding in ("valid", "same")]
-
-    def of_valid(rule):
-        return lambda n, k, s, p: rule(n, k, s) if p == "valid" else output_size(n, k, s, p)
-
     mistakes = {
         'With padding "valid" the size is rounded up: a last window that sticks out of the image '
-        "gives no output.": of_valid(lambda n, k, s: math.ceil((n - k) / s) + 1),
-        'With padding "valid" the + 1 is divided, too: it belongs after the division.': of_valid(
-            lambda n, k, s: (n - k + 1) // s
+        "gives no output.": lambda n, k, s, p: (
+            math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s)
         ),
         'It is the size of the input. Only padding "same" with stride 1 keeps '
         "it.": lambda n, k, s, p: n,
@@ -50,20 +43,13 @@ def judge_transposed_size(attempt):
     sizes = [(3, 3, 2), (6, 2, 2), (12, 4, 2), (5, 3, 1), (20, 16, 8), (7, 5, 3)]
     cases = [(*size, padding) for size in sizes for padding in ("valid", "same")]
     mistakes = {
-        'The kernel is ignored: with "valid" the last stamp sticks out by kernel - '
-        "stride.": lambda n, k, s, p: n * s,
         "This is the size of an ordinary convolution. A transposed one goes the other way and "
         "gives a larger output.": output_size,
-        '"same" does not mean the same size here: the output is stride times the '
-        "input.": lambda n, k, s, p: n if p == "same" else (n - 1) * s + k,
     }
     compare(attempt, cases, transposed_size, mistakes)
 
 
 transposed_size_exercise = Exercise("transposed_size", judge_transposed_size, transposed_size)
-
-
-# ---------------------------------------------------------------- receptive field and cost
 
 
 def receptive_field(layers):
@@ -95,39 +81,28 @@ def judge_receptive_field(attempt):
     block, pooling = [(3, 1), (3, 1)], (2, 2)
     chains = [[(3, 1)], block, [*block, pooling, *block], [(7, 2), (3, 2), (3, 1)]]
     chains += [[*block, pooling] * 4 + block, [(5, 1), (4, 3)], [(4, 2), (2, 1), (6, 1)]]
-    whole = "Each kernel is counted whole. A 3x3 kernel adds only 2 pixels: one of its three was "
     mistakes = {
-        "The strides are ignored. After a stride of 2 neighbouring values are two input pixels "
-        "apart, so every later kernel reaches twice as "
+        "The strides are ignored. After a stride of 2 every later kernel reaches twice as "
         "far.": field_with(lambda f, j, k, s: (f + k - 1, j)),
-        "A layer's own stride is counted too early. It spreads the values that come out, so it "
-        "counts for the layers after "
-        "it.": field_with(lambda f, j, k, s: (f + (k - 1) * j * s, j * s)),
-        f"{whole}there already.": field_with(lambda f, j, k, s: (f + k * j, j * s)),
-        f"{whole}there already. And the start is 1, the pixel itself.": field_with(
-            lambda f, j, k, s: (f + k * j, j * s), start=0
+        "A layer's own stride is counted too early. It counts for the layers after it.": field_with(
+            lambda f, j, k, s: (f + (k - 1) * j * s, j * s)
         ),
-        "Only a layer's own stride is counted. The strides of all layers before it "
-        "multiply.": field_with(lambda f, j, k, s: (f + (k - 1) * s, s)),
-        "The strides are added up; they multiply: two poolings of 2 make a step of 4.": (
-            field_with(lambda f, j, k, s: (f + (k - 1) * j, j + s - 1)),
-            field_with(lambda f, j, k, s: (f + (k - 1) * j, j + s)),
+        "Each kernel is counted whole. A 3x3 kernel adds 2 pixels; the start is 1, the pixel "
+        "itself.": field_with(lambda f, j, k, s: (f + k * j, j * s), start=0),
+        "The strides are added up; they multiply.": field_with(
+            lambda f, j, k, s: (f + (k - 1) * j, j + s - 1)
         ),
-        "The poolings are left out. They look at 2 pixels, and they spread what comes "
-        "after.": lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
-        "The poolings spread what comes after, but what they look at is left out.": field_with(
-            lambda f, j, k, s: (f + (k - 1) * j * (s == 1), j * s)
+        "The poolings are left out. They look at 2 pixels, and they spread what comes after.": (
+            lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
+            field_with(lambda f, j, k, s: (f + (k - 1) * j * (s == 1), j * s)),
         ),
         "The kernels are multiplied; each one only adds its reach to what was seen "
         "before.": lambda layers: np.prod([kernel for kernel, _ in layers]),
-        "That is the step, the product of the strides. The field grows by (kernel - 1) * step "
-        "with every layer.": lambda layers: np.prod([stride for _, stride in layers]),
         "Kernel and stride are swapped: a layer is (kernel, stride).": lambda layers: (
             receptive_field([(k, s) for s, k in layers])
         ),
     }
-    cases = [(layers,) for layers in chains]
-    compare(attempt, cases, receptive_field, mistakes)
+    compare(attempt, [(layers,) for layers in chains], receptive_field, mistakes)
 
 
 receptive_field_exercise = Exercise("receptive_field", judge_receptive_field, receptive_field)
@@ -144,15 +119,14 @@ def stack_cost(height, width, channels, n_filters, n_layers):
     return parameters, multiply_adds
 
 
-def cost_with(kernel=9, bias=1, macs=lambda h, w, weights, f: weights * h * w):
-    """Make a function like `stack_cost` with another kernel, bias or multiply-adds of a layer."""
+def cost_with(macs):
+    """Make a function like `stack_cost` with other multiply-adds of a layer."""
 
     def cost_of(height, width, channels, n_filters, n_layers):
-        parameters, multiply_adds = 0, 0
+        multiply_adds = 0
+        parameters, _ = stack_cost(height, width, channels, n_filters, n_layers)
         for _ in range(n_layers):
-            weights = kernel * channels * n_filters
-            parameters += weights + bias * n_filters
-            multiply_adds += macs(height, width, weights, n_filters)
+            multiply_adds += macs(height, width, 9 * channels * n_filters, n_filters)
             channels = n_filters
         return parameters, multiply_adds
 
@@ -168,39 +142,29 @@ def judge_stack_cost(attempt):
     cases = [(10, 8, 3, 4, 1), (96, 128, 3, 32, 9), (5, 7, 1, 6, 2), (6, 9, 2, 5, 3)]
     # Who counts a multiplication and an addition as two is not wrong, but has another unit.
     answers = [two_numbers(attempt(*case)) for case in cases]
-    if answers == [cost_with(macs=lambda h, w, k, f: 2 * k * h * w)(*case) for case in cases]:
+    if answers == [cost_with(lambda h, w, k, f: 2 * k * h * w)(*case) for case in cases]:
         return (
             "You count multiplications and additions one by one, which many papers do "
             "(FLOPs). This course counts a multiply-add as one, so its numbers are half of yours."
         )
     mistakes = {
         "A layer has one bias for each filter, not one for all.": lambda h, w, c, f, n: (
-            cost_with(bias=0)(h, w, c, f, n)[0] + n,
+            stack_cost(h, w, c, f, n)[0] - n * (f - 1),
             0,
         ),
-        "All layers are counted like the first. From the second on the input has n_filters "
-        "channels.": lambda h, w, c, f, n: tuple(n * part for part in stack_cost(h, w, c, f, 1)),
-        "A kernel has 3 * 3 weights for each pair of channels; the 9 is missing.": cost_with(
-            kernel=1
-        ),
         "The multiply-adds are those of one pixel. Each weight is used at every pixel of the "
-        "image.": cost_with(macs=lambda h, w, weights, f: weights),
-        "Only the last layer is counted. Add up all layers: += in place of "
-        "=.": lambda h, w, c, f, n: stack_cost(h, w, c if n == 1 else f, f, 1),
+        "image.": cost_with(lambda h, w, weights, f: weights),
         "The multiply-adds lack the channels of the input: each filter multiplies all of "
         "them.": lambda h, w, c, f, n: (0, 9 * f * h * w * n),
         "The multiply-adds contain the biases. A bias is only added; it is not a "
-        "multiply-add.": cost_with(macs=lambda h, w, weights, f: (weights + f) * h * w),
+        "multiply-add.": cost_with(lambda h, w, weights, f: (weights + f) * h * w),
         'The multiply-adds are those of padding "valid". With "same" there is an output at every '
-        "pixel.": cost_with(macs=lambda h, w, weights, f: weights * (h - 2) * (w - 2)),
+        "pixel.": cost_with(lambda h, w, weights, f: weights * (h - 2) * (w - 2)),
     }
     compare(attempt, cases, stack_cost, mistakes, convert=two_numbers, parts=parts)
 
 
 stack_cost_exercise = Exercise("stack_cost", judge_stack_cost, stack_cost)
-
-
-# ---------------------------------------------------------------- convolutions by hand
 
 
 def dense_as_convolution(weights, height, width):
@@ -216,34 +180,29 @@ def judge_dense_as_convolution(attempt):
         weights = np.arange(count, dtype="float32").reshape(-1, classes)
         cases.append((weights, height, width))
     mistakes = {
-        "The rows of the matrix are read as channels first. Keras's Flatten runs through the "
-        "channels fastest, then the columns, then the "
-        "rows.": lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
+        "The rows are read as channels first. Flatten runs through the channels "
+        "fastest.": lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
         "Rows and columns are mixed up: Flatten runs through the columns faster than through the "
         "rows.": lambda x, h, w: x.reshape(w, h, -1, x.shape[1]).transpose(1, 0, 2, 3),
         'The first axis runs fastest (order="F"). Flatten and NumPy run through the last axis '
         "fastest.": lambda x, h, w: x.reshape((h, w, -1, x.shape[1]), order="F"),
         "The kernel is turned by 180 degrees. The textbook's convolution does that; Keras's "
         "Conv2D does not.": lambda x, h, w: dense_as_convolution(x, h, w)[::-1, ::-1],
-        "Channels and classes have changed places in the shape without being moved: the last axis "
-        "of the matrix is the classes, and stays the "
-        "last.": lambda x, h, w: x.reshape(h, w, x.shape[1], -1),
-        "The classes come first here. Conv2D's kernel has them last: (height, width, channels, "
-        "classes).": (
+        "Channels and classes have changed places in the shape. The classes stay the last "
+        "axis.": lambda x, h, w: x.reshape(h, w, x.shape[1], -1),
+        "The axes are in another order. Conv2D's kernel is (height, width, channels, classes).": (
             lambda x, h, w: x.T.reshape(x.shape[1], h, w, -1),
             lambda x, h, w: x.reshape(x.shape[1], h, w, -1),
+            lambda x, h, w: x.reshape(-1, h, w, x.shape[1]),
         ),
-        "The channels come first here. Conv2D's kernel is (height, width, channels, "
-        "classes).": lambda x, h, w: x.reshape(-1, h, w, x.shape[1]),
         "The matrix was transposed before it was folded. Its rows already run through the "
         "flattened input, as they should.": lambda x, h, w: x.T.reshape(h, w, -1, x.shape[1]),
-        "This is still the matrix. Fold its first axis into height, width and "
-        "channels.": lambda x, h, w: x,
-        "The matrix is folded to three axes. Its first axis becomes height, width and channels, "
-        "and the classes stay the fourth.": lambda x, h, w: x.reshape(h, w, -1),
-        "This is the kernel of a 1x1 convolution on the flattened input. The kernel should be as "
-        "large as the map: (height, width, channels, "
-        "classes).": lambda x, h, w: x.reshape(1, 1, -1, x.shape[1]),
+        "The first axis of the matrix is still to be folded into height, width and channels.": (
+            lambda x, h, w: x,
+            lambda x, h, w: x.reshape(h, w, -1),
+        ),
+        "This is the kernel of a 1x1 convolution; expected one as large as the "
+        "map.": lambda x, h, w: x.reshape(1, 1, -1, x.shape[1]),
     }
     compare(attempt, cases, dense_as_convolution, mistakes, convert=as_array)
 
@@ -274,22 +233,12 @@ def judge_transposed_convolution(attempt):
     stamps = transposed_convolution
     random = np.random.default_rng(0)
     cases = []
-    for height, width, channels, side, out, stride in [
-        (3, 3, 1, 3, 1, 2),
-        (2, 4, 2, 3, 3, 2),
-        (3, 2, 3, 4, 2, 2),
-        (2, 3, 2, 2, 2, 2),
-        (4, 3, 2, 4, 2, 3),
-    ]:
+    sizes = [(3, 3, 1, 3, 1, 2), (2, 4, 2, 3, 3, 2), (3, 2, 3, 4, 2, 2)]
+    sizes += [(2, 3, 2, 2, 2, 2), (4, 3, 2, 4, 2, 3)]
+    for height, width, channels, side, out, stride in sizes:
         inputs = random.integers(1, 5, (height, width, channels)).astype("float32")
         kernel = random.integers(1, 5, (side, side, out, channels)).astype("float32")
         cases.append((inputs, kernel, stride))
-
-    def overwritten(x, k, s):
-        sheet = np.zeros_like(stamps(x, k, s))
-        for r, c in np.ndindex(x.shape[:2]):
-            sheet[r * s : r * s + len(k), c * s : c * s + len(k)] = k @ x[r, c]
-        return sheet
 
     def same_padding(x, k, s, lost=0):
         sheet = stamps(x, k, s)
@@ -309,14 +258,8 @@ def judge_transposed_convolution(attempt):
         ),
         "The sheet of the first output channel alone: the result is (rows, columns, channels "
         "out).": lambda x, k, s: stamps(x, k, s)[..., 0],
-        "The sheet is too large: the last stamp begins at (size - 1) * stride, so the sheet is "
-        "(size - 1) * stride + kernel pixels "
-        "wide.": lambda x, k, s: np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0))),
-        "The stamps of the last row or column are missing.": tuple(
-            lambda x, k, s, r=r, c=c: np.pad(
-                stamps(x[: len(x) - r, : x.shape[1] - c], k, s), ((0, r * s), (0, c * s), (0, 0))
-            )
-            for r, c in ((1, 0), (0, 1), (1, 1))
+        "The sheet is too large: the last stamp begins at (size - 1) * stride.": lambda x, k, s: (
+            np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0)))
         ),
     }
     # As many channels in as out, so that a kernel read in either order runs.

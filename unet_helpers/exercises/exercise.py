@@ -258,15 +258,10 @@ def describe(value):
         kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
         return f"{kind} of shape {tuple(shape)}"
     if isinstance(value, bool | int | float | str | np.generic):
-        return f"{value!r}" if not isinstance(value, np.generic) else f"{value.item()!r}"
-    if isinstance(value, tuple | list):
-        return f"{article(type(value).__name__)} of {len(value)}"
-    return article(type(value).__name__)
-
-
-def article(noun):
-    """Put a or an before a noun."""
-    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
+        return repr(value.item() if isinstance(value, np.generic) else value)
+    kind = type(value).__name__
+    noun = f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
+    return f"{noun} of {len(value)}" if isinstance(value, tuple | list) else noun
 
 
 def say(text):

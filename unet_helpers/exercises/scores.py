@@ -1,21 +1,20 @@
 """Exercises on scores, computed in NumPy: void, absent classes, thresholds, calibration."""
 
+import contextlib
+
 import numpy as np
 
 from unet_helpers.evaluation import metrics
-from unet_helpers.exercises.comparison import compare, explain
+from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import (
     Exercise,
     Incorrect,
     Unexplained,
     as_array,
     as_number,
-    as_pair,
     describe,
 )
 from unet_helpers.labels import VOID
-
-# ---------------------------------------------------------------- IoU and Dice
 
 
 def iou_and_dice(confusion):
@@ -24,24 +23,14 @@ def iou_and_dice(confusion):
     return result.iou, result.dice
 
 
-def pair_of(formula):
-    """Make a function like `iou_and_dice` from a formula (hits, true, predicted)."""
+def scores_with(iou=lambda h, t, p: h / (t + p - h), dice=lambda h, t, p: 2 * h / (t + p)):
+    """Make a function like `iou_and_dice` from formulas (hits, true, predicted)."""
 
     def scores(confusion):
-        confusion = np.asarray(confusion, float)
-        return formula(np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0))
+        counts = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+        return iou(*counts), dice(*counts)
 
     return scores
-
-
-def with_iou(formula):
-    """Make a function like `iou_and_dice` with another formula for IoU."""
-    return pair_of(lambda h, t, p: (formula(h, t, p), 2 * h / (t + p)))
-
-
-def with_dice(formula):
-    """Make a function like `iou_and_dice` with another formula for Dice."""
-    return pair_of(lambda h, t, p: (h / (t + p - h), formula(h, t, p)))
 
 
 def judge_iou_and_dice(attempt):
@@ -57,57 +46,48 @@ def judge_iou_and_dice(attempt):
     def changed(change):
         return lambda confusion: tuple(change(scores) for scores in iou_and_dice(confusion))
 
-    def never_true_as_nan(confusion):
-        true = confusion.sum(axis=1)
-        return tuple(np.where(true == 0, np.nan, scores) for scores in iou_and_dice(confusion))
-
     mistakes = {
-        "The factor 2 is missing in Dice: without it a perfect mask would get one half. It is "
-        "2 * hits / (true + predicted).": with_dice(lambda h, t, p: h / (t + p)),
-        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
-        "once.": with_iou(lambda h, t, p: h / (t + p)),
-        "A perfect mask would get one half, from both. For IoU the hits are subtracted from true "
-        "+ predicted, for Dice they count twice above the "
-        "line.": pair_of(lambda h, t, p: (h / (t + p), h / (t + p))),
-        "The hits are subtracted twice from the union; they belong to it, once.": with_iou(
-            lambda h, t, p: h / (t + p - 2 * h)
+        "The factor 2 is missing in Dice: without it a perfect mask would get one half.": (
+            scores_with(dice=lambda h, t, p: h / (t + p))
         ),
-        "These are recall and precision. IoU and Dice put both kinds of errors below the "
-        "line.": pair_of(lambda h, t, p: (h / t, h / p)),
-        "These are precision and recall. IoU and Dice put both kinds of errors below the "
-        "line.": pair_of(lambda h, t, p: (h / p, h / t)),
+        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
+        "once.": scores_with(iou=lambda h, t, p: h / (t + p)),
+        "The hits are subtracted twice from the union; they belong to it, once.": scores_with(
+            iou=lambda h, t, p: h / (t + p - 2 * h)
+        ),
         "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
-        "union, too.": with_iou(lambda h, t, p: h / t),
+        "union, too.": scores_with(iou=lambda h, t, p: h / t),
         "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
-        "union, too.": with_iou(lambda h, t, p: h / p),
-        "IoU is divided by all pixels of the image; expected those of the union.": with_iou(
-            lambda h, t, p: h / t.sum()
+        "union, too.": scores_with(iou=lambda h, t, p: h / p),
+        "IoU is divided by all pixels; expected those of the union.": scores_with(
+            iou=lambda h, t, p: h / t.sum()
         ),
         "In Dice the hits are subtracted below the line. Its two sums count them twice, above and "
         "below.": (
-            with_dice(lambda h, t, p: 2 * h / (t + p - h)),
-            with_dice(lambda h, t, p: 2 * h / (t + p - 2 * h)),
+            scores_with(dice=lambda h, t, p: 2 * h / (t + p - h)),
+            scores_with(dice=lambda h, t, p: 2 * h / (t + p - 2 * h)),
         ),
-        "The predicted pixels are left out: the true ones stand in their place.": pair_of(
-            lambda h, t, p: (h / (2 * t - h), h / t)
+        "The same pixels are taken for true and for predicted. Rows are true, columns are "
+        "predicted.": (
+            scores_with(lambda h, t, p: h / (2 * t - h), lambda h, t, p: h / t),
+            scores_with(lambda h, t, p: h / (2 * p - h), lambda h, t, p: h / p),
         ),
-        "The true pixels are left out: the predicted ones stand in their place.": pair_of(
-            lambda h, t, p: (h / (2 * p - h), h / p)
-        ),
-        "Pixels that rightly do not have the class are counted as hits: that is accuracy, and it "
-        "praises whoever never finds a rare "
-        "class.": with_iou(lambda h, t, p: (t.sum() - t - p + 2 * h) / t.sum()),
-        "An absent class gets 0, as if it had been missed everywhere. It is neither there nor "
-        "predicted, so it has no score: nan. (A tiny number below the line gives 0, "
-        "too.)": changed(np.nan_to_num),
+        "Pixels that rightly do not have the class count as hits: that is accuracy, not "
+        "IoU.": scores_with(iou=lambda h, t, p: (t.sum() - t - p + 2 * h) / t.sum()),
+        "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
+        "below the line gives 0, too.)": changed(np.nan_to_num),
         "An absent class gets 1, a present to every model. It has no score: nan.": changed(
             lambda scores: np.nan_to_num(scores, nan=1)
         ),
         "One is added above and below the line. That smooths a loss; a score is exact, and nan "
         "where a class is "
-        "absent.": pair_of(lambda h, t, p: ((h + 1) / (t + p - h + 1), (2 * h + 1) / (t + p + 1))),
+        "absent.": scores_with(
+            lambda h, t, p: (h + 1) / (t + p - h + 1), lambda h, t, p: (2 * h + 1) / (t + p + 1)
+        ),
         "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
-        "Absent means in neither of the two.": never_true_as_nan,
+        "Absent means in neither of the two.": scores_with(
+            lambda h, t, p: h / (t + p - h) / (t > 0), lambda h, t, p: 2 * h / (t + p) / (t > 0)
+        ),
         "These are the means over the classes; expected one number for every class.": changed(
             np.nanmean
         ),
@@ -115,23 +95,13 @@ def judge_iou_and_dice(attempt):
             lambda scores: scores[~np.isnan(scores)]
         ),
     }
-    cases, parts = [(np.array(matrix),) for matrix in matrices], ("IoU", "Dice")
-    compare(
-        attempt,
-        cases,
-        iou_and_dice,
-        mistakes,
-        convert=lambda value: as_pair(value, *parts),
-        parts=parts,
-    )
+    cases = [(np.array(matrix),) for matrix in matrices]
+    compare(attempt, cases, iou_and_dice, mistakes, parts=("IoU", "Dice"))
 
 
 iou_and_dice_exercise = Exercise(
     "iou_and_dice", judge_iou_and_dice, iou_and_dice, shown=(iou_and_dice, metrics.scores)
 )
-
-
-# ---------------------------------------------------------------- accuracy
 
 
 def accuracy_without_void(truth, prediction):
@@ -177,18 +147,15 @@ def judge_accuracy_without_void(attempt):
         "counts as much as a full one. Count the pixels of all images together.": of_images,
         "A labelled pixel that is predicted as 255 is left out; it is wrong. Void is what the "
         "truth says.": over(lambda t, p: (t != VOID) & (p != VOID)),
-        "Class 0 is left out. It is a class like the others; only 255 is void.": over(
-            lambda t, p: (t != VOID) & (t > 0)
+        "Class 0 is left out. It is a class like the others; only 255 is void.": (
+            over(lambda t, p: (t != VOID) & (t > 0)),
+            over(lambda t, p: t != 0),
         ),
         "Void is turned into class 0 and counted. Leave it out.": lambda t, p: (
             np.where(t == VOID, 0, t) == p
         ).mean(),
         "That is the mean over the classes (mean recall), where a rare class counts as much as a "
         "common one. Accuracy counts pixels.": of_classes,
-        "That is the share of wrong pixels, void ones included.": lambda t, p: (t != p).mean(),
-        "Only the first image is counted.": lambda t, p: accuracy_without_void(t[0], p[0]),
-        "0 is left out as if it were void; void is 255.": over(lambda t, p: t != 0),
-        "Only void pixels are counted: it is != and not == 255.": over(lambda t, p: t == VOID),
     }
     compare(attempt, cases, accuracy_without_void, mistakes)
 
@@ -196,9 +163,6 @@ def judge_accuracy_without_void(attempt):
 accuracy_without_void_exercise = Exercise(
     "accuracy_without_void", judge_accuracy_without_void, accuracy_without_void
 )
-
-
-# ---------------------------------------------------------------- a threshold
 
 
 def threshold_for_recall(probabilities, truth, recall):
@@ -245,8 +209,6 @@ def judge_threshold_for_recall(attempt):
         return surest[max(int(recall * len(surest) + 1e-9), 1) - 1]
 
     mistakes = {
-        "That is the lowest probability in the object, which finds all of it, whatever recall is. "
-        "A higher threshold would do, with fewer false alarms.": lambda p, t, _: sure(p, t)[-1],
         "A threshold of 0 finds everything, and calls all else object, too. Expected the highest "
         "that still finds enough.": lambda p, truth, recall: 0.0,
         "That is the highest probability in the object, which finds one "
@@ -258,9 +220,8 @@ def judge_threshold_for_recall(attempt):
         ),
         "That is the quantile from the wrong end: a share `recall` of the object lies below it, "
         "and should lie above.": lambda p, truth, recall: np.quantile(p[truth == 1], recall),
-        "np.quantile puts the threshold between two pixels, and then it may find one too few. "
-        "Take the probability of a pixel of the "
-        "object.": lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall),
+        "np.quantile puts the threshold between two pixels. Take the probability of a "
+        "pixel.": lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall),
         "That is a quantile of all pixels. Recall is about the object's alone: "
         "probabilities[truth == 1].": (
             lambda p, truth, recall: np.quantile(p, 1 - recall),
@@ -268,21 +229,18 @@ def judge_threshold_for_recall(attempt):
             among(lambda truth: truth < VOID),
             among(lambda truth: truth >= 0),
         ),
-        "That is the threshold for the background; the object is truth == 1.": among(
-            lambda truth: truth == 0
-        ),
         "The number of pixels to find is rounded down, so it finds too few: 90 % of 7 pixels are "
         "6.3, which takes 7 pixels.": rounded_down,
-        "The probabilities are sorted the wrong way round: begin with the "
-        "surest.": lambda p, t, recall: sure(p, t)[::-1][
-            int(np.ceil(recall * (t == 1).sum() - 1e-9)) - 1
-        ],
-        "It gives recall itself. A threshold is a probability; which one finds this share of the "
-        "object?": lambda p, truth, recall: recall,
-        "It gives 1 - recall, but probabilities are not spread evenly. Look at those of the "
-        "object's pixels.": lambda p, truth, recall: 1 - recall,
+        "A threshold is a probability, and recall (or 1 - recall) is a share of the object's "
+        "pixels. Look at the probabilities of these.": (
+            lambda p, truth, recall: recall,
+            lambda p, truth, recall: 1 - recall,
+        ),
     }
-    explain(answers, cases, threshold_for_recall, mistakes)
+    with contextlib.suppress(
+        Unexplained
+    ):  # only names a mistake; below it is said how many are found
+        compare(attempt, cases, threshold_for_recall, mistakes)
     first = notes.index(None)
     given, (probabilities, truth, recall) = float(answers[first]), cases[first]
     if max(answers) > 1:
@@ -322,9 +280,6 @@ threshold_for_recall_exercise = Exercise(
 )
 
 
-# ---------------------------------------------------------------- means
-
-
 def mean_per_image(ious, absent):
     """Return the mean over each image's classes, then over the images."""
     filled = np.where(np.isnan(ious), absent, ious)
@@ -343,33 +298,22 @@ def judge_mean_per_image(attempt):
     def filled(ious, absent):
         return np.where(np.isnan(ious), absent, ious)
 
-    def reduced(of_classes, of_images=np.nanmean, axis=1):
-        """Make a function like `mean_per_image` with other means."""
-        return lambda ious, absent: of_images(of_classes(filled(ious, absent), axis=axis))
-
-    def without_zeros(ious, absent):
-        return mean_per_image(np.where(ious == 0, nan, ious), absent)
-
     mistakes = {
-        "absent is not used: absent classes are left out even where they should count as 0 or 1. "
-        "(nan == nan is False in NumPy; np.isnan finds "
-        "them.)": lambda ious, absent: mean_per_image(ious, nan),
-        "The mean goes over the images first (axis=0). Take that over each image's classes first, "
-        "axis=1: with absent classes left out, the two differ.": reduced(np.nanmean, axis=0),
+        "absent is not used: absent classes are always left out. (nan == nan is False; np.isnan "
+        "finds nan.)": lambda ious, absent: mean_per_image(ious, nan),
         "All entries go into one mean, so an image with more classes counts more. Take the mean "
         "of each image first.": lambda ious, absent: np.nanmean(filled(ious, absent)),
-        "One absent class makes the whole mean nan. With absent nan it is left out: "
-        "np.nanmean.": reduced(np.mean, np.mean),
-        "It is always nan. Absent classes are nan in ious: find them with np.isnan, since "
-        "nan == nan is False.": lambda ious, absent: nan,
-        "Images with an absent class are left out altogether. Leave out the class, not the "
-        "image: np.nanmean over the classes, too.": reduced(np.mean),
-        "An IoU of 0 is taken for an absent class. 0 means that the class was there and missed "
-        "(or predicted where it is not); absent is nan.": without_zeros,
-        "That is the best image; expected the mean of all.": reduced(np.nanmean, np.nanmax),
+        "One absent class makes the mean nan. np.isnan finds nan (nan == nan is False), and "
+        "np.nanmean leaves it out.": (
+            lambda ious, absent: filled(ious, absent).mean(),
+            lambda ious, absent: nan,
+        ),
+        "An IoU of 0 is taken for an absent class; absent is nan.": lambda ious, absent: (
+            mean_per_image(np.where(ious == 0, nan, ious), absent)
+        ),
         "It is divided by the number of all classes, absent ones included. With absent nan they "
-        "are left out below the line, too.": reduced(
-            lambda x, axis: np.nansum(x, axis=axis) / x.shape[1]
+        "are left out below the line, too.": lambda ious, absent: np.mean(
+            np.nansum(filled(ious, absent), axis=1) / ious.shape[1]
         ),
     }
 
@@ -386,9 +330,6 @@ def judge_mean_per_image(attempt):
 
 
 mean_per_image_exercise = Exercise("mean_per_image", judge_mean_per_image, mean_per_image)
-
-
-# ---------------------------------------------------------------- calibration
 
 
 def calibration_error(confidence, right):
@@ -435,9 +376,6 @@ def judge_calibration_error(attempt):
         gaps = [abs(confidence.ravel()[p].mean() - right.ravel()[p].mean()) for p in parts]
         return np.average(gaps, weights=[len(p) for p in parts])
 
-    def from_middles(confidence, right):
-        return calibration_error((np.ceil(confidence * 10) - 0.5) / 10, right)
-
     mistakes = {
         "The bins are not weighed: a bin with three pixels counts as much as one with thousands. "
         "Weigh each gap by the bin's share of the pixels.": (
@@ -453,27 +391,26 @@ def judge_calibration_error(attempt):
         ),
         "That is one gap over all pixels, without bins: too sure here and too modest there "
         "cancel.": lambda c, right: abs(c.mean() - right.mean()),
-        "The gaps are squared; expected their absolute value.": of_bins(
-            lambda said, true, share: ((said - true) ** 2 * share).sum()
+        "The gaps are squared; expected their absolute value.": (
+            of_bins(lambda said, true, share: ((said - true) ** 2 * share).sum()),
+            of_bins(lambda said, true, share: np.sqrt(((said - true) ** 2 * share).sum())),
         ),
-        "That is the root of the mean squared gap; expected the mean of the absolute "
-        "gaps.": of_bins(lambda said, true, share: np.sqrt(((said - true) ** 2 * share).sum())),
-        "The gap is taken pixel by pixel, without bins. A single pixel is right or wrong; only "
-        "many together have an accuracy.": lambda c, right: np.abs(c - right).mean(),
-        "That is the Brier score, pixel by pixel; expected gaps of bins.": lambda c, right: (
-            (c - right) ** 2
-        ).mean(),
+        "The gap is taken pixel by pixel, without bins (squared, that is the Brier score). A "
+        "single pixel is right or wrong; only many together have an accuracy.": (
+            lambda confidence, right: np.abs(confidence - right).mean(),
+            lambda confidence, right: ((confidence - right) ** 2).mean(),
+        ),
         "The bins hold equally many pixels. Here they are equally wide: 0 to 0.1, 0.1 to 0.2, and "
         "so on.": equal_counts,
         "The middle of the bin stands where the mean confidence of its pixels "
-        "belongs.": from_middles,
+        "belongs.": lambda confidence, right: calibration_error(
+            (np.ceil(confidence * 10) - 0.5) / 10, right
+        ),
         "Confidence is compared with the share of wrong pixels; expected the share of right "
         "ones.": of_bins(lambda said, true, share: (abs(said + true - 1) * share).sum()),
-        "Each gap is multiplied by the number of pixels in its bin, not by their "
-        "share.": lambda c, right: calibration_error(c, right) * c.size,
         "It is always 0, but these probabilities are not calibrated.": lambda c, right: 0.0,
     }
-    for n in (5, 9, 11, 15, 20, 100):
+    for n in (5, 9, 11, 15, 20):
         mistakes[f"There are {n} bins; expected ten."] = of_bins(
             lambda said, true, share: (abs(said - true) * share).sum(), n
         )

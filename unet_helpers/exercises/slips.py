@@ -35,6 +35,16 @@ FUNCTIONS = {
 }
 
 
+class Replacing(ast.NodeTransformer):
+    """Puts a node into a syntax tree in place of another."""
+
+    def __init__(self, old, new):
+        self.old, self.new = old, new
+
+    def visit(self, node):
+        return self.new if node is self.old else super().visit(node)
+
+
 def slips(function):
     """Yield (sentence, wrong function) for every small slip in a function's source.
 
@@ -55,7 +65,7 @@ def slips(function):
         for sentence, wrong in changes(node, names):
             changed = copy.deepcopy(tree)
             copies = list(ast.walk(changed))
-            replace(changed, copies[number], wrong)
+            Replacing(copies[number], wrong).visit(changed)
             ast.fix_missing_locations(changed)
             space = dict(function.__globals__)
             exec(compile(changed, "<slip>", "exec"), space)
@@ -107,13 +117,3 @@ def changes(node, names):
         for name in names if node.id in names else FUNCTIONS.get(node.id, ()):
             if name != node.id:
                 yield stands(node.id, name, id=name)
-
-
-def replace(tree, old, new):
-    """Put a node into a syntax tree in place of another."""
-    for parent in ast.walk(tree):
-        for field, value in ast.iter_fields(parent):
-            if value is old:
-                setattr(parent, field, new)
-            elif isinstance(value, list) and any(part is old for part in value):
-                setattr(parent, field, [new if part is old else part for part in value])

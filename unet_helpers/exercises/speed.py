@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, as_pair, describe
+from unet_helpers.exercises.comparison import argument_names, compare, written
+from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, describe
 from unet_helpers.models import folding, profiling
-
-# ---------------------------------------------------------------- folding
 
 
 def fold_with(
@@ -32,7 +30,6 @@ def fold_case(random, height, width, n_in, n_out, epsilon):
 
 
 def judge_fold(attempt):
-    parts = ("kernel", "bias")
     random = np.random.default_rng(12)
     # As many channels in as out, or a factor on the wrong axis could not even be multiplied; and
     # an epsilon large enough to be missed.
@@ -41,8 +38,6 @@ def judge_fold(attempt):
         for size, epsilon in [((1, 1, 2, 2), 0.1), ((3, 3, 4, 4), 0.3), ((2, 3, 5, 5), 0.001)]
     ]
     mistakes = {
-        "It divides by the variance. The normalisation divides by the standard deviation, which "
-        "is its square root.": fold_with(factor=lambda g, v, e: g / (v + e)),
         "epsilon is added after the root. It belongs to the variance, under the root.": fold_with(
             factor=lambda g, v, e: g / (np.sqrt(v) + e)
         ),
@@ -51,33 +46,23 @@ def judge_fold(attempt):
         ),
         "The factor stands on its head: the normalisation divides by the standard deviation and "
         "multiplies by gamma.": fold_with(factor=lambda g, v, e: np.sqrt(v + e) / g),
-        "beta is missing: it is added at the very end.": (
-            fold_with(bias=lambda b, m, f: -m * f),
-            fold_with(bias=lambda b, m, f: m * f),
-        ),
+        "beta is missing: it is added at the very end.": fold_with(bias=lambda b, m, f: -m * f),
         "beta is scaled in the bias. It is added after the scaling, so it stays as it "
         "is.": fold_with(bias=lambda b, m, f: (b - m) * f),
-        "beta is subtracted in the bias; it is added.": fold_with(bias=lambda b, m, f: -b - m * f),
         "The factor lies on the channels that come in. The normalisation scales what comes out, "
         "the kernel's last axis.": fold_with(kernel=lambda k, f: k * f[:, None]),
     }
     wide = [fold_case(random, 3, 3, 2, 6, 0.01), fold_case(random, 1, 1, 7, 1, 0.01)]
+
+    def call(kernel, *others):
+        return f"a kernel of shape {kernel.shape}"
+
     for some, told in ((cases, mistakes), (wide, {})):
-        compare(
-            attempt,
-            some,
-            folding.folded_kernel,
-            told,
-            call=lambda kernel, *others: f"a kernel of shape {kernel.shape}",
-            convert=lambda value: as_pair(value, *parts),
-            parts=parts,
-        )
+        compare(attempt, some, folding.folded_kernel, told, call, parts=("kernel", "bias"))
 
 
 fold_exercise = Exercise("fold", judge_fold, folding.folded_kernel)
 
-
-# ---------------------------------------------------------------- what limits a layer
 
 LIMITS = ("compute", "memory")
 
@@ -105,7 +90,6 @@ def judge_roofline(attempt):
         (100.0, 300.0, 5.0, 40.0),
         (900.0, 45.0, 60.0, 2.0),
     ]
-    times = "The seconds are right; what limits is "
     mistakes = {
         "The two times are added up. A machine computes while it loads, so at best the longer of "
         "the two is all it takes.": lambda o, b, p, w: o / p + b / w,
@@ -125,45 +109,37 @@ def judge_roofline(attempt):
         "operations divided by it.": lambda o, b, p, w: min(p, o / b * w),
         "The bytes are turned into bits. The bandwidth is in bytes a second: convert "
         "nothing.": lambda o, b, p, w: max(o / p, 8 * b / w),
-        "The times are products: seconds are operations divided by operations a "
-        "second.": lambda o, b, p, w: max(o * p, b * w),
     }
 
     def seconds(operations, bytes_moved, peak_operations, bandwidth):
         return profiling.roofline(operations, bytes_moved, peak_operations, bandwidth)[0]
 
-    compare(lambda *case: as_limit(attempt(*case))[0], cases, seconds, mistakes, told_case)
+    compare(lambda *case: as_limit(attempt(*case))[0], cases, seconds, mistakes)
     labels = [as_limit(attempt(*case))[1] for case in cases]
     right = [profiling.roofline(*case)[1] for case in cases]
     if labels == right:
         return
+    times = "The seconds are right, but "
+    if len(set(labels)) == 1:
+        raise Incorrect(f'{times}it always says "{labels[0]}". Which of the two times is longer?')
     for sentence, is_compute in {
-        f"{times}swapped: it is the part that takes longer.": lambda o, b, p, w: o / p < b / w,
-        'The seconds are right, but it always says "compute". Where moving the bytes takes '
-        'longer, it is "memory".': lambda o, b, p, w: True,
-        'The seconds are right, but it always says "memory". Where the operations take longer, '
-        'it is "compute".': lambda o, b, p, w: False,
-        f"{times}found by comparing operations with bytes, as if the machine were equally fast at "
-        "both. Compare their times.": lambda o, b, p, w: o > b,
-        f"{times}read from the machine alone. On the same machine one layer can be limited by "
-        "computing, and another by memory.": lambda o, b, p, w: p < w,
-        f"{times}found by comparing the intensity with one of the two speeds. Compare it with "
-        "their ratio.": lambda o, b, p, w: o / b > w,
+        "what limits is swapped: it is the part that takes longer.": lambda o, b, p, w: (
+            o / p < b / w
+        ),
+        "operations are compared with bytes, as if the machine were equally fast at both. Compare "
+        "their times.": lambda o, b, p, w: o > b,
+        "what limits is read from the machine alone. On the same machine one layer can be limited "
+        "by computing, and another by memory.": lambda o, b, p, w: p < w,
+        "the intensity is compared with one of the two speeds. Compare it with their "
+        "ratio.": lambda o, b, p, w: o / b > w,
     }.items():
         if labels == ["compute" if is_compute(*case) else "memory" for case in cases]:
-            raise Incorrect(sentence)
+            raise Incorrect(times + sentence)
     first = [given == wanted for given, wanted in zip(labels, right, strict=True)].index(False)
+    case = written(cases[first], argument_names(seconds, cases))
     raise Incorrect(
-        f'For {told_case(*cases[first])} the seconds are right, but it says "{labels[first]}"; '
+        f'For {case} the seconds are right, but it says "{labels[first]}"; '
         f'expected "{right[first]}".'
-    )
-
-
-def told_case(operations, bytes_moved, peak_operations, bandwidth):
-    """Write a case down."""
-    return (
-        f"{operations:g} operations at {peak_operations:g} a second and {bytes_moved:g} bytes at "
-        f"{bandwidth:g} a second"
     )
 
 

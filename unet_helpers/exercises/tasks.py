@@ -22,7 +22,7 @@ TASKS = {
         "Give the share of the labelled pixels of a mask that have class c, from 0 to 1. Pixels "
         "with 255 are void: they have no label.",
         "A comparison such as mask == 2 is an array of True and False. What is its sum?",
-        "Two numbers are needed: how many pixels have class c, and how many have any label.",
+        "How many pixels have class c, and how many have any label?",
         "(mask == c).sum() divided by (mask != 255).sum().",
     ),
     "stack_cost": Task(
@@ -32,10 +32,9 @@ TASKS = {
         'padding "same", n_filters each, on an image of the given height, width and channels. '
         "Return (parameters, multiply_adds).",
         "Count one layer first. How many weights has one filter, and how many filters are there?",
-        "A filter has 3 * 3 * channels weights and a bias. Each weight is used once for every "
-        "pixel of the output. What are the channels of the second layer?",
-        "A layer has 9 * channels * n_filters weights and n_filters biases, and does 9 * channels "
-        "* n_filters * height * width multiply-adds; after it channels = n_filters.",
+        "Each weight is used once per pixel of the output. What channels does layer 2 take?",
+        "Weights: 9 * channels * n_filters, plus n_filters biases. Multiply-adds: the weights "
+        "times height * width. Then channels = n_filters.",
     ),
     "dense_as_convolution": Task(
         "my_dense_as_convolution(weights, height, width)",
@@ -43,8 +42,8 @@ TASKS = {
         "Turn the weights (height * width * channels, classes) of a dense layer that follows "
         "Flatten into the kernel of a Conv2D that gives the same scores.",
         "The numbers stay the same and in the same order. Only the shape changes.",
-        "Conv2D's kernel has the shape (height, width, channels in, filters). Flatten runs "
-        "through the channels fastest, then columns, then rows, which is also how NumPy reshapes.",
+        "Conv2D's kernel is (height, width, channels in, filters). Flatten runs through the "
+        "channels fastest, as NumPy's reshape does.",
         "weights.reshape(height, width, -1, number of classes): -1 leaves the channels to NumPy.",
     ),
     "transposed_convolution": Task(
@@ -53,10 +52,8 @@ TASKS = {
         "Write the transposed convolution in NumPy, without padding: inputs (h, w, channels in), "
         "kernel (k, k, channels out, channels in), stride -> ((h - 1) * stride + k, (w - 1) * "
         "stride + k, channels out).",
-        "Take `stamp` from above and replace its single number by a vector: what does one place "
-        "with two channels lay onto the sheet?",
-        "For each output channel the stamp is the sum over the input channels of value times "
-        "kernel: `kernel @ inputs[row, column]` has the shape (k, k, channels out).",
+        "Replace the single number of `stamp` above by a vector. What does one place stamp?",
+        "kernel @ inputs[row, column] sums over the input channels: (k, k, channels out).",
         "sheet[row * stride : row * stride + k, column * stride : column * stride + k] += kernel "
         "@ inputs[row, column], for every row and column.",
     ),
@@ -65,10 +62,9 @@ TASKS = {
         5,
         "Give the side of a convolution's output from the side of its input, the kernel's side, "
         'the stride and the padding ("valid" or "same").',
-        "Draw a row of 7 pixels and slide a window of 3 over it. How many places are there with "
-        "stride 1? With stride 2?",
-        'With "valid" the first window begins at 0 and the last may begin at size - kernel. With '
-        '"same" every stride-th pixel is the centre of a window.',
+        "Slide a window of 3 over 7 pixels. How many places are there with stride 1? With 2?",
+        '"valid": the last window may begin at size - kernel. "same": every stride-th pixel is '
+        "the centre of a window.",
         '"valid": (size - kernel) // stride + 1. "same": size / stride, rounded up.',
     ),
     "conv_block": Task(
@@ -77,10 +73,9 @@ TASKS = {
         "Write the encoder block: two 3x3 convolutions with ReLU and padding that keeps the size, "
         "then dropout of the share dropout_prob, then 2x2 max pooling unless max_pooling is False. "
         "Return (next_layer, skip_connection), the features after and before the pooling.",
-        "Begin with `x = layers.Conv2D(n_filters, 3, ...)(inputs)`. What must stand in the dots "
-        "so that the image keeps its size, and that negative values are cut off?",
+        "Begin with x = layers.Conv2D(n_filters, 3, ...)(inputs). What replaces the dots?",
         'padding="same", activation="relu", kernel_initializer="he_normal", twice. The decoder '
-        "needs the features before pooling, the next level those after it.",
+        "needs the features before pooling.",
         "After both convolutions: dropout if dropout_prob > 0; skip_connection = x; next_layer = "
         "layers.MaxPooling2D(2)(x) if max_pooling else x; return next_layer, skip_connection.",
     ),
@@ -89,24 +84,20 @@ TASKS = {
         10,
         "Write the encoder block with batch normalisation: convolution, normalisation, ReLU, "
         "twice; then 2x2 max pooling. Return (next_layer, skip_connection).",
-        "The ReLU can no longer be the convolution's `activation`: the normalisation comes in "
-        "between, so it becomes a layer of its own.",
+        "The normalisation comes before the ReLU, which thus becomes a layer of its own.",
         'layers.Conv2D(n_filters, 3, padding="same", use_bias=False), '
         "layers.BatchNormalization(), layers.ReLU(), and the same again.",
-        "Say nothing about `training`: Keras tells the normalisation whether it is fitting or "
-        "predicting. Return layers.MaxPooling2D(2)(x), x.",
+        "Do not set `training`: Keras does. Return layers.MaxPooling2D(2)(x), x.",
     ),
     "receptive_field": Task(
         "my_receptive_field(layers)",
         10,
         "Give the side of the receptive field of a chain of layers, from a list of (kernel, "
         "stride) with the first layer first. A pooling is a layer like any other.",
-        "Two 3x3 convolutions see 5 pixels. Put a pooling (2, 2) between them: how far apart, in "
-        "pixels of the image, are the three values that the second one looks at?",
-        "Carry two numbers along: the field so far, and the step, which is how many input pixels "
-        "lie between neighbouring values.",
-        "Start with field = step = 1. For each layer field += (kernel - 1) * step, and then step "
-        "*= stride.",
+        "Put a pooling (2, 2) between two 3x3 convolutions: how many pixels of the image lie "
+        "between the values that the second one looks at?",
+        "Carry two numbers along: the field so far, and this distance, the step.",
+        "field = step = 1; for each layer field += (kernel - 1) * step, then step *= stride.",
     ),
     "upsampling_block": Task(
         "my_upsampling_block(expansive_input, contractive_input, n_filters)",
@@ -114,8 +105,7 @@ TASKS = {
         "Write the decoder block: a 3x3 transposed convolution with stride 2, concatenation with "
         "the skip connection, two 3x3 convolutions with ReLU; n_filters filters each, "
         "without dropout.",
-        "Three steps: upsample what comes from below, join it with what comes from the side, and "
-        "mix the two by convolutions.",
+        "Upsample what comes from below, join the skip connection, mix both by convolutions.",
         'layers.Conv2DTranspose(n_filters, 3, strides=2, padding="same") upsamples; '
         "layers.Concatenate() joins along the channels.",
         "up = Conv2DTranspose(...)(expansive_input); x = Concatenate()([up, contractive_input]); "
@@ -127,10 +117,8 @@ TASKS = {
         "Give the side of a transposed convolution's output from the side of its input, the "
         'kernel\'s side (no smaller than the stride), the stride and the padding ("valid" or '
         '"same").',
-        "Think in stamps (notebook 01): one for each input value, stride pixels apart. Where does "
-        "the last one begin, and where does it end?",
-        'The first stamp begins at 0, the last at (size - 1) * stride. "same" cuts the sheet to a '
-        "round number.",
+        "Think in stamps (notebook 01). Where does the last one begin, and where does it end?",
+        'The last stamp begins at (size - 1) * stride. "same" cuts the sheet to a round number.',
         '"valid": (size - 1) * stride + kernel. "same": size * stride.',
     ),
     "centre_crop": Task(
@@ -139,10 +127,8 @@ TASKS = {
         "Cut the border off features (batch, H, W, channels) so that the centre with the height "
         "and width of target remains. Where target is as large, everything stays.",
         "How many rows go altogether, and how many of them above?",
-        "first = (height - target height) // 2 rows go above; the result runs from first to first "
-        "+ target height. The same for columns.",
-        "Write the end as first + target.shape[1], not as a negative number: with nothing to cut "
-        "off, x[0:-0] is empty.",
+        "first = (height - target height) // 2 rows go above. The same for columns.",
+        "The end is first + target.shape[1]. A negative one fails: x[0:-0] is empty.",
     ),
     "unet_model": Task(
         "my_unet_model(input_size, n_filters, n_classes)",
@@ -151,8 +137,8 @@ TASKS = {
         "bottleneck of 16, four decoder blocks, and a 1x1 convolution that gives logits. Return a "
         "keras.Model. Dropout is up to you; the course has 0.3 in the fourth encoder block and "
         "the bottleneck.",
-        "Begin with inputs = keras.Input(input_size) and end with keras.Model(inputs, logits). In "
-        "between `x` runs through everything, and every encoder block leaves a skip behind.",
+        "Begin with inputs = keras.Input(input_size) and end with keras.Model(inputs, logits). "
+        "Every encoder block gives a skip connection.",
         "x, skip1 = conv_block(x, n_filters) and so on down; the bottleneck has "
         "max_pooling=False; x = upsampling_block(x, skip4, 8 * n_filters) and so on up.",
         "First layer: layers.Rescaling(1 / 255). Last layer: layers.Conv2D(n_classes, 1, "
@@ -163,8 +149,7 @@ TASKS = {
         10,
         "Give the cross-entropy of one pixel from its logits (C,) and its label: minus the "
         "logarithm of the softmax of the right class. Logits of 1000 and -1000 must work, too.",
-        "Write -log(exp(right) / sum) with the rule for the logarithm of a fraction. What is left "
-        "of the first exp?",
+        "Apply the rule for the logarithm of a fraction to -log(exp(right) / sum).",
         "log(sum(exp(logits))) - logits[label]. np.exp(1000) is infinite, but exp of logits minus "
         "their largest is at most 1.",
         "largest + np.log(np.exp(logits - largest).sum()) - logits[label].",
@@ -174,10 +159,8 @@ TASKS = {
         15,
         "Resize a mask to size = (height, width), larger or smaller: every new pixel gets the "
         "label of the old pixel in which its centre lies.",
-        "Rows and columns can be done one after the other. Draw a row of 9 pixels above a row of "
-        "3 of the same length: over which old pixels do the three centres lie?",
-        "One new pixel is scale = old / new pixels wide, and the centre of new pixel i lies (i + "
-        "0.5) * scale from the left margin.",
+        "Draw a row of 9 pixels above one of 3: over which old pixels do the 3 centres lie?",
+        "With scale = old / new, the centre of new pixel i lies (i + 0.5) * scale from the left.",
         "rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int), columns "
         "likewise, then mask[rows][:, columns]. Or let Pillow do it with NEAREST.",
     ),
@@ -196,8 +179,7 @@ TASKS = {
         "In NumPy, give the mean cross-entropy over all labelled pixels: labels of any shape with "
         "255 for void, logits with one axis more, the classes. Logits of 1000 must not overflow.",
         "First pick out the labelled pixels of both: logits[labels != 255] is (pixels, C).",
-        "The loss of a pixel is minus the logarithm of its right class's softmax. Subtracting the "
-        "largest logit changes no probability, and exp stays at 1 or below.",
+        "Subtracting a pixel's largest logit changes no probability, and exp is at most 1.",
         "log_p = z - np.log(np.exp(z).sum(-1, keepdims=True)) with z = logits - largest; then "
         "-log_p[np.arange(len(labels)), labels].mean().",
     ),
@@ -208,8 +190,7 @@ TASKS = {
         "of masks (N, H, W). Where the truth is 255 (void), nothing is counted. A labelled pixel "
         "that is predicted as 255 is wrong.",
         "Which pixels belong below the line?",
-        "truth != 255 is an array of True and False, and picks out pixels when it stands in "
-        "square brackets.",
+        "truth != 255 is an array of True and False; in square brackets it picks out pixels.",
         "labelled = truth != 255; then the mean of truth[labelled] == prediction[labelled].",
     ),
     "median_frequency_weights": Task(
@@ -218,10 +199,8 @@ TASKS = {
         "Give a weight per class for a list of masks: the median of all class frequencies over "
         "the frequency of this class, 0 for a class that never occurs. A class's frequency is its "
         "pixels over all labelled (not 255) pixels of the images in which it occurs.",
-        "Two sums per class are needed: its own pixels, and the labelled pixels of the images "
-        "that have it.",
-        "Go through the masks; add to both sums only where the class occurs. What is then 0 / 0, "
-        "and how do you leave it out?",
+        "Two sums per class: its pixels, and the labelled pixels of the images that have it.",
+        "Add to both sums only where the class occurs. What is then 0 / 0?",
         "seen = totals > 0; frequency = pixels[seen] / totals[seen]; weights = zeros, and "
         "weights[seen] = np.median(frequency) / frequency.",
     ),
@@ -241,8 +220,7 @@ TASKS = {
         15,
         "From a confusion matrix (rows true, columns predicted) compute two arrays, the IoU and "
         "the Dice of every class. A class that is neither true nor predicted anywhere gets nan.",
-        "Three arrays are enough: the diagonal (hits), the sums of the rows, the sums of the "
-        "columns. What does each count?",
+        "What do the diagonal, the sums of the rows and the sums of the columns count?",
         "IoU is hits / union. true + predicted counts the hits twice.",
         "iou = hits / (true + predicted - hits), dice = 2 * hits / (true + predicted). NumPy "
         "gives nan for 0 / 0 by itself.",
@@ -255,8 +233,7 @@ TASKS = {
         "0 or 1.",
         "Begin with what absent asks for: which entries change, and to what?",
         "np.isnan finds the absent ones. If they stay nan, which mean leaves nan out?",
-        "filled = np.where(np.isnan(ious), absent, ious), then np.nanmean over axis 1, and the "
-        "mean of that.",
+        "filled = np.where(np.isnan(ious), absent, ious); np.nanmean over axis 1; its mean.",
     ),
     "calibration_error": Task(
         "my_calibration_error(confidence, right)",
@@ -265,10 +242,8 @@ TASKS = {
         "wide bins from 0 to 1 (1 belongs to the last), take in each the gap between mean "
         "confidence and share of right pixels, and average the gaps, weighted by the pixels of the "
         "bins.",
-        "Begin with one bin: which pixels have a confidence between 0.7 and 0.8, and what are the "
-        "two means?",
-        "A bin without pixels has no mean: leave it out. The weight of the others is their share "
-        "of all pixels.",
+        "Begin with one bin: which pixels have a confidence between 0.7 and 0.8?",
+        "Leave out empty bins. The weight of the others is their share of all pixels.",
         "For each bin with pixels inside: abs(confidence[inside].mean() - right[inside].mean()) * "
         "inside.mean(), all added up.",
     ),
@@ -279,8 +254,7 @@ TASKS = {
         "recording: it stays whole, on one side, and about test_share of the recordings are test, "
         "but neither side is empty. The seed decides which, and the order of the names does not.",
         "What is drawn at random: frames or recordings? Make a list of those first.",
-        "Sort the recordings before the generator permutes them, or the order of the names "
-        "decides. How many go to the test, if the share rounds to none or to all?",
+        "Sort the recordings before you permute them. What if the share rounds to none or all?",
         'recordings = sorted({name.split("/")[0] for name in names}); permute them with '
         "np.random.default_rng(seed); the first n_test, at least 1 and at most all but one, are "
         "test.",
@@ -292,8 +266,7 @@ TASKS = {
         "to 8 pixels in rows and columns, either way. Where nothing of the image comes in, the "
         "mask is void (255). All random numbers come from rng, a np.random.Generator.",
         "Draw the numbers first (mirrored or not, rows, columns), then use them twice.",
-        "Shifting is easy on an image with a margin: np.pad(mask, 8, constant_values=255) has "
-        "room for every shift, and a window of the old size cuts the result out.",
+        "Cut a window of the old size out of np.pad(mask, 8, constant_values=255).",
         "top, left = rng.integers(0, 17, 2), then [top : top + height, left : left + width] of "
         "both padded images. The image is padded with ((8, 8), (8, 8), (0, 0)).",
     ),
@@ -302,11 +275,9 @@ TASKS = {
         15,
         "List where tiles begin along one side of an image, so that they cover all of it. Each "
         "lies inside, neighbours share at least overlap pixels, and there are no more than "
-        "needed. A image shorter than the tile has one: [0].",
-        "Draw a side of 10 pixels and tiles of 4 that share 1. Where does the second one begin, "
-        "and where must the last one begin at the latest?",
-        "The step is tile - overlap, and no tile may begin after length - tile. What if the steps "
-        "do not meet that place exactly?",
+        "needed. An image shorter than the tile has one: [0].",
+        "Draw a side of 10 pixels and tiles of 4 that share 1. Where does the second one begin?",
+        "The step is tile - overlap, and no tile may begin after length - tile.",
         "Steps from 0 up to, but without, length - tile; then one more tile at length - tile.",
     ),
     "fold": Task(
@@ -316,13 +287,11 @@ TASKS = {
         "a bias and the batch normalisation after it do in prediction. The kernel is (h, w, "
         "channels in, channels out); gamma, beta, mean and variance have one number per channel "
         "out.",
-        "Write down what the normalisation does to one number y of one channel: gamma * (y - "
-        "mean) / sqrt(variance + epsilon) + beta. Which part multiplies y, and which does not "
-        "contain y at all?",
-        "y is multiplied by factor = gamma / sqrt(variance + epsilon). A convolution whose kernel "
-        "is twice as large gives twice as large numbers. The rest is a constant: the bias.",
-        "factor = gamma / np.sqrt(variance + epsilon). The kernel's last axis is the channels "
-        "out, so kernel * factor does it, and the bias is beta - mean * factor.",
+        "The normalisation turns y into gamma * (y - mean) / sqrt(variance + epsilon) + beta. "
+        "Which part multiplies y?",
+        "Scaling the kernel by a factor scales y by it. What does not contain y is the bias.",
+        "factor = gamma / np.sqrt(variance + epsilon). The kernel is kernel * factor, and the "
+        "bias beta - mean * factor.",
     ),
     "roofline": Task(
         "my_roofline(operations, bytes_moved, peak_operations, bandwidth)",
@@ -330,11 +299,9 @@ TASKS = {
         "Give how many seconds a layer takes at best on a machine, and what limits it: (seconds, "
         '"compute") or (seconds, "memory"), strings in lower case. The machine does '
         "peak_operations a second and moves bandwidth bytes a second, both at the same time.",
-        "Two things must happen: all operations, and all bytes moved. How long does each take "
-        "alone?",
-        "The machine does both at the same time, so at best the layer takes as long as the slower "
-        "of the two. Which one that is, is the second result.",
-        "computing = operations / peak_operations and moving = bytes_moved / bandwidth. The "
-        'seconds are max(computing, moving); "compute" if computing is the longer one.',
+        "How long do the operations take alone, and how long does moving the bytes?",
+        "Both happen at the same time, so the longer one counts. Which is it?",
+        "computing = operations / peak_operations, moving = bytes_moved / bandwidth; the seconds "
+        'are max(computing, moving), with "compute" if computing is longer.',
     ),
 }

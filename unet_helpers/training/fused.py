@@ -27,10 +27,7 @@ def fuse_adam(adam):
         missing = [name for name in ADAM_NEEDS if not hasattr(adam, name)]
         if missing:
             adam.update_step = plain
-            text = (
-                f"Keras {keras.__version__} has no Adam.{missing[0]}: its own, slower step is used."
-            )
-            warnings.warn(text, stacklevel=2)
+            warnings.warn(f"No Adam.{missing[0]}: Keras's own, slower step is used.", stacklevel=2)
             return plain(gradient, variable, learning_rate)
         index = adam._get_variable_index(variable)
         steps = tf.cast(adam.iterations + 1, variable.dtype)

@@ -55,7 +55,7 @@ def test_storing_rounds_kernels_to_8_bits_and_nothing_else(tmp_path):
 
 
 def test_a_missing_a_broken_and_another_file_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"unet\.npz cannot be loaded \(FileNotFoundError\)"):
+    with pytest.raises(DataError, match=r"unet\.npz cannot be loaded \(FileNotFoundError"):
         pretrained.load("unet", folder=tmp_path)
     (tmp_path / "unet.npz").write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"train_nets\.py unet"):

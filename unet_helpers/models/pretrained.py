@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unet_helpers.files import atomic_write, sample_folder
-from unet_helpers.labels import CARLA, DataError
+from unet_helpers.files import atomic_write, explained, sample_folder
+from unet_helpers.labels import CARLA
 from unet_helpers.models import fcn, unet
 
 SIZE = (160, 192)  # near the sample's own 150 x 200, and divisible by 32
@@ -45,12 +45,12 @@ def build(name):
 def load(name, folder=None):
     """Load one of NETWORKS as `build` makes it; folder=None takes the sample's, data/trained.
 
-    Raises ValueError as `build`, and DataError for a file that is missing, broken or that of
-    another network.
+    Raises ValueError as `build`, and DataError for a missing, broken or wrong file.
     """
     model = build(name)
     path = Path(folder or sample_folder("trained")) / f"{name}.npz"
-    try:
+    advice = f"Train it again: python data/train_nets.py {name}."
+    with explained(f"The trained network {path} cannot be loaded", advice):
         if not path.is_file():  # reading a pipe or a device might never end
             raise FileNotFoundError(path)
         with zipfile.ZipFile(path) as archive:  # so that a small file cannot fill the memory
@@ -61,11 +61,6 @@ def load(name, folder=None):
         if not all(np.isfinite(weight).all() for weight in weights):
             raise ValueError("not finite")
         model.set_weights(weights)
-    except Exception as error:  # zip, zlib and NumPy have their own kinds of errors
-        raise DataError(
-            f"The trained network {path} cannot be loaded ({type(error).__name__}). Train it "
-            f"again: python data/train_nets.py {name}."
-        ) from error
     return model
 
 

@@ -47,7 +47,7 @@ def test_read_image_drops_transparency(tmp_path):
 )
 @pytest.mark.filterwarnings("error")
 def test_read_image_looks_up_a_palette(tmp_path, options):
-    image = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), "P")
+    image = Image.frombytes("P", (2, 2), bytes([0, 1, 2, 3]))
     image.putpalette(COLOURS.ravel().tolist())
     image.save(tmp_path / "a.png", **options)
     np.testing.assert_array_equal(datasets.read_image(tmp_path / "a.png"), COLOURS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from unet_helpers.files import atomic_write, check_space, checksum, explained
 from unet_helpers.labels import DataError
 
+CHUNK = 1 << 20
 # What an archive may become: this many files, and this many bytes or times its own size.
 MOST_ENTRIES, MOST_BYTES, MOST_TIMES = 1_000_000, 1 << 30, 20
 
@@ -15,10 +16,9 @@ MOST_ENTRIES, MOST_BYTES, MOST_TIMES = 1_000_000, 1 << 30, 20
 def fetch(url, target, size=0, sha256=None, timeout=60):
     """Download a file with pooch; an interrupted download starts again.
 
-    `size`, in bytes, and `sha256` are those of the expected file, if known; after `timeout`
-    seconds without an answer the connection counts as lost. Returns Path, which appears only when
-    complete; if it is there already, nothing is downloaded. Raises DataError without a
-    connection or space, or for another file than the expected one.
+    `size` (bytes) and `sha256` are those of the expected file, if known; `timeout` is in seconds.
+    Returns Path, which appears only when complete; a file that is there is not downloaded again.
+    Raises DataError without a connection or space, or for another file than the expected one.
     """
     import pooch  # here, because few sessions download anything
 
@@ -29,7 +29,7 @@ def fetch(url, target, size=0, sha256=None, timeout=60):
         check_space(target.parent, size)
         print(f"Downloading {url}", flush=True)
         try:
-            pooch.HTTPDownloader(True, chunk_size=1 << 20, timeout=timeout)(url, str(part), None)
+            pooch.HTTPDownloader(True, CHUNK, timeout=timeout)(url, str(part), None)
         except OSError as error:  # of the network as well as of the disk
             raise DataError(
                 f"The download of {url} stopped: {error}. Check the network connection and the "

@@ -24,6 +24,8 @@ def copy_notebooks(copies=COPIES):
 
 
 if __name__ == "__main__":
-    first = copy_notebooks().relative_to(NOTEBOOKS.parent)
-    command = [sys.executable, "-m", "jupyter", "lab", str(first), *sys.argv[1:]]
-    sys.exit(subprocess.run(command, cwd=NOTEBOOKS.parent, check=False).returncode)
+    course = NOTEBOOKS.parent
+    # The root is the whole course, so that links to its other pages open.
+    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={course}"]
+    command += [str(copy_notebooks()), *sys.argv[1:]]
+    sys.exit(subprocess.run(command, check=False).returncode)

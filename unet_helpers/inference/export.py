@@ -161,7 +161,7 @@ def open_exported(path):
     """
     path = Path(path)
     openers = {
-        ".keras": lambda path: load_model(path).predict_on_batch,
+        ".keras": open_keras,
         ".tflite": open_tflite,
         ".onnx": open_onnx,
     }

@@ -9,6 +9,8 @@ import warnings
 import keras
 import tensorflow as tf
 
+from unet_helpers.models.folding import flat_layers
+
 ADAM_NEEDS = ("_get_variable_index", "_momentums", "_velocities")  # private names of Keras
 
 
@@ -57,19 +59,10 @@ def fuse_batch_norm(model):
     Source: Ioffe and Szegedy 2015, algorithm 1.
     """
     if keras.backend.backend() == "tensorflow":
-        for layer in all_layers(model):
+        for layer in flat_layers(model):
             if type(layer) is keras.layers.BatchNormalization and can_fuse(layer):
                 layer.call = fused_call(layer)
     return model
-
-
-def all_layers(model):
-    """Yield the layers of a model, and those of the models that it uses as layers."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)
-        else:
-            yield layer
 
 
 def can_fuse(layer):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from unet_helpers.labels import VOID, DataError
+from unet_helpers.models.folding import flat_layers
 from unet_helpers.training import distributed, fused, losses
 from unet_helpers.training.callbacks import Progress, Scores
 from unet_helpers.training.checkpoint import Checkpointer
@@ -45,7 +46,7 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
     several = distributed.replicas(model) > 1
     if several:
         loss = distributed.WholeBatch(loss)
-        for layer in fused.all_layers(model):
+        for layer in flat_layers(model):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True  # the statistics of the whole batch on every device
     # Keras's default is XLA. On a CPU TensorFlow starts later with it and is not faster afterwards

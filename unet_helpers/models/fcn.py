@@ -8,7 +8,13 @@ from unet_helpers.models.unet import check_divisible, logits_layer
 
 
 def fcn_model(
-    input_size=(96, 128, 3), n_filters=32, n_classes=13, stride=32, batch_norm=False, name=None
+    input_size=(96, 128, 3),
+    n_filters=32,
+    n_classes=13,
+    stride=32,
+    dropout_prob=0.3,
+    batch_norm=False,
+    name=None,
 ):
     """Build a fully convolutional network: an encoder, scores, and upsampling of the scores.
 
@@ -21,6 +27,7 @@ def fcn_model(
         n_classes: number of logits per pixel.
         stride: 32 upsamples the deepest scores at once; 16 first adds the scores of the fourth
             pooling, 8 also those of the third.
+        dropout_prob: in the fifth block.
         batch_norm: convolution, batch normalisation, ReLU.
 
     Returns a keras.Model as `unet_model` does. Raises ValueError for a side that cannot be halved
@@ -39,7 +46,7 @@ def fcn_model(
     x, _ = conv_block(x, 2 * f, batch_norm=batch_norm)
     pool3, _ = conv_block(x, 4 * f, batch_norm=batch_norm)
     pool4, _ = conv_block(pool3, 8 * f, batch_norm=batch_norm)
-    pool5, _ = conv_block(pool4, 16 * f, dropout_prob=0.3, batch_norm=batch_norm)
+    pool5, _ = conv_block(pool4, 16 * f, dropout_prob=dropout_prob, batch_norm=batch_norm)
 
     scores = layers.Conv2D(n_classes, 1, name="score_pool5")(pool5)
     if stride <= 16:

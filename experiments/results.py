@@ -1,0 +1,58 @@
+"""Keep the runs of an experiment in data/results, one small JSON file an experiment."""
+
+import json
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "data" / "results"
+
+
+class Results:
+    """The runs of one experiment: settings once, then a line a run, added as each run ends."""
+
+    def __init__(self, name, settings):
+        self.path = FOLDER / f"{name}.json"
+        self.kept = {"settings": settings, "runs": []}
+        if self.path.is_file():
+            self.kept = json.loads(self.path.read_text())
+            if self.kept["settings"] != settings:
+                raise SystemExit(
+                    f"{self.path} holds runs with other settings. Move it away to start afresh."
+                )
+
+    def has(self, **run):
+        """Tell whether a run with these values is kept."""
+        return any(run.items() <= kept.items() for kept in self.kept["runs"])
+
+    def add(self, **run):
+        """Keep a run, with the commit and the machine it was made on."""
+        run = {key: rounded(value) for key, value in run.items()}
+        self.kept["runs"].append(run | {"commit": commit(), "machine": machine()})
+        settings = json.dumps(self.kept["settings"])
+        runs = ",\n".join(json.dumps(run) for run in self.kept["runs"])
+        part = self.path.with_suffix(".part")
+        part.write_text(f'{{"settings": {settings},\n"runs": [\n{runs}\n]}}\n')
+        part.replace(self.path)
+        print({key: value for key, value in run.items() if key != "iou"}, flush=True)
+
+
+def rounded(value):
+    """Round floats to four digits after the point; three are published."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def commit():
+    """Return the commit that is checked out."""
+    command = ["git", "rev-parse", "--short=8", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def machine():
+    """Name the processor's kind and the versions that decide the numbers."""
+    found = f"{platform.machine()}, TensorFlow {version('tensorflow')}, Keras {version('keras')}"
+    return found + ", float32"

@@ -1,0 +1,125 @@
+"""Compare designs and recipes over the sample's five recordings, each left out in turn.
+
+    python experiments/streets.py [VARIANT ...]
+
+Every variant is trained on four recordings and scored on the fifth, once per recording: streets
+differ more than seeds do. No choice is made on the fifth. Each run is added to
+data/results/streets.json as it ends, and runs that are there are not repeated. A run takes about
+a minute on two cores; `python experiments/tables.py` prints the tables.
+"""
+
+import functools
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import results
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from unet_helpers import datasets, evaluation, models, training
+from unet_helpers.datasets import carla
+from unet_helpers.datasets.images import resize_image, resize_mask
+from unet_helpers.labels import CARLA
+
+STREETS = ("dataA", "dataB", "dataC", "dataD", "dataE")
+SETTINGS = {
+    "size": [96, 128],
+    "epochs": 20,
+    "batch_size": 4,
+    "learning_rate": 5e-3,
+    "weights": "median frequency, to the power 0.5",
+    "augmentation": "mirror and colours",
+    "seed": 0,
+}
+
+UNET = functools.partial(models.unet_model, n_filters=8, dropout_prob=0, batch_norm=True)
+FCN = functools.partial(models.fcn_model, n_filters=11, dropout_prob=0, batch_norm=True)
+# name -> (model, what differs from the recipe in SETTINGS)
+VARIANTS = {
+    "unet": (UNET, {}),
+    "fcn_32s": (functools.partial(FCN, stride=32), {}),
+    "fcn_16s": (functools.partial(FCN, stride=16), {}),
+    "fcn_8s": (functools.partial(FCN, stride=8), {}),
+    "without_skips": (functools.partial(UNET, skips=()), {}),
+    "without_skip_1": (functools.partial(UNET, skips=(2, 3, 4)), {}),
+    "without_skip_2": (functools.partial(UNET, skips=(1, 3, 4)), {}),
+    "without_skip_3": (functools.partial(UNET, skips=(1, 2, 4)), {}),
+    "without_skip_4": (functools.partial(UNET, skips=(1, 2, 3)), {}),
+    "no_weights": (UNET, {"power": 0}),
+    "full_weights": (UNET, {"power": 1}),
+    "no_augmentation": (UNET, {"augmentation": None}),
+    "dropout": (functools.partial(UNET, dropout_prob=0.3), {}),
+    "no_batch_norm": (functools.partial(UNET, batch_norm=False), {"learning_rate": 1e-3}),
+    "batch_norm_once_a_block": (functools.partial(UNET, batch_norm="block"), {}),
+    "plain": (
+        functools.partial(UNET, batch_norm=False),
+        {"power": 0, "augmentation": None, "learning_rate": 1e-3, "constant": True},
+    ),
+}
+
+
+@functools.cache
+def frames():
+    """Load all frames: dict from recording to (images, masks)."""
+    size, loaded = tuple(SETTINGS["size"]), {street: [] for street in STREETS}
+    for image_path, mask_path in carla.find_pairs("all"):
+        image, mask = carla.read_pair(image_path, mask_path)
+        street = next(name for name in STREETS if name in image_path.parts)
+        loaded[street].append((resize_image(image, size), resize_mask(mask, size)))
+    return {
+        street: tuple(map(np.stack, zip(*pairs, strict=True))) for street, pairs in loaded.items()
+    }
+
+
+def fit(model, pairs, power=0.5, augmentation=datasets.augment, learning_rate=None, constant=False):
+    """Train a model on (images, masks) with the recipe of SETTINGS, or with what differs."""
+    data = datasets.from_arrays(*pairs)
+    epochs, learning_rate = SETTINGS["epochs"], learning_rate or SETTINGS["learning_rate"]
+    batches = datasets.batches(data, SETTINGS["batch_size"], epochs, augmentation)
+    if power:
+        weights = training.median_frequency_weights(pairs[1], CARLA.n_classes) ** power
+        batches = training.with_class_weights(batches, weights)
+    training.compile_model(model, steps=len(batches), learning_rate=learning_rate)
+    if constant:
+        model.compile(keras.optimizers.Adam(learning_rate), model.loss, jit_compile=False)
+    steps = len(batches) // epochs
+    training.fit(model, batches, epochs=epochs, steps_per_epoch=steps, progress=False)
+
+
+def score(model, pairs):
+    """Score a model on (images, masks), from one confusion matrix."""
+    batches = datasets.batches(datasets.from_arrays(*pairs))
+    scores = evaluation.scores(evaluation.evaluate(model, batches, CARLA.n_classes))
+    return {
+        "accuracy": float(scores.pixel_accuracy),
+        "mean_iou": float(scores.mean_iou),
+        "iou": dict(zip(CARLA.classes, map(float, scores.iou), strict=True)),
+    }
+
+
+def together(streets):
+    """Join the frames of several recordings."""
+    return tuple(map(np.concatenate, zip(*(frames()[street] for street in streets), strict=True)))
+
+
+def main():
+    keep = results.Results("streets", SETTINGS)
+    for variant in sys.argv[1:] or VARIANTS:
+        build, differs = VARIANTS[variant]
+        for left_out in STREETS:
+            if keep.has(variant=variant, left_out=left_out):
+                continue
+            keras.utils.set_random_seed(SETTINGS["seed"])
+            model = build((*SETTINGS["size"], 3), n_classes=CARLA.n_classes)
+            start = time.monotonic()
+            fit(model, together([street for street in STREETS if street != left_out]), **differs)
+            seconds = round(time.monotonic() - start)
+            run = {"variant": variant, "left_out": left_out, "parameters": model.count_params()}
+            keep.add(**run, seconds=seconds, **score(model, frames()[left_out]))
+
+
+if __name__ == "__main__":
+    main()

@@ -33,6 +33,7 @@ class Results:
         self.kept["runs"].append(run | {"commit": commit(), "machine": machine()})
         settings = json.dumps(self.kept["settings"])
         runs = ",\n".join(json.dumps(run) for run in self.kept["runs"])
+        FOLDER.mkdir(exist_ok=True)
         part = self.path.with_suffix(".part")
         part.write_text(f'{{"settings": {settings},\n"runs": [\n{runs}\n]}}\n')
         part.replace(self.path)

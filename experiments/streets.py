@@ -27,7 +27,7 @@ from unet_helpers.labels import CARLA
 STREETS = ("dataA", "dataB", "dataC", "dataD", "dataE")
 SETTINGS = {
     "size": [96, 128],
-    "epochs": 20,
+    "epochs": 12,
     "batch_size": 4,
     "learning_rate": 5e-3,
     "weights": "median frequency, to the power 0.5",

@@ -1,0 +1,96 @@
+"""Write the tables of docs/results.md from data/results: python experiments/tables.py
+
+A table stands between the lines <!-- NAME --> and <!-- end of NAME -->; the rest is left alone.
+"""
+
+import json
+import re
+import statistics
+
+from results import FOLDER, ROOT
+
+PAGE = ROOT / "docs" / "results.md"
+DESIGNS = ("fcn_32s", "fcn_16s", "fcn_8s", "unet", "without_skips")
+SKIPS = ("unet", *(f"without_skip_{level}" for level in (1, 2, 3, 4)), "without_skips")
+RECIPES = ("unet", "no_weights", "full_weights", "no_augmentation", "dropout", "no_batch_norm")
+RECIPES += ("batch_norm_once_a_block", "plain")
+
+
+def load(name):
+    """Return the runs of an experiment, grouped: dict from variant to list of runs."""
+    runs = json.loads((FOLDER / f"{name}.json").read_text())["runs"]
+    return {key: [run for run in runs if run["variant"] == key] for key in unique(runs, "variant")}
+
+
+def unique(runs, key):
+    return dict.fromkeys(run[key] for run in runs)
+
+
+def spread(values, sign=False):
+    """Write mean and standard deviation of some numbers."""
+    form = "+.3f" if sign else ".3f"
+    return f"{statistics.mean(values):{form}} ± {statistics.stdev(values):.3f}"
+
+
+def table(head, rows):
+    """Write a Markdown table from a list of names and a list of rows."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def by_street(found, variants, base="unet"):
+    """Write mean IoU on each recording left out, and the difference to a base, run by run."""
+    streets = [run["left_out"] for run in found[base]]
+    head = ["", *streets, "mean IoU", f"difference to {base}", "lower in", "accuracy"]
+    rows = []
+    for variant in variants:
+        runs = {run["left_out"]: run for run in found[variant]}
+        values = [runs[street]["mean_iou"] for street in streets]
+        differences = [v - run["mean_iou"] for v, run in zip(values, found[base], strict=True)]
+        lower = f"{sum(d < 0 for d in differences)} of {len(streets)}"
+        compared = ["", ""] if variant == base else [spread(differences, sign=True), lower]
+        accuracy = spread([run["accuracy"] for run in runs.values()])
+        rows.append([variant, *(f"{v:.3f}" for v in values), spread(values), *compared, accuracy])
+    return table(head, rows)
+
+
+def by_class(found, variants, base=None):
+    """Write each class's IoU, the mean over the recordings; with a base, the differences to it."""
+    classes = list(found[variants[0]][0]["iou"])
+    rows = []
+    for variant in variants:
+        runs = found[variant]
+        values = [[run["iou"][name] for run in runs] for name in classes]
+        if base and variant != base:
+            others = [[run["iou"][name] for run in found[base]] for name in classes]
+            values = [
+                [a - b for a, b in zip(*pair, strict=True)]
+                for pair in zip(values, others, strict=True)
+            ]
+        sign = "+.2f" if base and variant != base else ".2f"
+        rows.append([variant, *(f"{statistics.mean(value):{sign}}" for value in values)])
+    return table(["", *classes], rows)
+
+
+def tables():
+    """Return all tables: dict from name to Markdown."""
+    streets = load("streets")
+    return {
+        "designs": by_street(streets, DESIGNS) + "\n\n" + by_class(streets, DESIGNS),
+        "skips": by_street(streets, SKIPS) + "\n\n" + by_class(streets, SKIPS, "unet"),
+        "recipes": by_street(streets, RECIPES) + "\n\n" + by_class(streets, RECIPES, "unet"),
+    }
+
+
+def filled(page):
+    """Return a page's text with all tables renewed."""
+    for name, text in tables().items():
+        pattern = rf"(?s)(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)"
+        if not re.search(pattern, page):
+            raise SystemExit(f"{PAGE} has no place for the table {name}.")
+        page = re.sub(pattern, rf"\1{text}\2", page)
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

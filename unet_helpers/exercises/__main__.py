@@ -157,7 +157,7 @@ def main():
             judge_folder(folder, paths, file)
     except (OSError, KeyboardInterrupt) as error:
         kept = f" {target} has the rows so far." if arguments.csv else ""
-        raise SystemExit(f"Stopped ({type(error).__name__} {error}).{kept}") from None
+        raise SystemExit(f"Stopped ({str(error) or 'Ctrl-C'}).{kept}") from None
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from unet_helpers import exercises
 
-PYTHON_MAGICS = {"capture", "prun", "time", "timeit"}  # what follows them is Python
+# What these take as their last argument is Python, to be run in the notebook.
+PYTHON_MAGICS = {("run_cell_magic", name) for name in ("capture", "time", "timeit")}
+PYTHON_MAGICS.add(("run_line_magic", "time"))
 TRAINING = {"fit", "train_on_batch"}
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -57,7 +59,7 @@ def read_statements(codes):
         place = f"code cell {number}"
         try:
             with warnings.catch_warnings(action="ignore"):
-                statements += [describe(place, node) for node in parse(code, f"<{place}>")]
+                statements += parse(code, place)
         except Exception as error:  # SyntaxError, RecursionError, or what IPython makes of it
             checks = set(re.findall(r"\bexercises\.(\w+)\.check\(", code))
             node = ast.parse(f"raise SyntaxError({str(error)!r})").body[0]
@@ -70,19 +72,17 @@ def parse(code, place):
     code = TransformerManager().transform_cell(code)
     compile(code, place, "exec")  # finds what the parser lets through, such as a lone return
     # With the source at hand, messages can quote the line that raised.
-    linecache.cache[place] = (len(code), None, code.splitlines(keepends=True), place)
+    name = f"<{place}>"
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
     statements = []
     for node in ast.parse(code).body:
         match node:
             case ast.Expr(
-                ast.Call(
-                    ast.Attribute(attr="run_cell_magic" | "run_line_magic"),
-                    [ast.Constant(magic), *_, ast.Constant(body)],
-                )
-            ) if magic in PYTHON_MAGICS:
-                statements += parse(body, f"{place[:-1]}, %{magic}>")
+                ast.Call(ast.Attribute(attr=run), [ast.Constant(magic), *_, ast.Constant(body)])
+            ) if (run, magic) in PYTHON_MAGICS:
+                statements += parse(body, f"{place}, %{magic}")
             case _:
-                statements.append(node)
+                statements.append(describe(place, node))
     return statements
 
 

@@ -93,7 +93,7 @@ def judge_notebook(path, course):
         yield "(others)", "not judged", f"Whether exercises are missing is unknown: {unknown}"
     for name in dict.fromkeys(wanted or ()):
         if name not in found:
-            yield name, "missing", f"There is no exercises.{name}.check(...) in it."
+            yield name, "missing", f"The notebook does not call exercises.{name}.check(...)."
 
 
 def plain(text):
@@ -104,14 +104,6 @@ def plain(text):
 def cell(text):
     """Return a text that a spreadsheet takes for a text, not for a formula."""
     return "'" + text if text.startswith(("=", "+", "-", "@")) else text
-
-
-def find_notebooks(folder):
-    """List the notebooks in a folder and its folders, or the file itself."""
-    if not folder.is_dir():
-        return [folder] if folder.exists() else []
-    paths = sorted(path for path in folder.rglob("*.ipynb") if not path.is_dir())
-    return [path for path in paths if ".ipynb_checkpoints" not in path.parts]
 
 
 def judge_folder(folder, paths, file):
@@ -141,7 +133,8 @@ def main():
     parser.add_argument("--csv", metavar="FILE", help="also write the table to a file")
     arguments = parser.parse_args()
     folder = Path(arguments.folder)
-    paths = find_notebooks(folder)
+    paths = sorted(folder.rglob("*.ipynb")) if folder.is_dir() else [folder]
+    paths = [path for path in paths if path.is_file() and ".ipynb_checkpoints" not in path.parts]
     if not paths:
         raise SystemExit(f"There is no notebook in {folder}; expected files that end in .ipynb.")
     target = arguments.csv or os.devnull

@@ -192,7 +192,7 @@ def report(writer, nonce, codes, name):
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for number, file in enumerate([sys.stdin, sys.stdout, sys.stderr]):
         os.dup2(file.fileno(), number)
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the examples are small, and a GPU survives no fork
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # small examples; CUDA fails after a fork
     matplotlib.use("Agg")  # a figure's window would wait to be closed
     verdict, sentence = judge(codes, name)
     writer.send_bytes(nonce + json.dumps([verdict, sentence[:2000]]).encode())

@@ -1,15 +1,17 @@
 """The teacher's command judges a folder of submitted notebooks and says what it found."""
 
 import csv
+import io
 import json
 import sys
 
 import pytest
 
-from unet_helpers.exercises.__main__ import judge_in_process, judge_notebook, main
-from unet_helpers.exercises.exercise import Exercise
+from unet_helpers import exercises
+from unet_helpers.exercises import __main__ as command
+from unet_helpers.exercises.submission import judge, read_notebook
 
-IMPORTS = "import numpy as np\nfrom keras import layers\nfrom unet_helpers import exercises\n"
+IMPORTS = "import numpy as np\nfrom unet_helpers import exercises, labels\n"
 RIGHT = """\
 def my_output_size(size, kernel, stride, padding):
     return len(range(0, size, stride)) if padding == "same" else (size - kernel) // stride + 1
@@ -35,21 +37,33 @@ def my_receptive_field(layers):
 
 passed = exercises.receptive_field.check(my_receptive_field)
 """
+# The right answer, which calls what a test puts in its place and needs 1 from it.
+CALLS = RIGHT.replace("+ 1", "+ (%s)")
 
 
-def write(path, *sources):
-    cells = [
-        {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": s}
-        for s in (IMPORTS, *sources)
-    ]
+def write(path, *sources, text=None):
+    cells = [{"cell_type": "code", "source": source} for source in (IMPORTS, *sources)]
+    if text is not None:
+        cells.append({"cell_type": "markdown", "source": text})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4}))
     return path
 
 
-def test_answers_are_judged_without_running_the_rest(tmp_path):
-    path = write(
-        tmp_path / "a.ipynb",
+def verdict(*sources, name="output_size"):
+    return judge([IMPORTS, *sources], name)
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["exercises", *map(str, arguments)])
+    command.main()
+
+
+# ---------------------------------------------------------------- the verdict the student saw
+
+
+def test_answers_are_judged_without_running_the_rest():
+    sources = (
         "raise SystemExit('a training that must not run')",
         "this is no Python",
         RIGHT,
@@ -58,59 +72,245 @@ def test_answers_are_judged_without_running_the_rest(tmp_path):
         "exercises.stack_cost.check(my_lost_function)",
         "exercises.no_such_thing.check(my_output_size)",
     )
-    rows = {name: (verdict, sentence) for name, verdict, sentence in judge_notebook(path)}
-    assert rows["output_size"][0] == "right"
-    assert rows["centre_crop"][0] == "not attempted"
-    verdict, sentence = rows["receptive_field"]
-    assert verdict == "not yet" and "raised in line 6, `return field / 0`" in sentence
-    assert "my_lost_function cannot be found" in rows["stack_cost"][1]
-    assert "There is no exercise no_such_thing" in rows["no_such_thing"][1]
+    assert verdict(*sources) == ("right", "right.")
+    assert verdict(*sources, name="centre_crop")[0] == "not attempted"
+    found, sentence = verdict(*sources, name="receptive_field")
+    assert found == "not yet" and "raised in line 6, `return field / 0`" in sentence
+    found, sentence = verdict(*sources, name="stack_cost")
+    assert found == "not yet" and "In code cell 7: NameError: name 'my_lost_function'" in sentence
+    found, sentence = verdict(*sources, name="no_such_thing")
+    assert (found, sentence) == ("not yet", "There is no exercise no_such_thing.")
 
 
-def test_the_last_of_several_answers_counts(tmp_path):
-    wrong = RIGHT.replace("+ 1", "+ 2")
-    assert judge_notebook(write(tmp_path / "a.ipynb", wrong, RIGHT))[0][1] == "right"
-    assert judge_notebook(write(tmp_path / "b.ipynb", RIGHT, wrong))[0][1] == "not yet"
+@pytest.mark.parametrize(
+    "source",
+    [
+        "%%time\n" + RIGHT,
+        "%matplotlib inline\n!pip install nothing\nnp?\n" + RIGHT,
+        "%%capture out\n%%time\n" + RIGHT,
+        RIGHT.replace("passed = ", "%timeit -n 1 lost()\n%time passed = "),
+    ],
+)
+def test_cells_with_magics_are_read_as_ipython_does(source):
+    assert verdict(source) == ("right", "right.")
 
 
-def test_no_notebook_is_a_sentence(tmp_path):
-    (tmp_path / "torn.ipynb").write_text('{"cells": [')
+def test_the_lines_of_a_timed_cell_are_quoted():
+    assert "line 6, `return field / 0`" in verdict("%%time\n" + RAISES, name="receptive_field")[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "one"),
+    [
+        ("X = labels.VOID", "X - 254"),
+        ("ZERO = 1 - 1", "ZERO + 1"),
+        ("mx = np.maximum", "int(mx(0, 1))"),
+        ("from math import *", "int(cos(0))"),
+        ("table = []\ntable.append(1)", "table[0]"),
+        ("table = {}\nfor i in range(3):\n    table[i] = i", "table[1]"),
+        ("class Box:\n    one = 0\nBox.one = 1", "Box.one"),
+        ("a, b = np.array([0, 1])\nb += a", "int(b)"),
+        ("try:\n    import lost\nexcept ImportError:\n    lost = 1", "lost"),
+        ("def f(n=np.ones(1)):\n    return g(n)\ndef g(n):\n    return int(n[0])", "f()"),
+        ("one = 1 + 0\ntry:\n    one = lost\nexcept NameError:\n    pass", "one"),
+        ("from functools import cache\n@cache\ndef f():\n    display(1)\n    return 1", "f()"),
+        ("if __name__ == '__main__':\n    one = 1", "one"),
+    ],
+)
+def test_names_that_an_answer_uses_have_their_values(before, one):
+    assert verdict(before, CALLS % one) == ("right", "right.")
+
+
+def test_a_check_is_judged_with_the_names_as_they_are_at_its_place():
+    helper = "def helper():\n    return "
+    assert verdict(helper + "2", CALLS % "helper()", helper + "1")[0] == "not yet"
+    assert verdict(helper + "1", CALLS % "helper()", helper + "2")[0] == "right"
+    assert verdict(CALLS % "helper()", helper + "1")[0] == "not yet"
+    found, sentence = verdict("one = np.lost", CALLS % "one")
+    assert found == "not yet" and "In code cell 2: AttributeError" in sentence
+
+
+def test_the_last_of_several_answers_counts():
+    wrong = CALLS % 2
+    assert verdict(wrong, RIGHT)[0] == "right"
+    assert verdict(RIGHT, wrong)[0] == "not yet"
+    slip = RIGHT.replace("return", "return return")
+    found, sentence = verdict(RIGHT, slip)
+    assert found == "not yet" and "In code cell 3: SyntaxError" in sentence
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "assert exercises.output_size.check(answer=my_output_size)",
+        "from unet_helpers.exercises import output_size\noutput_size.check(my_output_size)",
+        "for answer in (None, my_output_size):\n    exercises.output_size.check(answer)",
+    ],
+)
+def test_checks_are_found_in_other_forms(check):
+    assert verdict(RIGHT.split("passed")[0] + check) == ("right", "right.")
+
+
+def test_what_cannot_be_judged_is_said():
+    trained = "model = lost()\nmodel.fit(np.lost)"
+    assert verdict(trained, CALLS % "model.one") == (
+        "not judged",
+        "It needs code cell 2, which trains a network.",
+    )
+    found, sentence = verdict("if False:\n    exercises.output_size.check(None)")
+    assert (found, sentence) == ("not judged", "Its check in code cell 2 is never called.")
+
+
+BAD_CELLS = ["x = {[1]: 2}", "return 1", "0\0", "-" * 10**4 + "1", "'a\ud800'", "(" * 300, "%lost?"]
+
+
+@pytest.mark.parametrize("cell", BAD_CELLS)
+def test_no_cell_makes_the_others_unjudgeable(cell):
+    assert verdict(cell, RIGHT) == ("right", "right.")
+
+
+# ---------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'{"cells": [', b"[]", b'{"cells": {"a": 1}}', b'{"cells": [1]}', b"\xff\xfe{", b"[" * 10**5],
+)
+def test_no_notebook_is_a_sentence(tmp_path, content):
+    (tmp_path / "torn.ipynb").write_bytes(content)
     with pytest.raises(ValueError, match="is not a notebook"):
-        judge_notebook(tmp_path / "torn.ipynb")
+        read_notebook(tmp_path / "torn.ipynb")
 
 
-def test_an_answer_that_never_ends_is_stopped_and_the_others_are_judged(tmp_path, monkeypatch):
-    monkeypatch.setattr(Exercise, "seconds", 0.2)
-    endless = RIGHT.replace("    return len", "    while True:\n        pass\n    return len")
-    rows = judge_notebook(write(tmp_path / "a.ipynb", endless, STUB))
-    assert rows[0][1] == "not yet" and "was stopped after 0.2 seconds" in rows[0][2]
-    assert rows[1][1] == "not attempted"
+def test_missing_exercises_are_those_of_the_notebook_it_was(tmp_path):
+    course = command.course_exercises()
+    names = [name for _, checked in course.values() for name in checked]
+    assert sorted(set(names)) == sorted(exercises.ALL)
+    _, texts = read_notebook(command.COURSE / "05_carla_training.ipynb")
+    some = {*sorted(texts)[:3], "a text of the student"}
+    assert command.expected(tmp_path / "02.ipynb", some, course) == ["resize_mask"]
+    assert command.expected(tmp_path / "06 Anna.ipynb", set(), course) == ["trimap_to_classes"]
+    assert command.expected(tmp_path / "anna.ipynb", set(), course) is None
+    assert command.expected(tmp_path / "06.ipynb", texts, {}) is None
+
+    first = {"course": course}
+    assert list(command.judge_notebook(write(tmp_path / "05.ipynb", ""), **first)) == [
+        ("resize_mask", "missing", "The notebook does not call exercises.resize_mask.check(...).")
+    ]
+    rows = list(command.judge_notebook(write(tmp_path / "anna.ipynb", ""), **first))
+    assert [row[:2] for row in rows] == [("(others)", "not judged")]
 
 
-def test_a_notebook_that_never_ends_is_stopped(tmp_path):
-    rows = judge_in_process(write(tmp_path / "a.ipynb", RIGHT), limit=0.2)
-    assert rows == [("(all)", "not yet", "Stopped after 0.2 seconds: does an answer never end?")]
+# ---------------------------------------------------------------- the command
 
 
 def test_the_command_prints_a_table_and_writes_it(tmp_path, repo, monkeypatch, capsys):
     folder = tmp_path / "class"
-    write(folder / "anna" / "02.ipynb", RIGHT, STUB)
+    write(folder / "anna" / "03.ipynb", RIGHT, STUB)
     (folder / "ben").mkdir()
-    (folder / "ben" / "02.ipynb").write_text("not a notebook")
+    (folder / "ben" / "03.ipynb").write_text("not a notebook")
     table = tmp_path / "table.csv"
     monkeypatch.chdir(repo)
-    monkeypatch.setattr(sys, "argv", ["exercises", str(folder), "--csv", str(table)])
-    main()
+    run(monkeypatch, folder, "--csv", table)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "anna/02.ipynb: 1 of 2 right"
+    assert lines[0] == "anna/03.ipynb"
     assert lines[1].split() == ["output_size", "right"]
-    assert lines[2].split() == ["centre_crop", "not", "attempted"]
-    assert lines[3] == "ben/02.ipynb: 0 of 1 right" and "is not a notebook" in lines[4]
+    assert lines[2].split()[:3] == ["centre_crop", "not", "attempted"]
+    assert [line.split()[:2] for line in lines[3:5]] == [
+        ["upsampling_block", "missing"],
+        ["transposed_size", "missing"],
+    ]
+    assert lines[5] == "  1 of 4 right"
+    assert lines[6] == "ben/03.ipynb" and "is not a notebook" in lines[7]
     rows = list(csv.DictReader(table.open(newline="")))
-    assert [row["verdict"] for row in rows] == ["right", "not attempted", "not yet"]
+    assert [row["verdict"] for row in rows] == [
+        "right",
+        "not attempted",
+        "missing",
+        "missing",
+        "not judged",
+    ]
+
+
+FORGED = '{"rows": [["stack_cost", "right", "right."]]}'
+TRICKS = {
+    "stack_cost": f"print({FORGED!r}, flush=True)\n    os._exit(0)",
+    "centre_crop": f"""\
+import atexit
+    atexit.register(print, {FORGED!r})
+    raise SystemExit""",
+    "tile_starts": """\
+import gc
+    for thing in gc.get_objects():
+        if type(thing).__name__ == "Connection":
+            thing.send_bytes(b'["right", "right."]')
+    os._exit(0)""",
+    "receptive_field": "return input('your answer: ')",
+    "transposed_size": "os.write(1, b'\\xff')\n    print('\\u03c0')\n    os.abort()",
+}
+
+
+def test_tricks_and_ends_forge_no_verdict_and_leave_the_others_alone(tmp_path, repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    cells = [
+        f"import os\ndef my_{name}(*args):\n    {body}\nexercises.{name}.check(my_{name})"
+        for name, body in TRICKS.items()
+    ]
+    box = f"import os\nclass Box:\n    print({FORGED!r}, flush=True)\n    os._exit(0)"
+    cells.append(f"{box}\nexercises.class_share.check(Box)")
+    path = write(tmp_path / "02.ipynb", *cells, RIGHT)
+    rows = {name: row for name, *row in command.judge_notebook(path, {})}
+    ended = "The answer ends Python (exit code %s) instead of returning."
+    assert rows["stack_cost"] == ["not yet", ended % 0]
+    assert rows["class_share"] == ["not yet", ended % 0]
+    assert rows["tile_starts"] == ["not yet", ended % 0]
+    assert rows["transposed_size"] == ["not yet", ended % -6]
+    assert rows["centre_crop"][0] == "not yet" and "exits Python" in rows["centre_crop"][1]
+    assert rows["receptive_field"][0] == "not yet" and "EOFError" in rows["receptive_field"][1]
+    assert rows["output_size"] == ["right", "right."]
+
+
+def test_an_answer_that_prints_for_ever_is_stopped_and_not_read(repo, monkeypatch, capfd):
+    monkeypatch.chdir(repo)
+    endless = "while True:\n    print('x' * 10**6)\nx = 1\n"
+    answer = f"def my_output_size(*args):\n    {endless.replace(chr(10), chr(10) + '    ')}\n"
+    cells = [IMPORTS, answer + "exercises.output_size.check(my_output_size)"]
+    found, sentence = command.judge_in_process(cells, "output_size", limit=1)
+    assert (found, sentence) == ("not yet", "Stopped after 1 seconds: does the answer never end?")
+    assert capfd.readouterr().out == ""
+
+
+def test_rows_are_written_as_they_are_known_and_harmless_in_a_spreadsheet(tmp_path, monkeypatch):
+    def rows(path, course):
+        yield "output_size", "not yet", "@sum(1)\x1b[2J\n\u03c0"
+        yield "=1+1", "-1", "+1"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "judge_notebook", rows)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    table = tmp_path / "table.csv"
+    path = write(tmp_path / "=a.ipynb")
+    with pytest.raises(SystemExit, match=r"Stopped \(Ctrl-C\). .*table.csv has the rows so far."):
+        run(monkeypatch, path, "--csv", table)
+    assert list(csv.reader(table.open(newline="", encoding="utf-8")))[1:] == [
+        ["'=a.ipynb", "output_size", "not yet", "'@sum(1) [2J \u03c0"],
+        ["'=a.ipynb", "'=1+1", "'-1", "'+1"],
+    ]
+    terminal.seek(0)
+    assert "@sum(1) [2J \\u03c0" in terminal.read()
+
+
+@pytest.mark.parametrize("table", ["", "lost/table.csv", "a.ipynb"])
+def test_the_target_is_checked_before_anything_is_judged(tmp_path, monkeypatch, table):
+    path = write(tmp_path / "a.ipynb")
+    before = path.read_bytes()
+    monkeypatch.setattr(command, "judge_notebook", None)  # calling it would raise TypeError
+    with pytest.raises(SystemExit, match=r"cannot be written|takes the table's file"):
+        run(monkeypatch, tmp_path, "--csv", tmp_path / table)
+    assert path.read_bytes() == before
 
 
 def test_a_folder_without_notebooks_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["exercises", str(tmp_path)])
-    with pytest.raises(SystemExit, match="There is not a notebook in"):
-        main()
+    with pytest.raises(SystemExit, match="There is no notebook in"):
+        run(monkeypatch, tmp_path)

@@ -2,102 +2,127 @@
 
     python -m unet_helpers.exercises FOLDER [--csv TABLE.csv]
 
-Of each notebook only imports, definitions and constants are run, not the training runs, so an
-answer must not need what another cell has computed. Every notebook is judged in its own process.
+Every answer is judged in a process of its own, so that none can disturb another.
 """
 
 import argparse
-import ast
+import contextlib
 import csv
 import json
-import linecache
-import subprocess
+import multiprocessing
+import os
+import re
+import secrets
+import signal
 import sys
 from pathlib import Path
 
-from unet_helpers import exercises
+from unet_helpers.exercises import submission
 
-LIMIT = 300  # seconds for one notebook; the checks of all exercises together take a few
+LIMIT = 120  # seconds for one exercise; the checks of the slowest right answer take a few
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
+# On Linux, processes are copies of one that has imported TensorFlow, which takes seconds.
+PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+if sys.platform == "linux":
+    PROCESSES.set_forkserver_preload(["unet_helpers.exercises.submission"])
 
 
-def judge_notebook(path):
-    """Judge all answers in a notebook.
+def judge_in_process(codes, name, limit=LIMIT):
+    """Judge an exercise in a notebook's code cells; returns verdict and sentence.
 
-    Returns a list of (exercise, verdict, sentence); verdict is "right", "not yet" or "not
-    attempted". Raises ValueError with a sentence when the file is not a notebook.
+    Only a message that begins with the nonce counts, and only `submission.report` is given it.
     """
+    nonce = secrets.token_hex().encode()
+    reader, writer = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=submission.report, args=(writer, nonce, codes, name))
+    process.start()
+    writer.close()
     try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a notebook ({type(error).__name__}: {error}).") from None
-    space = {"__name__": "submission"}
-    answers = {}
-    for number, source in enumerate(sources, start=1):
-        place = f"<code cell {number}>"
-        # With the source at hand, messages can quote the line that raised.
-        linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
-        try:
-            tree = ast.parse(source)
-        except SyntaxError:
-            continue  # a cell of notes, a %magic, or a slip; its answer then counts as missing
-        for statement in filter(is_definition, tree.body):
-            try:
-                exec(compile(ast.Module([statement], []), place, "exec"), space)
-            except Exception as error:  # then it is simply not defined
-                code = ast.unparse(statement)[:60]
-                print(f"{place} {code}: {type(error).__name__}: {error}", file=sys.stderr)
-        answers.update(checks(tree))  # the last one counts
-    return [(name, *judge_answer(name, answer, space)) for name, answer in answers.items()]
+        process.join(limit)
+        code = process.exitcode
+    finally:
+        process.kill()
+        if hasattr(os, "killpg"):  # also what the answer has started
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    with reader, contextlib.suppress(EOFError, OSError):  # of a message that was cut or forged
+        message = reader.recv_bytes(100_000) if reader.poll() else b""
+        if message.startswith(nonce):
+            return tuple(json.loads(message.removeprefix(nonce)))
+    if code is None:
+        return "not yet", f"Stopped after {limit} seconds: does the answer never end?"
+    return "not yet", f"The answer ends Python (exit code {code}) instead of returning."
 
 
-def judge_answer(name, answer, space):
-    """Judge the expression of an answer in a notebook's name space; returns verdict, sentence."""
-    if name not in exercises.ALL:
-        return "not yet", f"There is no exercise {name}."
+def course_exercises():
+    """Dict from the names of the course's own notebooks to their texts and their exercises."""
+    found = {}
+    for path in sorted(COURSE.glob("[0-9][0-9]_*.ipynb")):
+        codes, texts = submission.read_notebook(path)
+        found[path.name] = texts, re.findall(r"\bexercises\.(\w+)\.check\(", "\n".join(codes))
+    return found
+
+
+def expected(path, texts, course):
+    """List the exercises that a notebook should have, or return None when that is unknown.
+
+    It comes from the course's notebook with which it shares most cells of text; without any, from
+    the one whose number its file name begins with.
+    """
+
+    def likeness(name):
+        return len(course[name][0] & texts), path.name.startswith(name[:2])
+
+    best = max(course, key=likeness, default=None)
+    return course[best][1] if best and any(likeness(best)) else None
+
+
+def judge_notebook(path, course):
+    """Yield (exercise, verdict, sentence) for every exercise that a notebook has or should have."""
     try:
-        value = eval(compile(ast.Expression(answer), "<answer>", "eval"), space)
-    except Exception as error:
-        found = f"{ast.unparse(answer)} cannot be found ({type(error).__name__}: {error})"
-        return "not yet", f"{found}. Does its cell have a slip in it?"
-    passed, sentence = exercises.ALL[name].verdict(value)
-    waiting = "not attempted" if "not attempted yet" in sentence else "not yet"
-    return "right" if passed else waiting, sentence
+        codes, texts = submission.read_notebook(path)
+    except ValueError as error:
+        yield "(all)", "not judged", str(error)
+        return
+    found = submission.find_checks(submission.read_statements(codes))
+    for name in found:
+        yield name, *judge_in_process(codes, name)
+    wanted = expected(path, texts, course)
+    if wanted is None:
+        unknown = f"no notebook in {COURSE} has its texts or the number its name begins with."
+        yield "(others)", "not judged", f"Whether exercises are missing is unknown: {unknown}"
+    for name in dict.fromkeys(wanted or ()):
+        if name not in found:
+            yield name, "missing", f"The notebook does not call exercises.{name}.check(...)."
 
 
-def is_definition(statement):
-    """Tell whether a statement only makes names known: import, def, class or a constant."""
-    if not isinstance(statement, ast.Assign):
-        kinds = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
-        return isinstance(statement, kinds)
-    try:
-        ast.literal_eval(statement.value)
-    except ValueError:
-        return isinstance(statement.value, ast.Lambda | ast.Name)
-    return True
+def plain(text):
+    """Replace what could steer a terminal, and line ends, by spaces."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def checks(tree):
-    """Yield (exercise's name, expression of the answer) of all `exercises.NAME.check(ANSWER)`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.args:
-            called = ast.unparse(node.func).split(".")
-            if len(called) == 3 and called[0] == "exercises" and called[2] == "check":
-                yield called[1], node.args[0]
+def cell(text):
+    """Return a text that a spreadsheet takes for a text, not for a formula."""
+    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
 
 
-def judge_in_process(path, limit=LIMIT):
-    """Judge a notebook in a process of its own, so that no submission can disturb another."""
-    command = [sys.executable, "-m", "unet_helpers.exercises", "--one", str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return [("(all)", "not yet", f"Stopped after {limit} seconds: does an answer never end?")]
-    lines = [line for line in done.stdout.splitlines() if line.startswith('{"rows"')]
-    if not lines:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return [("(all)", "not yet", f"The notebook could not be judged: {last}")]
-    return [tuple(row) for row in json.loads(lines[-1])["rows"]]
+def judge_folder(folder, paths, file):
+    """Judge notebooks; print every row and write it to an open CSV file as soon as it is known."""
+    course = course_exercises()
+    table = csv.writer(file)
+    table.writerow(["notebook", "exercise", "verdict", "sentence"])
+    for path in paths:
+        place = plain(str(path.relative_to(folder)) if folder.is_dir() else path.name)
+        print(place, flush=True)
+        verdicts = []
+        for row in judge_notebook(path, course):
+            exercise, verdict, sentence = map(plain, row)
+            told = "" if verdict == "right" else sentence.removeprefix("not yet. ")
+            print(f"  {exercise:26}{verdict:15}{told}".rstrip(), flush=True)
+            table.writerow(map(cell, [place, exercise, verdict, sentence]))
+            file.flush()
+            verdicts.append(verdict)
+        print(f"  {verdicts.count('right')} of {len(verdicts)} right", flush=True)
 
 
 def main():
@@ -106,32 +131,26 @@ def main():
     )
     parser.add_argument("folder", help="folder of notebooks, searched with its folders; or a file")
     parser.add_argument("--csv", metavar="FILE", help="also write the table to a file")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     folder = Path(arguments.folder)
-    if arguments.one:
-        try:
-            print("\n" + json.dumps({"rows": judge_notebook(folder)}))
-        except ValueError as error:
-            raise SystemExit(str(error)) from None
-        return
     paths = sorted(folder.rglob("*.ipynb")) if folder.is_dir() else [folder]
-    paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
-    if not paths or not paths[0].exists():
-        raise SystemExit(f"There is not a notebook in {folder}; expected files that end in .ipynb.")
-    table = []
-    for path in paths:
-        name = str(path.relative_to(folder)) if folder.is_dir() else path.name
-        rows = judge_in_process(path)
-        right = sum(verdict == "right" for _, verdict, _ in rows)
-        print(f"{name}: {right} of {len(rows)} right", flush=True)
-        for exercise, verdict, sentence in rows:
-            told = "" if verdict != "not yet" else f"  {sentence.removeprefix('not yet. ')}"
-            print(f"  {exercise:26}{verdict:15}{told}".rstrip(), flush=True)
-            table.append((name, exercise, verdict, sentence))
-    if arguments.csv:
-        with open(arguments.csv, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("notebook", "exercise", "verdict", "sentence"), *table])
+    paths = [path for path in paths if path.is_file() and ".ipynb_checkpoints" not in path.parts]
+    if not paths:
+        raise SystemExit(f"There is no notebook in {folder}; expected files that end in .ipynb.")
+    target = arguments.csv or os.devnull
+    if target.endswith(".ipynb"):
+        raise SystemExit(f"--csv takes the table's file, such as table.csv, and got {target}.")
+    try:
+        file = open(target, "w", newline="", encoding="utf-8")  # noqa: SIM115  closed below
+    except OSError as error:
+        raise SystemExit(f"{target} cannot be written: {error.strerror}. Choose another.") from None
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack a student's letters
+    try:
+        with file:
+            judge_folder(folder, paths, file)
+    except (OSError, KeyboardInterrupt) as error:
+        kept = f" {target} has the rows so far." if arguments.csv else ""
+        raise SystemExit(f"Stopped ({str(error) or 'Ctrl-C'}).{kept}") from None
 
 
 if __name__ == "__main__":

@@ -657,14 +657,14 @@ def test_batches_refuse_what_cannot_be_meant():
         with pytest.raises(DataError, match=rf"epochs is {number!r}; expected whole numbers"):
             datasets.batches(tagged(), 8, number, datasets.augment)
     floats = tagged().map(lambda image, mask: (tf.cast(image, tf.float32), mask))
-    with pytest.raises(DataError, match=r"images are float32; expected uint8, .*Replace nan"):
+    with pytest.raises(DataError, match=r"images are float32 \(4, 4, 3\); expected uint8, .*nan"):
         datasets.batches(floats)
 
 
 def test_batches_of_several_sizes_are_refused_and_of_one_image_are_not():
     images = [np.zeros((2, side, 3), np.uint8) for side in (3, 4)]
     mixed = datasets.from_arrays(images, [image[..., 0] for image in images])
-    with pytest.raises(DataError, match=r"have several sizes, .*image_size such as"):
+    with pytest.raises(DataError, match=r"uint8 \(None, None, 3\); .*image_size such as"):
         datasets.batches(mixed)
     assert [mask.shape for _, mask in datasets.batches(mixed, 1)] == [(1, 2, 3), (1, 2, 4)]
 
@@ -735,14 +735,14 @@ def test_augment_marks_what_lies_outside_as_void(augmented):
 
 def test_augment_rounds_to_the_nearest_grey():
     image, mask = np.full((8, 8, 3), 100, np.uint8), np.zeros((8, 8), np.uint8)
-    errors = []
-    for seed in ([i, 3] for i in range(40)):
-        changed, _ = datasets.augment(image, mask, tf.constant(seed))
+    change, errors = tf.function(datasets.augment), []
+    for seed in ([i, 3] for i in range(20)):
+        changed, _ = change(image, mask, tf.constant(seed))
         random = tf.random.stateless_uniform((9,), seed).numpy()
         exact = (100 + 40 * (random[5] - 0.5)) * (0.93 + 0.14 * random[6:9])
         errors.append(changed.numpy()[0, 0] - exact)
     assert np.abs(errors).max() < 0.501
-    assert abs(np.mean(errors)) < 0.1  # 120 numbers between -0.5 and 0.5: deviates by 0.03
+    assert abs(np.mean(errors)) < 0.1  # 60 numbers between -0.5 and 0.5 deviate by 0.04
 
 
 def test_augment_does_not_round_between_its_steps(rng):

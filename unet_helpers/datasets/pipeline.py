@@ -165,15 +165,12 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
     """
     check_numbers("batch_size", batch_size)
     specs = tf.nest.flatten(dataset.element_spec)
-    if specs[0].dtype != tf.uint8:  # which holds no nan
+    of_one_size = batch_size == 1 or all(spec.shape.is_fully_defined() for spec in specs)
+    if specs[0].dtype != tf.uint8 or not of_one_size:
         raise DataError(
-            f"The images are {specs[0].dtype.name}; expected uint8, 0 to 255. Replace nan, scale "
-            "and convert them with .astype(np.uint8)."
-        )
-    if batch_size > 1 and not all(spec.shape.is_fully_defined() for spec in specs):
-        raise DataError(
-            "The pairs have several sizes, or none that is known, so they make no batch. Load "
-            "them with an image_size such as (96, 128), or take batches of 1."
+            f"The images are {specs[0].dtype.name} {specs[0].shape}; expected uint8, 0 to 255 "
+            "without nan, of one size. Scale and convert them, and load them with an image_size "
+            "such as (96, 128), or take batches of 1."
         )
     if epochs is None:
         if augmentation is not None:

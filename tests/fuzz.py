@@ -123,6 +123,8 @@ def with_tiff_size(data, width, height):
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/tmp/ran) (w) file closefile\nshowpage\n"
+TURNED = Image.Exif()
+TURNED[0x0112] = 6  # a viewer turns it by a quarter
 SIDES = (0, 1, 9, 12, 8_190, 20_000, 65_500, 65_535, 2**31 - 1, 2**31)
 
 
@@ -153,6 +155,8 @@ def any_image(random, mask):
         lambda: encode(array, random.choice(["GIF", "WEBP", "PNG"]), **frames),
         lambda: encode(array, "WEBP", lossless=True),
         lambda: encode(grey, "BMP", "1"),
+        lambda: encode(usual, "PNG", exif=TURNED),
+        lambda: encode(grey // 2 * 255, random.choice(["PNG", "JPEG"])),  # black and white
         lambda: encode(array[:5], "PNG"),  # of another size than its partner
         lambda: random.choice([EPS, b"<svg><image href='file:///x'/></svg>", b"<html>404</html>"]),
         lambda: with_png_size(encode(usual, "PNG"), width, height),
@@ -182,6 +186,7 @@ def image_input(reader, mask):
 
 NAMES = ("-rf", "a\nb", "x" * 240, "..", "...", ".hidden", " ", "a.png", "ONE", "CON", "0", "%s{}")
 NAMES += ("caf\u00e9", "cafe\u0301", "\u202egnp", "\x01\x1b[31m", "\udcff\udcfe", "\U0001f600")
+NAMES += ("more/a", "a.heic")
 
 
 def plant(path, data):
@@ -278,6 +283,10 @@ def own_folder(root, random):
         ids = noise(random, 3, *SIZE)
         plant(root / "masks" / f"{i}.png", encode(colours[ids] if painted else ids, "PNG"))
     table = "name,id,colour\nroad,0,#804080\ncar,1,0 0 142\nvoid,2,#000000\n"
+    if random.random() < 0.3:  # black and white
+        table = "name,id\nroad,0\ncar,1\nvoid,255\n"
+        for path in (root / "masks").iterdir():
+            path.write_bytes(encode(255 * noise(random, 2, *SIZE), "PNG"))
     (root / "labels.csv").write_text(table)
     lists = {"train.txt": "0\n1\n2.jpg\n", "val.txt": "3\n", "test.txt": "4\n5.png\n"}
     if random.random() < 0.4:

@@ -1,5 +1,7 @@
 """A folder of your own images: labels.csv, masks of ids and colours, splits, and every mistake."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,9 +79,66 @@ def test_names_alone_count_from_zero(folder):
     assert folder_dataset.read_labels(root).classes == ("background", "cat", "dog")
 
 
+def test_void_is_numbered_as_the_names_are(folder):
+    root = folder({"a.png": [[0, 1], [2, 255]]}, "name\nvoid\ncat\ndog\n")
+    assert read(root).tolist() == [[255, 0], [1, 255]]
+    root = folder({"a.png": [[0, 1], [2, 255]]}, "name\ncat\ndog\nvoid\n")
+    assert read(root).tolist() == [[0, 1], [255, 255]]
+
+
 def test_a_binary_mask_of_0_and_255(folder):
     root = folder({"a.png": [[0, 255], [255, 0]]}, "name,id\nnothing,0\nthing,255\n")
     assert read(root).tolist() == [[0, 1], [1, 0]]
+
+
+WHITE = np.zeros((16, 16), np.uint8)
+WHITE[:, 8:] = 255
+GREY_LEVELS = WHITE, WHITE > 0, np.dstack([WHITE] * 3), np.dstack([WHITE] * 2 + [WHITE, WHITE])
+
+
+@pytest.mark.parametrize("table", ["name\nsky\ncar\n", "name,id\ncar,1\nvoid,255\nsky,0\n"])
+def test_masks_of_0_and_255_alone_have_no_void_in_any_split(folder, table, capsys):
+    root = folder({f"{i}.png": WHITE if i < 4 else 0 * WHITE for i in range(8)}, table)
+    write_lists(root, train="0\n1\n2\n5", val="4", test="3\n6\n7")
+    car = folder_dataset.read_labels(root).index("car")
+    for split, share in (("train", 3 / 8), ("val", 0), ("test", 1 / 6)):
+        _, masks = datasets.to_arrays(folder_dataset.load(split, root, (16, 16)))
+        assert set(np.unique(masks)) <= {0, 1}
+        assert np.mean(masks == car) == share
+    _, mask = folder_dataset.read_pair(root / "images" / "0.png", root / "masks" / "0.png")
+    assert mask[0, 7:9].tolist() == [1 - car, car]
+    codes = folder_dataset.files(root)
+    assert codes["read_code"](root / "masks" / "3.png")[0, 8] == car
+    said = capsys.readouterr().out
+    assert said.count("black and white: 255 is car, and no pixel is void.") == 1
+
+
+@pytest.mark.parametrize("table", ["name\nsky\ncar\n", "name,id\nsky,0\ncar,255\n"])
+def test_a_black_and_white_mask_is_read_in_every_format(folder, table):
+    masks = {f"{i}.png": mask for i, mask in enumerate(GREY_LEVELS)}
+    root = folder({"a.png": WHITE}, table)
+    for name, mask in masks.items():
+        Image.fromarray(mask).save(root / "masks" / name)
+    noisy = np.clip(WHITE, 3, 250)
+    Image.fromarray(noisy).save(root / "masks" / "j.jpg", quality=50)
+    for name in (*masks, "j.jpg"):
+        np.testing.assert_array_equal(read(root, name), WHITE > 0, name)
+
+
+def test_void_stays_void_beside_class_1(folder):
+    root = folder({"a.png": [[0, 255]], "b.png": [[1, 255]]}, "name,id\nsky,0\ncar,1\nvoid,255\n")
+    assert read(root).tolist() == [[0, 255]]
+    save(root / "masks" / "b.png", [[0, 255]])  # it was exported anew
+    os.utime(root / "masks" / "b.png", ns=(1, 1))
+    assert read(root).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("top", [1, 255])
+def test_a_jpeg_of_ids_is_refused(folder, top):
+    root = folder({"b.png": [[0]]}, "name,id\nsky,0\ncar,1\nvoid,255\n")
+    save(root / "masks" / "a.jpg", WHITE // 255 * top)
+    with pytest.raises(DataError, match=r"a\.jpg is a JPEG, which changes values .* as PNG"):
+        read(root, "a.jpg")
 
 
 def test_several_ids_may_be_void(folder):
@@ -99,6 +158,17 @@ def test_a_palette_or_grey_is_looked_up_where_there_are_only_colours(folder):
     assert read(root).tolist() == CLASSES
     save(root / "masks" / "grey.png", [[0, 255]])
     assert read(root, "grey.png").tolist() == [[255, 2]]
+
+
+def test_a_palette_may_be_black_where_a_class_has_the_id_0(folder):
+    """The labels are those of the documentation; unused colours of a palette are black."""
+    root = folder(
+        {"a.png": IDS}, "name,id,colour\nroad,0,#804080\ncar,1,0 0 142\nvoid,255,#000000\n"
+    )
+    image = Image.fromarray(np.array([[0, 1, 255]], np.uint8), "P")
+    image.putpalette([0, 0, 0, *CAR, *[0] * 762])
+    image.save(root / "masks" / "a.png")
+    assert read(root).tolist() == [[0, 1, 255]]
 
 
 def test_a_palette_that_was_renumbered_is_noticed(folder):
@@ -173,6 +243,8 @@ def test_a_jpeg_mask_is_explained(folder):
         ("name,id\nroad,0\ncar,\n", r"has no id for car, but for others"),
         ("name,id,colour\nroad,0,#000001\ncar,1\n", r"has no colour for car"),
         ("name\nvoid\n", r"has 0 classes"),
+        ("name,id\nroad,0\ncar;1\n", r"Line 3 of .* has 'car;1' as a name\. Write a comma"),
+        ("name,id\nroad\t0\n", r"Line 2 of .* has 'road\\t0' as a name"),
         ("name,id\n" + 200_000 * "x", r"is not a table of cells .*field"),
         ("name\n" + 1_000_000 * "x", r"has 1,000,005 bytes; expected a small text file"),
     ],
@@ -220,6 +292,11 @@ def test_a_folder_that_lacks_something(folder, name):
 def test_a_folder_has_no_sample(data):
     with pytest.raises(DataError, match="pass the path of your folder"):
         folder_dataset.find(data)
+
+
+def test_a_folder_needs_a_name():
+    with pytest.raises(DataError, match=r"There is no folder ''\. Pass"):
+        folder_dataset.find("")
 
 
 def test_load_in_order_and_resized(folder):
@@ -277,11 +354,20 @@ def write_lists(root, **lists):
         (root / f"{split}.txt").write_text(text, encoding="utf-8")
 
 
-def test_lists_decide_the_splits(folder):
+def test_lists_may_come_from_windows(folder):
+    root = folder({f"{name}.png": IDS for name in ("a", "b", "c")})
+    write_lists(root, train="images\\a.png", val="C:\\mine\\b.jpg\n", test="..\\c")
+    assert split_names(root) == dict(train=["a"], val=["b"], test=["c"])
+
+
+def test_lists_decide_the_splits(folder, capsys):
     root = folder({f"{name}.png": IDS for name in ("a", "b.1", "c", "d", "left out")})
     write_lists(root, train="d.png\nb.1\n\n", val=" a \n", test="c.jpg\r\n")
     assert split_names(root) == dict(train=["b.1", "d"], val=["a"], test=["c"])
     assert len(folder_dataset.find_pairs("all", root)) == 5
+    said = capsys.readouterr().out
+    assert said.count("1 of 5 images in") == 1
+    assert said.endswith("are in none of train.txt, val.txt and test.txt: left out.\n")
 
 
 @pytest.mark.parametrize(
@@ -292,6 +378,7 @@ def test_lists_decide_the_splits(folder):
         (dict(train="a", val="b", test="x"), r"Line 1 of .*test\.txt names 'x', but .*images has"),
         (dict(train="a", val="\nb\na", test="c"), r"Line 3 of .*val\.txt names 'a', .* in train"),
         (dict(train="../masks/a", val="b", test="c"), None),
+        (dict(train="a.2", val="b", test="c"), r"Line 1 of .*train\.txt names 'a\.2', but"),
         (dict(train="a\0", val="b", test="c"), r"names 'a\\\\+0'"),
     ],
 )

@@ -1,10 +1,15 @@
 """Class lists, colours, void, and masks to colours and back."""
 
+import io
 import itertools
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from unet_helpers.datasets.checks import Report
+from unet_helpers.evaluation.metrics import score_lines
 from unet_helpers.labels import (
     CAMVID,
     CARLA,
@@ -16,7 +21,9 @@ from unet_helpers.labels import (
     class_shares,
     colour_to_mask,
     mask_to_colour,
+    note,
     overlay,
+    printable,
 )
 
 ALL = pytest.mark.parametrize("labels", [CARLA, CAMVID, PETS], ids=lambda labels: labels.name)
@@ -47,6 +54,28 @@ def test_index_gives_the_id_of_a_name():
     assert CARLA.index("Roads") == 7
     with pytest.raises(ValueError, match=r"CARLA has no class 'Sky'; it has .*'Buildings'"):
         CARLA.index("Sky")
+
+
+# ---------------------------------------------------------------- the screen
+
+
+def test_what_a_screen_cannot_show_is_written_as_escapes(monkeypatch):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", screen)
+        report = Report({"train": 1}, ("straße",), {"train": np.ones(1)}, [])
+        scores = score_lines(
+            SimpleNamespace(iou=[1.0], dice=[1.0], pixel_accuracy=1.0, mean_iou=1.0, mean_dice=1.0),
+            ["straße"],
+        )
+        print(report, scores)
+        note("\x1b[31mstraße")
+        note("\x1b[31mstraße")
+        screen.flush()
+    said = screen.buffer.getvalue()
+    assert said.count(b"stra\\xdfe") == 3
+    assert b"\\x1b[31m" in said and b"\x1b" not in said
+    assert printable("straße\n\u202e") == "straße\n\\u202e"
 
 
 # ---------------------------------------------------------------- masks and colours

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -139,6 +140,69 @@ def test_carla_names_a_mask_with_labels_outside_the_classes(one_folder):
         carla.load("all", one_folder)
 
 
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (red([[255, 0]]), r"000\.png holds .*\[255\] in 1 pixels; expected 0 \.\. 12\. Is"),
+        ([[[0, 9, 3], [0, 0, 12]]], r"000\.png has its class ids in the blue channel"),
+    ],
+)
+def test_carla_names_a_mask_with_void_or_with_swapped_channels(one_folder, mask, message):
+    save(one_folder / "lyft" / "CameraRGB" / "02_00_000.png", np.zeros((1, 2, 3)))
+    save(one_folder / "lyft" / "CameraMask" / "02_00_000.png", mask)
+    with pytest.raises(DataError, match=message):
+        carla.load("all", one_folder)
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """The usual edition of CARLA, with one frame in each recording."""
+    for name in ("dataA", "dataB", "dataC", "dataD", "dataE"):
+        for camera in ("CameraRGB", "CameraSeg"):
+            save(tmp_path / name / name / camera / "0.png", np.zeros((2, 2, 3)))
+    return tmp_path
+
+
+def test_carla_refuses_a_recording_that_is_not_whole(recordings):
+    (recordings / "dataB" / "dataB" / "CameraSeg").rename(recordings / "elsewhere")
+    with pytest.raises(DataError, match=r"recording .*dataB has no CameraSeg\. Is a download"):
+        carla.find_pairs("train", recordings)
+
+
+def test_carla_refuses_two_recordings_of_one_name(recordings):
+    shutil.copytree(recordings / "dataA" / "dataA", recordings / "backup" / "dataA")
+    with pytest.raises(DataError, match=r"Two recordings are called dataA: .*backup.dataA and"):
+        carla.find_pairs("train", recordings)
+
+
+def test_carla_refuses_a_folder_that_it_cannot_read(recordings, monkeypatch):
+    def scandir(path):
+        if "dataC" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return whole(path)
+
+    whole = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"dataC cannot be read \(Permission denied\)"):
+        carla.find_pairs("train", recordings)
+
+
+def test_carla_follows_links_and_says_which_recordings_it_uses(recordings, tmp_path, capsys):
+    carla.find_pairs("train", recordings)
+    assert capsys.readouterr().out == ""
+    (recordings / "dataB").rename(tmp_path.with_name("dataB elsewhere"))
+    (recordings / "dataB").symlink_to(tmp_path.with_name("dataB elsewhere"))
+    (recordings / "dataC" / "back").symlink_to(recordings)
+    (recordings / "dataE" / "dataE").rename(recordings / "dataE" / "dataF")
+    for _ in range(2):
+        pairs = carla.find_pairs("train", recordings)
+        assert [image.parts[-3] for image, _ in pairs] == ["dataA", "dataB", "dataC"]
+    assert capsys.readouterr().out.endswith(
+        "has dataA (1 frames), dataB (1 frames), dataC (1 frames), dataD (1 frames), dataF (1 "
+        "frames); the train split is dataA, dataB, dataC.\n"
+    )
+
+
 def test_carla_names_an_image_whose_mask_has_another_size(one_folder):
     save(one_folder / "lyft" / "CameraMask" / "02_00_004.png", red(np.zeros((8, 6))))
     with pytest.raises(DataError, match=r"CameraRGB.02_00_004\.png is 6x8, .*CameraMask.* is 8x6"):
@@ -228,9 +292,10 @@ def test_camvid_finds_the_set_one_folder_down(camvid_folder):
         assert masks[0, 0].tolist() == [0, 10, 255, 0, 10, 255]
 
 
-def test_camvid_names_a_mask_with_label_12(camvid_folder):
-    save(camvid_folder / "trainannot" / "0002.png", np.full((4, 6), 12))
-    message = r"trainannot.0002\.png holds .*\[12\] in 24 pixels; expected 0 \.\. 10, or 255"
+@pytest.mark.parametrize("code", [12, 255])
+def test_camvid_names_a_mask_with_another_code(camvid_folder, code):
+    save(camvid_folder / "trainannot" / "0002.png", np.full((4, 6), code))
+    message = rf"trainannot.0002\.png holds .*\[{code}\] in 24 pixels; expected 0 \.\. 11\. Is"
     with pytest.raises(DataError, match=message):
         camvid.load("train", camvid_folder)
 

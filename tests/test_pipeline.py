@@ -143,6 +143,17 @@ def test_read_image_turns_a_image_upright(tmp_path, rng, mark, name):
     np.testing.assert_array_equal(datasets.read_image(tmp_path / name), expected)
 
 
+@pytest.mark.parametrize("mark", TURNS)
+def test_masks_are_turned_as_images_are(tmp_path, rng, mark):
+    mask = rng.integers(0, 9, (4, 6)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = mark
+    Image.fromarray(mask).save(tmp_path / "m.png", exif=exif)
+    Image.fromarray(np.dstack([mask] * 3)).save(tmp_path / "red.png", exif=exif)
+    for read, name in ((datasets.read_mask, "m.png"), (datasets.read_red_channel, "red.png")):
+        np.testing.assert_array_equal(read(tmp_path / name), TURNS[mark](mask))
+
+
 def test_read_image_turns_16_bit_images_as_well(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -235,6 +246,16 @@ def test_read_mask_refuses_a_painted_mask(tmp_path):
         datasets.read_mask(tmp_path / "m.png")
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("m.jpg", {}), ("m.png", {"format": "JPEG"}), ("m.tif", {"compression": "jpeg"})],
+)
+def test_a_mask_that_was_compressed_as_jpeg_is_refused(tmp_path, name, options):
+    for read, mask in ((datasets.read_mask, MASK), (datasets.read_red_channel, COLOURS)):
+        with pytest.raises(DataError, match=r"m\.\w+ is a JPEG, which changes values .*as PNG"):
+            read(save(tmp_path / name, mask, **options))
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 def test_read_red_channel(tmp_path, channels):
     image = np.zeros((2, 3, channels), np.uint8)
@@ -272,6 +293,39 @@ def test_pair_up_sorts_by_name_and_ignores_other_files(folders):
     ]
 
 
+def test_pair_up_says_what_it_leaves_out(folders, capsys):
+    images, masks = folders
+    datasets.pair_up(images, masks)
+    (images / "a.txt").write_text("a description of a.jpg")
+    (images / ".hidden").mkdir()
+    assert datasets.pair_up(images, masks) and capsys.readouterr().out == ""
+    (images / "c.heic").write_bytes(b"")
+    (masks / "c.npy").write_bytes(b"")
+    save(masks / "more" / "d.png", MASK)
+    save(masks / "more" / "._d", MASK, format="PNG")
+    for _ in range(2):
+        assert len(datasets.pair_up(images, masks)) == 2
+    message = f"{images} and {masks}: 2 pairs are used, 3 other files left out: "
+    assert capsys.readouterr().out == message + "c.heic, c.npy, more/d.png.\n"
+
+
+@pytest.mark.parametrize("where", ["day 2/", ""])
+def test_pair_up_refuses_to_leave_half_of_the_pairs_out(folders, where):
+    for folder in folders:
+        for name in "cd":
+            (folder / where).mkdir(exist_ok=True)
+            plain = save(folder / where / f"{name}.png", MASK)
+            plain.rename(plain.with_suffix(".png" if where else ".heic"))
+    with pytest.raises(DataError, match=r": 2 pairs .* left out: (day 2.)?c\..* half of the data"):
+        datasets.pair_up(*folders)
+
+
+def test_pair_up_reads_jfif(folders):
+    for folder in folders:
+        save(folder / "c.jfif", MASK, format="PNG")
+    assert len(datasets.pair_up(*folders)) == 3
+
+
 def test_pair_up_names_an_image_without_mask(folders):
     images, masks = folders
     save(images / "c.jpg", COLOURS)
@@ -301,7 +355,7 @@ def test_pair_up_of_empty_and_of_missing_folders(tmp_path):
 def test_check_pair_names_sizes_and_labels():
     image = np.zeros((2, 3, 3), np.uint8)
     check_pair(image, MASK, 13)
-    with pytest.raises(DataError, match=r"i\.png is 2x3, but its mask m\.png is 3x2"):
+    with pytest.raises(DataError, match=r"i\.png is 2x3, but its mask m\.png is 3x2.* EXIF data"):
         check_pair(image, MASK.T, 13, "i.png", "m.png")
     with pytest.raises(DataError, match=r"m\.png holds .*\[2, 12\] in 2 pixels.*0 \.\. 1"):
         check_pair(image, MASK, 2, "i.png", "m.png")
@@ -450,6 +504,67 @@ def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
         datasets.load_pairs(pairs, read_pair, 12, (4, 4))
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (128, r"image_size is 128; expected \(height, width\)"),
+        ("96x128", r"image_size is '96x128'; expected"),
+        ("12", r"image_size is '12'; expected"),
+        ((96,), r"image_size is \(96,\); expected"),
+        ((96.0, 128), r"In image_size \(96\.0, 128\) a side is 96\.0; expected whole"),
+        ((96, 0), r"a side is 0; expected whole numbers, 1 or more"),
+        ([-1, 5], r"a side is -1"),
+        ((True, 5), r"a side is True"),
+    ],
+)
+def test_load_pairs_refuses_what_is_not_a_size(pairs, size, message):
+    with pytest.raises(DataError, match=message):
+        datasets.load_pairs(pairs, read_pair, 12, size)
+
+
+def test_load_pairs_refuses_numbers_that_may_be_nan(pairs):
+    def read(image, mask):
+        return np.float32(datasets.read_image(image)) / 255 * np.nan, datasets.read_mask(mask)
+
+    with pytest.raises(DataError, match=r"00\.png was read as float32, .*no nan\. Scale and"):
+        datasets.load_pairs(pairs, read, 12, (4, 4))
+
+
+def test_nearly_black_images_are_said(tmp_path, pairs, capsys):
+    datasets.load_pairs(pairs, read_pair, 12, (4, 4), "twelve images")
+    assert "nearly black" not in capsys.readouterr().out
+    Image.fromarray(np.full((8, 6), 4095, np.uint16)).save(tmp_path / "12.png")
+    dark = [(tmp_path / "12.png", pairs[1][1])] * 2 + pairs[6:7]
+    for cache in ("memory", tmp_path / "caches"):
+        datasets.load_pairs(dark, read_pair, 12, (4, 4), f"images in {cache}", cache)
+        assert f"67% of the images in {cache} are nearly black" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("masks", "n_classes", "said"),
+    [
+        ([[0, 0, 1, 255]], 2, False),
+        ([[0, 0, 0, 255]], 2, True),  # nothing of class 1
+        ([[0, 0, 0, 0, 1], [255] * 5, [0, 255, 255, 255, 255]], 2, False),
+        ([[0, 0, 0, 0, 1], [255] * 5, [255] * 5], 2, True),  # ten times as much as class 1
+        ([[0, 1, 2, 2, 2], [255] * 5, [255] * 5], 3, False),
+        ([[0, 1, 1, 255]], 3, True),
+        ([[0, 1, 1, 1]], 3, False),
+        ([[0, 1, 2] + [255] * 28], 3, True),
+    ],
+)
+def test_void_in_the_place_of_a_class_is_said(tmp_path, masks, n_classes, said, capsys):
+    size = (len(masks), len(masks[0]))
+    pair = save(tmp_path / "i.png", np.full((*size, 3), 99)), save(tmp_path / "m.png", masks)
+    datasets.load_pairs([pair], read_pair, n_classes, None, f"images of {tmp_path}")
+    out = capsys.readouterr().out
+    assert ("Does void stand for a class?" in out) == said
+    if masks == [[0, 0, 0, 255]]:
+        assert out.startswith(
+            f"The images of {tmp_path} have 0 pixels of class 1 (from 0) and 1 of"
+        )
+
+
 # ---------------------------------------------------------------- batches
 
 
@@ -535,6 +650,23 @@ def test_batches_refuse_what_cannot_be_meant():
     with pytest.raises(DataError, match=r"unknown length cannot be shuffled.*assert_cardinality"):
         datasets.batches(some, epochs=2)
     assert tags(datasets.batches(some)) == list(range(4, 10))
+    for number in (0, -1, 2.0, True, "8"):
+        with pytest.raises(DataError, match=rf"batch_size is {number!r}; expected whole numbers"):
+            datasets.batches(tagged(), number)
+    for number in (0, 1.5, True):
+        with pytest.raises(DataError, match=rf"epochs is {number!r}; expected whole numbers"):
+            datasets.batches(tagged(), 8, number, datasets.augment)
+    floats = tagged().map(lambda image, mask: (tf.cast(image, tf.float32), mask))
+    with pytest.raises(DataError, match=r"images are float32 \(4, 4, 3\); expected uint8, .*nan"):
+        datasets.batches(floats)
+
+
+def test_batches_of_several_sizes_are_refused_and_of_one_image_are_not():
+    images = [np.zeros((2, side, 3), np.uint8) for side in (3, 4)]
+    mixed = datasets.from_arrays(images, [image[..., 0] for image in images])
+    with pytest.raises(DataError, match=r"uint8 \(None, None, 3\); .*image_size such as"):
+        datasets.batches(mixed)
+    assert [mask.shape for _, mask in datasets.batches(mixed, 1)] == [(1, 2, 3), (1, 2, 4)]
 
 
 def test_class_weights_become_the_weight_of_every_pixel_and_void_gets_none():
@@ -601,6 +733,28 @@ def test_augment_marks_what_lies_outside_as_void(augmented):
         assert len(np.unique(image[surrounded(mask) & (mask == 255)], axis=0)) <= 1
 
 
+def test_augment_rounds_to_the_nearest_grey():
+    image, mask = np.full((8, 8, 3), 100, np.uint8), np.zeros((8, 8), np.uint8)
+    change, errors = tf.function(datasets.augment), []
+    for seed in ([i, 3] for i in range(20)):
+        changed, _ = change(image, mask, tf.constant(seed))
+        random = tf.random.stateless_uniform((9,), seed).numpy()
+        exact = (100 + 40 * (random[5] - 0.5)) * (0.93 + 0.14 * random[6:9])
+        errors.append(changed.numpy()[0, 0] - exact)
+    assert np.abs(errors).max() < 0.501
+    assert abs(np.mean(errors)) < 0.1  # 60 numbers between -0.5 and 0.5 deviate by 0.04
+
+
+def test_augment_does_not_round_between_its_steps(rng):
+    """Where a zoom blends neighbours, whole numbers go the same way as exact ones."""
+    image, mask = noise(rng, 20, 30, 3), np.zeros((20, 30), np.uint8)
+    whole, exact = (
+        datasets.augment(values, mask, tf.constant([5, 6]), zoom=1.0)[0]
+        for values in (image, np.float32(image))
+    )
+    np.testing.assert_array_equal(whole, exact)
+
+
 def test_augment_is_repeated_by_its_seed(rng):
     image, mask = noise(rng, 20, 30, 3), rng.integers(0, 3, (20, 30)).astype(np.uint8)
     for seed in ([1, 2], [3, 4]):
@@ -658,6 +812,8 @@ def test_choose_takes_a_folder(tmp_path, kind, monkeypatch):
 def test_choose_names_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(DataError, match=r"no folder .*gone.*'sample', 'full', or another path"):
         choose(tmp_path / "gone", "carla", never)
+    with pytest.raises(DataError, match=r"no folder ''\. Pass 'sample'"):
+        choose("", "carla", never)
 
 
 def test_the_environment_overrides_the_line_of_a_notebook(monkeypatch, repo, tmp_path):

@@ -70,6 +70,12 @@ def test_legend_has_the_colours_of_the_masks():
     np.testing.assert_allclose(np.array(faces) * 255, [(10, 20, 30), (200, 100, 50), (0, 0, 0)])
 
 
+def test_dollars_in_a_name_are_not_a_formula():
+    odd = Labels("odd", ("$_$", "$", "sky"), THREE.colours)
+    drawn(plots.show_pairs(IMAGES, MASKS, odd))
+    drawn(plots.show_class_bars([0.1, 0.2, 0.3], odd, "scores"))
+
+
 def test_present_classes_of_several_masks():
     assert plots.present_classes(MASKS) == [0, 1, 255]
     assert plots.present_classes([]) == []

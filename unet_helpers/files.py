@@ -14,8 +14,8 @@ def check_space(folder, n_bytes):
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise DataError(
-            f"{folder} has {free / 1e9:.1f} GB free and {n_bytes / 1e9:.1f} GB are needed. Make "
-            "space or choose another folder with UNET_COURSE_DATA_DIR."
+            f"{folder} has {free:,} bytes free and {n_bytes:,} are needed. Make space or choose "
+            "another folder with UNET_COURSE_DATA_DIR."
         )
 
 

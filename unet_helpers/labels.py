@@ -3,6 +3,8 @@
 The colours of a palette can be told apart by colour-blind readers; a test simulates their vision.
 """
 
+import functools
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +21,19 @@ class DataError(ValueError):
 
 
 def printable(text):
-    """Escape unprintable characters except line ends: file names may hold any. Returns str."""
-    return "".join(
+    """Escape what the screen cannot show, except line ends: names may hold any character."""
+    escaped = "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
         for c in str(text)
     )
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return escaped.encode(encoding, "backslashreplace").decode(encoding)
+
+
+@functools.cache
+def note(sentence):
+    """Print a sentence about the data, only once, however often the data is loaded."""
+    print(printable(sentence))
 
 
 @dataclass(frozen=True)
@@ -172,16 +182,16 @@ def overlay(image, mask, labels, opacity=0.5):
     return (image * (1 - opacity) + colour * opacity).astype(np.uint8)
 
 
-def check_values(mask, n_classes, where):
+def check_values(mask, n_classes, where, void=VOID):
     """Raise DataError that names the mask (where) for values that are neither classes nor void."""
     present = np.unique(mask)
-    wrong = present[(present >= n_classes) & (present != VOID) | (present < 0)]
+    wrong = present[(present >= n_classes) & (present != void) | (present < 0)]
     if wrong.size:
-        count = int(np.isin(mask, wrong).sum())
+        count, or_void = int(np.isin(mask, wrong).sum()), f", or {void} for void" * (void == VOID)
         raise DataError(
             f"{where} holds labels outside the classes: {wrong[:8].tolist()} in {count} pixels; "
-            f"expected 0 .. {n_classes - 1}, or {VOID} for void. Is it the mask of another data "
-            "set, a coloured image, or a mask resized with interpolation?"
+            f"expected 0 .. {n_classes - 1}{or_void}. Is it the mask of another data set, a "
+            "coloured image, or a mask resized with interpolation?"
         )
 
 

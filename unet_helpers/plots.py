@@ -125,6 +125,11 @@ def present_classes(masks):
     return sorted(set().union(*(np.unique(mask).tolist() for mask in masks)))
 
 
+def plain(name):
+    """Escape the dollars of a name, between which matplotlib would read a formula."""
+    return name.replace("$", r"\$")
+
+
 def legend_patches(labels, shown):
     """Make the legend entries of class ids and void."""
     return [
@@ -132,7 +137,7 @@ def legend_patches(labels, shown):
             facecolor=np.array(VOID_COLOUR if c == VOID else labels.colours[c]) / 255,
             edgecolor="0.5",
             linewidth=0.5,
-            label="void" if c == VOID else labels.classes[c],
+            label="void" if c == VOID else plain(labels.classes[c]),
         )
         for c in shown
     ]
@@ -179,8 +184,8 @@ def show_confusion(confusion, labels):
         style = dict(ha="center", va="center", fontsize=7, color=colour)
         axis.text(column, row, f"{share[row, column]:.0%}", **style)
     ticks = range(labels.n_classes)
-    axis.set_xticks(ticks, labels.classes, rotation=90, fontsize=8)
-    axis.set_yticks(ticks, labels.classes, fontsize=8)
+    axis.set_xticks(ticks, [*map(plain, labels.classes)], rotation=90, fontsize=8)
+    axis.set_yticks(ticks, [*map(plain, labels.classes)], fontsize=8)
     axis.set(xlabel="predicted class", ylabel="true class")
     axis.set_title("where the pixels of each class went", fontsize=10)
     return figure
@@ -210,7 +215,7 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
             text = "absent" if np.isnan(value) else f"{value:.1%}" if percent else f"{value:.2f}"
             style = dict(xytext=(3, 0), textcoords="offset points", va="center", fontsize=7)
             axis.annotate(text, (np.nan_to_num(value), y), **style)
-    axis.set_yticks(where, labels.classes, fontsize=8)
+    axis.set_yticks(where, [*map(plain, labels.classes)], fontsize=8)
     axis.invert_yaxis()
     axis.set_title(title, fontsize=10)
     axis.margins(x=0.12)

@@ -31,18 +31,18 @@ def augment(image, mask, seed, zoom=0.0):
     f = (1 - e) * (h - 1) / 2 + (random[3] - 0.5) * room * h
     transform = tf.stack([a, 0.0, c, 0.0, e, f, 0.0, 0.0])
     mask = warp(mask[..., None], transform, "NEAREST", float(VOID))[..., 0]
-    image = tf.cast(warp(image, transform, "BILINEAR", 0.0), tf.float32)
+    image = warp(tf.cast(image, tf.float32), transform, "BILINEAR", 0.0)  # uint8 would truncate
 
     # Light and colour change the image only: a street at dusk has the same classes.
     contrast, brightness = 0.85 + 0.3 * random[4], 40 * (random[5] - 0.5)
     tint = 0.93 + 0.14 * random[6:9]
     mean = tf.reduce_mean(image)
     image = ((image - mean) * contrast + mean + brightness) * tint
-    return tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8), mask
+    return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8), mask
 
 
 def warp(image, transform, interpolation, fill):
-    """Resample a uint8 image (H, W, C) by a transform from output to input pixels."""
+    """Resample an image (H, W, C) by a transform from output to input pixels."""
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=image[None],
         transforms=transform[None],

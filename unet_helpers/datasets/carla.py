@@ -5,6 +5,7 @@ dataA ... dataE, with class ids 0 to 12 in the red channel. Another edition has 
 `CameraMask` in one folder, as RGBA.
 """
 
+import os
 from pathlib import Path
 
 from unet_helpers.datasets import pipeline
@@ -12,7 +13,7 @@ from unet_helpers.datasets.images import read_image, read_red_channel
 from unet_helpers.datasets.pairs import choose, pair_up, split_at_random
 from unet_helpers.files import explained, full_folder
 from unet_helpers.labels import CARLA as LABELS
-from unet_helpers.labels import DataError
+from unet_helpers.labels import DataError, check_values, note
 
 KAGGLE_NAME = "kumaresanmanickavelu/lyft-udacity-challenge"
 RECORDINGS = {"train": ("dataA", "dataB", "dataC"), "val": ("dataD",), "test": ("dataE",)}
@@ -56,21 +57,44 @@ def find_pairs(split, root=None, split_by="recording", seed=0):
             f"has {', '.join(recordings)}. Load split='all', or split_by='random', where "
             "near copies end up in different splits."
         )
+    if set(recordings) != set().union(*RECORDINGS.values()):
+        found = (f"{name} ({len(frames)} frames)" for name, frames in recordings.items())
+        note(f"{folder} has {', '.join(found)}; the {split} split is {', '.join(wanted)}.")
     return [pair for name in wanted for pair in recordings[name]]
 
 
 def find_recordings(folder):
-    """Find the recordings: dict from name to (image folder, mask folder); DataError if none.
+    """Find the recordings, also behind links: dict from name to (image folder, mask folder).
 
-    A recording is named after the folder that holds CameraRGB.
+    A recording is named after the folder that holds CameraRGB. Raises DataError if there are none,
+    if two have one name, if one lacks images or masks, or if a folder cannot be read.
     """
-    found = {}
-    for images in sorted(path for path in Path(folder).rglob("CameraRGB") if path.is_dir()):
-        masks = images.with_name("CameraSeg")
-        masks = masks if masks.is_dir() else images.with_name("CameraMask")
-        if masks.is_dir():
-            name = images.parent.name
-            found[name if name not in found else str(images.parent)] = images, masks
+
+    def refuse(error):
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}). Change or move it.")
+
+    found, seen = {}, set()
+    for place, names, _ in os.walk(folder, onerror=refuse, followlinks=True):
+        here, real = Path(place), Path(place).resolve()
+        if real in seen:  # a link leads back
+            names.clear()
+        seen.add(real)
+        cameras = {"CameraRGB", "CameraSeg", "CameraMask"}.intersection(names)
+        names[:] = sorted(name for name in names if name not in cameras and name[0] != ".")
+        if not cameras:
+            continue
+        masks = max(cameras - {"CameraRGB"}, default="CameraSeg")  # CameraSeg, if it has both
+        if lacking := {"CameraRGB", masks} - cameras:
+            raise DataError(
+                f"The recording {here} has no {lacking.pop()}. Is a download incomplete? Get it "
+                "again, or move the recording elsewhere."
+            )
+        if here.name in found:
+            raise DataError(
+                f"Two recordings are called {here.name}: {found[here.name][0].parent} and {here}. "
+                "Rename or move one of them."
+            )
+        found[here.name] = here / "CameraRGB", here / masks
     if not found:
         raise DataError(
             f"{folder} holds no CARLA recording: expected folders CameraRGB with CameraSeg (or "
@@ -82,9 +106,11 @@ def find_recordings(folder):
 def read_pair(image_path, mask_path):
     """Read one frame and its mask: (uint8 (H, W, 3), uint8 (H, W) of class ids).
 
-    Raises DataError for a file that cannot be read, or a mask without a red channel.
+    Raises DataError for a file that cannot be read, or a mask without ids in its red channel.
     """
-    return read_image(image_path), read_red_channel(mask_path)
+    mask = read_red_channel(mask_path)
+    check_values(mask, LABELS.n_classes, mask_path, void=None)
+    return read_image(image_path), mask
 
 
 def read_labels(root=None):

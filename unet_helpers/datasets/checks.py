@@ -85,7 +85,7 @@ class Report:
         for i, name in enumerate(self.class_names):
             cells = [f"{share[i]:.2%}" if share[i] else "-" for share in self.shares.values()]
             lines.append(f"{name:{width}}" + "".join(f"{cell:>9}" for cell in cells))
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def check_pairs(splits, codes, class_names=None, void=(VOID,), read_code=read_mask, sample=100):
@@ -254,7 +254,7 @@ def wrong_files(seen, codes, void):
         sentence = (
             f"in {len(bad)} {of_all} image and mask have different sizes, first in "
             f"{bad[0].split}: {bad[0].image} is {image} (height x width), its mask {mask}. Was one "
-            "of the folders resized, or are the pairs mixed up? Take both from the same source."
+            "of the folders resized, does EXIF data turn only one, or are the pairs mixed up?"
         )
         yield Finding("error", "sizes that differ", sentence, tuple(s.mask for s in bad))
     wrong = np.isin(np.arange(256), [*codes, *void], invert=True)

@@ -14,23 +14,26 @@ two or both:
     car,1,0 0 142
     void,255,#000000
 
-Pixels of `void` (it may have several lines) have no label. In memory the classes are 0, 1, 2 ...
-in the file's order, and void is 255.
+Pixels of `void` (it may have several lines) have no label. Names alone are numbered from 0, void
+as well. If masks of two classes hold only 0 and 255, 255 stands for the id 1. In memory the
+classes are 0, 1, 2 ... in the file's order, and void is 255.
 """
 
 import csv
+import functools
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from unet_helpers.datasets import pipeline
-from unet_helpers.datasets.images import open_image, read_image, read_mask
+from unet_helpers.datasets.images import is_lossy, open_image, read_image, read_mask
 from unet_helpers.datasets.pairs import choose, pair_up, plain_name, split_at_random
-from unet_helpers.labels import VOID, DataError, Labels, colour_to_mask, distinct_colours
+from unet_helpers.labels import VOID, DataError, Labels, colour_to_mask, distinct_colours, note
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("name", "id", "colour")
@@ -143,7 +146,8 @@ def read_classes(path, label_map):
     with open_image(path) as image:
         painted = len(image.getbands()) > 1 or not label_map.ids
         with_palette = image.mode == "P"
-    if painted:
+    two_tone = sorted(label_map.ids) == [0, 255]
+    if painted and (label_map.colours or not two_tone):
         if not label_map.colours:
             raise DataError(
                 f"{path} is painted in colours, but {label_map.file} has no column colour. Add "
@@ -151,15 +155,42 @@ def read_classes(path, label_map):
             )
         names = label_map.labels.classes
         return colour_to_mask(read_image(path), label_map.colours, path, names)
-    mask = ids_to_classes(read_mask(path), label_map, path)
+    values = read_levels(path) if two_tone else read_mask(path)
+    mask = ids_to_classes(values, label_map, path)
     if with_palette:
         compare_palette(mask, read_image(path), label_map, path)
     return mask
 
 
+def read_levels(path, jpeg=True):
+    """Read a mask of ids; black and white ones of all formats become 0 and 255.
+
+    With `jpeg`, the greys of a JPEG become the nearer of the two, if most are near one. Returns
+    uint8 (H, W). Raises DataError as `read_mask`.
+    """
+    with open_image(path) as image:
+        lossy, grey = is_lossy(image), image.mode in ("1", "LA", "RGB", "RGBA")
+        values = np.asarray(image.convert("L") if grey else image)
+    if lossy and jpeg and np.mean(np.abs(values - 127.5) > 64) > 0.9:
+        return np.where(values > 127, 255, 0).astype(np.uint8)
+    return values if grey and not lossy else read_mask(path)
+
+
+@functools.cache
+def values_of(mask, jpeg, time):
+    """List the values in a file, none if it cannot be read; a file of another time is another."""
+    with suppress(DataError):
+        return np.unique(read_levels(mask, jpeg)).tolist()
+    return []
+
+
 def compare_palette(mask, image, label_map, path):
-    """Raise DataError where a palette shows another class; some programs renumber it."""
-    for colour, value in label_map.colours.items():
+    """Raise DataError where a palette shows another class; some programs renumber it.
+
+    The colour of void does not count: it is often black, as the unused colours of a palette are.
+    """
+    classes = {colour: value for colour, value in label_map.colours.items() if value != VOID}
+    for colour, value in classes.items():
         wrong = (image == colour).all(axis=-1) & (mask != value)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
@@ -209,7 +240,7 @@ def read_label_map(root):
             f"The first line of {file} is {','.join(columns)!r}; expected name,id,colour, or name "
             "and one of the two. The lines after it are like road,0,#804080."
         )
-    names, keys = [], {"id": {}, "colour": {}}
+    names, values, keys = [], [], {"id": {}, "colour": {}}
     for number, row in rows[1:]:
         where = f"Line {number} of {file}"
         if len(row) > len(columns):
@@ -219,6 +250,8 @@ def read_label_map(root):
             )
         cells = dict(zip(columns, row, strict=False))
         name = cells.pop("name")
+        if ";" in name or "\t" in name:
+            raise DataError(f"{where} has {name!r} as a name. Write a comma between two cells.")
         if not name:
             raise DataError(f"{where} has no name. Write one, or void for pixels without a label.")
         if name in names:
@@ -226,6 +259,7 @@ def read_label_map(root):
         is_void = name.lower() == "void"
         value = VOID if is_void else len(names)
         names += [name] * (not is_void)
+        values.append(value)
         for column, cell in cells.items():
             key = cell and (parse_id if column == "id" else parse_colour)(cell, where)
             if key in keys[column]:
@@ -248,7 +282,22 @@ def read_label_map(root):
             )
     ids, colours = keys.values()
     if not ids and not colours:
-        ids = {i: i for i in range(len(names))}
+        ids = dict(enumerate(values[:256]))
+        if VOID in values:
+            ids.setdefault(255, VOID)
+    classes = {i: value for i, value in ids.items() if value != VOID}
+    if sorted(classes) == [0, 1]:
+        found, jpeg = set(), ids.get(255) != VOID  # a JPEG hides a class 1 beside void
+        for mask in file.with_name("masks").glob("*"):
+            found.update(values_of(mask, jpeg, mask.lstat().st_mtime_ns))
+            if found - {0, 255}:
+                break
+        if found in ({255}, {0, 255}):
+            note(
+                f"{file.with_name('masks')} holds only 0 and 255, black and white: 255 is "
+                f"{names[classes[1]]}, and no pixel is void."
+            )
+            ids = {0: classes[0], 255: classes[1]}
     by_class = {value: colour for colour, value in reversed(colours.items())}
     shown = tuple(by_class[i] for i in range(len(names))) if colours else None
     labels = Labels(file.parent.name, tuple(names), shown or distinct_colours(len(names)))
@@ -300,7 +349,8 @@ def read_lines(file, expected):
 def read_lists(folder, pairs):
     """Read train.txt, val.txt and test.txt: dict from split to sorted names.
 
-    Each line is a name, with or without its ending. Raises DataError that names file and line.
+    Each line is a name, with or without its ending and folder. Says which images are in none of
+    the three. Raises DataError that names file and line.
     """
     splits, seen = {}, {}
     for split in SPLITS:
@@ -313,7 +363,8 @@ def read_lists(folder, pairs):
         lines = read_lines(file, "the name of an image in every line")
         for number, line in enumerate(map(str.strip, lines), 1):
             name = unicodedata.normalize("NFC", line)
-            name = name if name in pairs else plain_name(name)
+            if name not in pairs:
+                name = plain_name(PureWindowsPath(name).name)  # after the last / or \
             if line and name not in pairs:
                 raise DataError(
                     f"Line {number} of {file} names {line!r}, but {folder / 'images'} has no such "
@@ -329,6 +380,11 @@ def read_lists(folder, pairs):
         splits[split] = sorted(name for name in seen if seen[name] == file.name)
         if not splits[split]:
             raise DataError(f"{file} names no image: the {split} split would be empty.")
+    if spare := sorted(set(pairs) - set(seen)):
+        note(
+            f"{len(spare)} of {len(pairs)} images in {folder / 'images'} are in none of train.txt, "
+            f"val.txt and test.txt: {', '.join(spare[:5])}{', ...' * (len(spare) > 5)}."
+        )
     return splits
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unet_helpers.files import explained
-from unet_helpers.labels import DataError, check_values
+from unet_helpers.labels import CARLA, DataError, check_values
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 # The formats of these endings, whatever a file is called. Pillow knows others, for some of which
 # it starts another program (Ghostscript for EPS).
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
@@ -48,8 +48,6 @@ def read_image(path):
     Raises DataError for a file that is not an image or whose values have no known range.
     """
     with open_image(path) as image, decoding(path):
-        with suppress(Exception):  # damaged EXIF data; the pixels are intact
-            image = ImageOps.exif_transpose(image)
         if image.mode.startswith(("I", "F")):
             return grey_to_rgb(np.asarray(image), path)
         if image.mode == "P" and "transparency" in image.info:
@@ -71,8 +69,8 @@ def grey_to_rgb(values, path):
 def read_mask(path):
     """Read a mask whose pixels are class ids: one grey or palette channel.
 
-    Returns uint8 (H, W), values as in the file. Raises DataError for a file that is not an image
-    or has several channels.
+    Returns uint8 (H, W), values as in the file, turned as its EXIF data says. Raises DataError for
+    a file that is not an image, is a JPEG, or has several channels.
     """
     with open_image(path) as image:
         if image.mode not in ("L", "P", "1", "I", "I;16", "I;16B", "I;16L"):
@@ -82,6 +80,7 @@ def read_mask(path):
                 "unet_helpers.labels.colour_to_mask and save the result as PNG, or read the whole "
                 "folder with unet_helpers.datasets.folder."
             )
+        check_lossless(image, path)
         values = np.asarray(image)
     wrong = values[(values > 255) | (values < 0)]
     if wrong.size:
@@ -95,7 +94,8 @@ def read_mask(path):
 def read_red_channel(path):
     """Read a mask whose class ids are in the red channel, as CARLA's are.
 
-    Returns uint8 (H, W). Raises DataError for a file that is not an image or has no red channel.
+    Returns uint8 (H, W), turned as its EXIF data says. Raises DataError for a file that is not an
+    image, is a JPEG, has no red channel, or has its ids in the blue one.
     """
     with open_image(path) as image:
         if image.mode not in ("RGB", "RGBA"):
@@ -103,11 +103,33 @@ def read_red_channel(path):
                 f"{path} is a {image.mode} image; CARLA keeps the class id in the red channel "
                 "of an RGB or RGBA image. Was it converted, or is it from another data set?"
             )
-        return np.asarray(image)[..., 0].copy()
+        check_lossless(image, path)
+        channels = np.asarray(image)
+    red, blue = channels[..., 0], channels[..., 2]
+    if not red.any() and 0 < blue.max(initial=0) < CARLA.n_classes:
+        raise DataError(
+            f"{path} has its class ids in the blue channel, and red is 0 everywhere. Was it saved "
+            "by OpenCV, which swaps the two? Swap them back: image[..., ::-1]."
+        )
+    return red.copy()
+
+
+def is_lossy(image):
+    """Tell whether a file that Pillow opened was compressed as JPEG."""
+    return image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg"
+
+
+def check_lossless(image, path):
+    """Raise DataError for a mask that was compressed as JPEG."""
+    if is_lossy(image):
+        raise DataError(
+            f"{path} is a JPEG, which changes values along every border, so that no mask of ids "
+            "survives it. Export the masks again as PNG, from the original."
+        )
 
 
 def open_image(path):
-    """Decode a file or an `EncodedImage` with Pillow, up to MAX_PIXELS; raises DataError."""
+    """Decode a file or an `EncodedImage`, up to MAX_PIXELS, upright by EXIF; raises DataError."""
     with decoding(path):
         if isinstance(path, EncodedImage):
             source = io.BytesIO(path.content)
@@ -119,6 +141,8 @@ def open_image(path):
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         image.load()
+        with suppress(Exception):  # damaged EXIF data; the pixels are intact
+            ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
@@ -175,9 +199,15 @@ def resize_mask(mask, size):
 
 def check_pair(image, mask, n_classes, image_name="image", mask_name="mask"):
     """Raise DataError, with the file's name, unless image and mask fit together and the classes."""
+    if image.dtype != np.uint8 or mask.dtype != np.uint8:
+        raise DataError(
+            f"{image_name} was read as {image.dtype}, {mask_name} as {mask.dtype}; expected uint8, "
+            "0 to 255, which has no nan. Scale and convert it in read_pair."
+        )
     if image.shape[:2] != mask.shape:
         raise DataError(
             f"{image_name} is {image.shape[0]}x{image.shape[1]}, but its mask {mask_name} is "
-            f"{mask.shape[0]}x{mask.shape[1]} (height x width). Do they belong together?"
+            f"{mask.shape[0]}x{mask.shape[1]} (height x width). Do they belong together, or does "
+            "EXIF data turn only one of them? Save both as they are shown."
         )
     check_values(mask, n_classes, mask_name)

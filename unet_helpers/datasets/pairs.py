@@ -8,7 +8,7 @@ import numpy as np
 
 from unet_helpers.datasets.images import IMAGE_ENDINGS, image_files
 from unet_helpers.files import sample_folder
-from unet_helpers.labels import DataError
+from unet_helpers.labels import DataError, note
 
 
 def choose(data, name, get_full):
@@ -27,16 +27,17 @@ def choose(data, name, get_full):
     if data == "full":
         return get_full()
     folder = Path(data).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}. Pass 'sample', 'full', or another path.")
+    if data == "" or not folder.is_dir():
+        raise DataError(f"There is no folder '{data}'. Pass 'sample', 'full', or another path.")
     return folder
 
 
 def pair_up(image_folder, mask_folder):
     """Pair the images and masks of two folders by name, without the ending.
 
-    Returns a list of (image Path, mask Path), sorted by name. Raises DataError if there are no
-    images, an image or mask has no partner, or two files have the same name.
+    Returns a list of (image Path, mask Path), sorted by name, and says which files it leaves out.
+    Raises DataError if there are no images, an image or mask has no partner, two files have the
+    same name, or at least half of the pairs have endings that are not read or lie in sub-folders.
     """
     images, masks = by_name(image_files(image_folder)), by_name(image_files(mask_folder))
     if not images and not masks:
@@ -53,7 +54,32 @@ def pair_up(image_folder, mask_folder):
                 + (f", and {len(alone) - 1} more like it" if len(alone) > 1 else "")
                 + ". Is a download incomplete? Delete the file or add its partner."
             )
+    unused = unused_files(image_folder, images.values()), unused_files(mask_folder, masks.values())
+    if names := sorted({str(file) for files in unused for file in files}):
+        count = (
+            f"{image_folder} and {mask_folder}: {len(images)} pairs are used, {len(names)} other "
+            f"files left out: {', '.join(names[:5])}{', ...' * (len(names) > 5)}."
+        )
+        lost = set.intersection(*({file.with_suffix("") for file in files} for files in unused))
+        if len(lost) >= len(images):
+            raise DataError(
+                f"{count} That is half of the data or more. Move images out of sub-folders, and "
+                f"convert them to one of {', '.join(IMAGE_ENDINGS)}."
+            )
+        note(count)
     return [(images[name], masks[name]) for name in sorted(images)]
+
+
+def unused_files(folder, used):
+    """List what stands beside the used files under other names, and the images of sub-folders.
+
+    Returns Paths within the folder.
+    """
+    names = {file.stem for file in used}
+    others = (entry for entry in sorted(Path(folder).iterdir()) if entry.stem not in names)
+    visible = (entry for entry in others if not entry.name.startswith("."))
+    found = (image_files(entry) if entry.is_dir() else [entry] for entry in visible)
+    return [file.relative_to(folder) for files in found for file in files]
 
 
 def by_name(files):
@@ -71,11 +97,13 @@ def by_name(files):
 
 
 def plain_name(file):
-    """Return a file's name without its ending, accented letters in one of their two encodings.
+    """Return a file's name without an image's ending, accented letters in one of two encodings.
 
     Unicode has two that look the same, and operating systems differ in which one they write.
     """
-    return unicodedata.normalize("NFC", Path(file).stem)
+    file = Path(file)
+    name = file.stem if file.suffix.lower() in IMAGE_ENDINGS else file.name
+    return unicodedata.normalize("NFC", name)
 
 
 def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):

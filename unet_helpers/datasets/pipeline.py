@@ -13,7 +13,9 @@ from tqdm.auto import tqdm
 from unet_helpers.datasets import cache as caching
 from unet_helpers.datasets.images import check_pair, resize_image, resize_mask
 from unet_helpers.files import full_folder
-from unet_helpers.labels import DataError
+from unet_helpers.labels import VOID, DataError, note
+
+DARK = 17  # what the whitest pixel of 12 bits in a 16-bit file stays below
 
 
 def load_pairs(pairs, read_pair, n_classes, image_size, description="images", cache="auto"):
@@ -38,6 +40,10 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
     """
     if not pairs:
         raise DataError(f"There are no {description} to load: the split is empty.")
+    if image_size is not None:
+        if isinstance(image_size, str) or np.shape(image_size) != (2,):
+            raise DataError(f"image_size is {image_size!r}; expected (height, width).")
+        check_numbers(f"In image_size {image_size!r} a side", *image_size)
 
     def load(pair):
         image, mask = read_pair(*pair)
@@ -47,9 +53,15 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
         return image, mask
 
     def decode(numbers):
-        # A progress bar only if there is something to wait for.
         found = in_threads(load, [pairs[number] for number in numbers])
-        return tqdm(found, description, len(numbers), disable=len(numbers) < 1000)
+        counts, dark = np.zeros(256, np.int64), 0
+        # A progress bar only if there is something to wait for.
+        for image, mask in tqdm(found, description, len(numbers), disable=len(numbers) < 1000):
+            counts += np.bincount(mask.ravel(), minlength=256)
+            dark += image.max(initial=0) < DARK
+            yield image, mask
+        if len(numbers) == len(pairs):
+            remark(description, counts, n_classes, dark / len(pairs))
 
     n_bytes = None if image_size is None else 4 * image_size[0] * image_size[1] * len(pairs)
     folder = caching.choose(cache, n_bytes, full_folder("cache"))
@@ -66,6 +78,32 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
     for i, pair in enumerate(decoded):
         images[i], masks[i] = pair
     return from_arrays(images, masks)
+
+
+def check_numbers(name, *numbers):
+    """Raise DataError unless numbers are whole and at least 1."""
+    for number in numbers:
+        if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
+            raise DataError(f"{name} is {number!r}; expected whole numbers, 1 or more.")
+
+
+def remark(description, counts, n_classes, dark):
+    """Say when most images are nearly black, or void covers what may be a class.
+
+    counts: int (256,), pixels by label. dark: share of the images without a bright pixel.
+    """
+    if dark > 0.5:
+        note(
+            f"{dark:.0%} of the {description} are nearly black, below {DARK} of 255. Do 16-bit "
+            "files hold 12 bits? Scale all of them alike to the full range."
+        )
+    void, rarest = counts[VOID], counts[:n_classes].argmin()
+    few = 0.1 * void if n_classes == 2 else 0  # of many classes one may well be rare
+    if void > 0.9 * counts.sum() or (void and counts[rarest] <= few):
+        note(
+            f"The {description} have {counts[rarest]:,} pixels of class {rarest} (from 0) and "
+            f"{void:,} of void. Does void stand for a class?"
+        )
 
 
 def in_threads(function, items):
@@ -122,12 +160,23 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
         tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)).
 
     Raises:
-        DataError: augmentation without epochs, or a data set of unknown length.
+        DataError: augmentation without epochs, a data set of unknown length, images of another
+            dtype or of several sizes, or numbers that are not whole and positive.
     """
+    check_numbers("batch_size", batch_size)
+    specs = tf.nest.flatten(dataset.element_spec)
+    of_one_size = batch_size == 1 or all(spec.shape.is_fully_defined() for spec in specs)
+    if specs[0].dtype != tf.uint8 or not of_one_size:
+        raise DataError(
+            f"The images are {specs[0].dtype.name} {specs[0].shape}; expected uint8, 0 to 255 "
+            "without nan, of one size. Scale and convert them, and load them with an image_size "
+            "such as (96, 128), or take batches of 1."
+        )
     if epochs is None:
         if augmentation is not None:
             raise DataError("Augmentation is for training: pass epochs as well, or neither.")
         return without_autotuning(dataset.batch(batch_size).prefetch(2))
+    check_numbers("epochs", epochs)
     count = int(dataset.cardinality())
     if count < 0:
         raise DataError(

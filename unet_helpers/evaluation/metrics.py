@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unet_helpers.inference.predict import predict_masks
-from unet_helpers.labels import VOID
+from unet_helpers.labels import VOID, printable
 
 
 def confusion_matrix(y_true, y_pred, n_classes):
@@ -98,7 +98,7 @@ def score_lines(scores, classes):
     lines = [f"  accuracy {scores.pixel_accuracy:.3f}, mean IoU {scores.mean_iou:.3f}"]
     for name, iou, dice in zip(classes, scores.iou, scores.dice, strict=True):
         lines.append(f"  {name:13} IoU {iou:.3f}  Dice {dice:.3f}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def evaluate(model, dataset, n_classes):

@@ -121,13 +121,13 @@ def test_a_failed_export_keeps_what_was_there(model, tmp_path, name, monkeypatch
 
 
 def test_a_folder_that_is_not_a_saved_model_is_not_touched(model, tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "holiday.jpg").write_text("mine")
-    for _ in range(2):
+    photos, photo = tmp_path / "photos", tmp_path / "photos" / "holiday.jpg"
+    for make in (photos.mkdir, lambda: older(photos)):  # then a SavedModel among the photos
+        make()
+        photo.write_text("mine")
         with pytest.raises(DataError, match=r"photos exists and is not only a SavedModel"):
-            export.to_saved_model(model, tmp_path / "photos")
-        assert (tmp_path / "photos" / "holiday.jpg").read_text() == "mine"
-        older(tmp_path / "photos")  # a SavedModel among the photos
+            export.to_saved_model(model, photos)
+        assert photo.read_text() == "mine"
 
 
 def test_a_full_disk_is_what_is_said_of_a_saved_model(model, tmp_path, monkeypatch):

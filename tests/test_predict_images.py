@@ -466,6 +466,18 @@ def test_a_second_prediction_replaces_the_masks_of_the_first(folder, tmp_path):
     with pytest.raises(DataError, match="1 of 2 images could not be read"):
         inference.predict_folder(threshold_at_half(), folder, target)
     assert sorted(contents(target)) == ["c.png", image_inference.LIST]
+    (folder / "c.gif").write_bytes(b"broken")
+    with pytest.raises(DataError, match="2 of 2 images could not be read"):
+        inference.predict_folder(brightness(), folder, target)
+    assert not datasets.image_files(target)
+
+
+def test_two_masks_of_one_name_are_refused(tmp_path):
+    mask = np.zeros((2, 2), np.uint8)
+    with pytest.raises(DataError, match=r"Two masks would both become .*a\.png"):
+        inference.save_masks(tmp_path, [("a", mask), ("b", mask), ("a", 1 - mask)])
+    assert not datasets.read_mask(tmp_path / "a.png").any()
+    assert len(inference.save_masks(tmp_path, [("c", mask)])) == 1  # in place of the two
 
 
 @pytest.mark.parametrize("change", ["mask", "list", "no list", "new mask"])

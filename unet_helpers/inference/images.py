@@ -155,16 +155,20 @@ def save_masks(folder, masks, labels=None):
         list of the masks' paths, in the given order.
 
     Raises:
-        DataError: as `earlier_masks`, before the first mask is asked for, or as `save_mask`.
+        DataError: as `earlier_masks`, before the first mask is asked for; as `save_mask`; or for
+            a name that comes twice.
     """
-    folder, written = Path(folder), {}
+    folder, written, masks = Path(folder), {}, iter(masks)
     earlier = earlier_masks(folder)
+    first = list(itertools.islice(masks, 1))  # it may fail; then the earlier masks stay
+    with explained(f"{folder} cannot be emptied", "Choose another folder.", OSError):
+        for file in earlier:
+            file.unlink()
     try:
-        for name, mask in masks:
-            with explained(f"{folder} cannot be emptied", "Choose another folder.", OSError):
-                while earlier:  # only now, because the first mask may fail
-                    earlier.pop().unlink()
+        for name, mask in itertools.chain(first, masks):
             path = folder / f"{name}.png"
+            if path.name in written:
+                raise DataError(f"Two masks would both become {path}.")
             save_mask(path, mask, labels)
             written[path.name] = checksum(path)
     finally:

@@ -241,7 +241,7 @@ def test_margin_shows_the_model_a_mirrored_image_around(rng):
         ({"tile": (16.0, 16.0)}, r"tile is \(16\.0, 16\.0\)"),
         ({"threshold": 5}, "threshold is 5; expected a number from 0 to 1"),
         ({"scale": "2"}, "scale is '2'"),
-        ({"scale": 1e5}, "makes 2000000x2000000 pixels of an image of 20x20; 67,108,864 are the"),
+        ({"scale": 1e5}, "makes 2000000x2000000 pixels of 20x20; 67,108,864 are the most"),
         ({"flips": "up"}, "flips is 'up'; expected one of none, left-right, all"),
         ({"tile": (0, 16)}, r"tile is \(0, 16\); expected positive whole numbers"),
         ({"scale": 0}, "scale is 0"),
@@ -711,6 +711,8 @@ def test_frames_of_two_sizes_and_no_frames_are_refused(frames, tmp_path):
     with pytest.raises(DataError, match="contains no images"):
         inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "video.gif", TWO)
     assert not list(tmp_path.glob("*video*"))
+    with pytest.raises(DataError, match=r"video\.jpg would be a single image: let it end in \.gif"):
+        inference.predict_video(brightness(), frames, tmp_path / "video.jpg", TWO)
 
 
 def test_a_missing_or_unreadable_video_is_named(tmp_path):

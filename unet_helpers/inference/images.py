@@ -82,8 +82,8 @@ def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **o
         small = [max(1, round(side * scale)) for side in size]
         if scale > 1 and math.prod(small) > MAX_PIXELS:
             raise DataError(
-                f"scale is {scale}, which makes {small[0]}x{small[1]} pixels of an image of "
-                f"{size[0]}x{size[1]}; {MAX_PIXELS:,} are the most. Choose a smaller one."
+                f"scale is {scale}, which makes {small[0]}x{small[1]} pixels of {size[0]}x{size[1]}"
+                f"; {MAX_PIXELS:,} are the most. Choose a smaller one."
             )
         whole = [side + 2 * options.get("margin", 0) for side in small]
         tile = choose_tile(model, whole, options.get("tile"), total_stride(model))
@@ -126,9 +126,8 @@ def save_mask(path, mask, labels=None):
     `datasets.folder` the classes. Raises DataError when the mask does not fit the labels or the
     file cannot be written.
     """
-    if labels is None:
-        image = Image.fromarray(mask)
-    else:
+    image = Image.fromarray(mask)
+    if labels is not None:
         check_values(mask, labels.n_classes, path)
         classes = [*range(labels.n_classes), VOID]
         ids = dict(zip(classes, labels.ids or classes, strict=False))
@@ -146,17 +145,9 @@ def save_mask(path, mask, labels=None):
 def save_masks(folder, masks, labels=None):
     """Write the masks of one run into a folder, in place of those of an earlier run.
 
-    Args:
-        folder: of the masks; created if it does not exist.
-        masks: iterable of (name, uint8 (H, W) mask); the file is NAME.png.
-        labels: as for `save_mask`.
-
-    Returns:
-        list of the masks' paths, in the given order.
-
-    Raises:
-        DataError: as `earlier_masks`, before the first mask is asked for; as `save_mask`; or for
-            a name that comes twice.
+    masks: iterable of (name, uint8 (H, W)), which become NAME.png. Returns the list of their paths.
+    Raises DataError as `earlier_masks`, before it asks for the first mask; as `save_mask`; or for
+    a name that comes twice.
     """
     folder, written, masks = Path(folder), {}, iter(masks)
     earlier = earlier_masks(folder)
@@ -206,18 +197,16 @@ def predict_folder(model, source, target, labels=None, **options):
     Args:
         model, options: as for `predict_image`.
         source: folder of images, of any sizes and formats.
-        target: folder for the masks, NAME.png for NAME.jpg, of the size of the image as viewers
-            show it. It may hold the masks of an earlier prediction, which are then replaced, but
-            no other images.
+        target: folder for the masks, NAME.png for NAME.jpg, of the image's size as viewers show
+            it. Masks of an earlier prediction are replaced; it may hold no other images.
         labels: Labels of the model's classes, which give the masks their ids and colours.
 
     Returns:
         list of the masks' paths, in the order of the images' names.
 
     Raises:
-        DataError: no images, two that would get the same mask, a target that holds other images
-            (nothing is written then); or, after all others were written, some images that cannot
-            be read.
+        DataError: no images, two of one name, a target that holds other images; or, after all
+            others were written, some that cannot be read.
     """
     files = image_files(source)
     if not files:

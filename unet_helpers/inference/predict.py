@@ -39,10 +39,7 @@ def predict_logits(model, images, batch_size=8):
             "add the first axis: image[None]."
         )
     if images.dtype.kind == "f" and not np.isfinite(images).all():
-        raise DataError(
-            "These images hold NaN or infinite values. Pass them as they come from the file, "
-            "uint8 from 0 to 255."
-        )
+        raise DataError("These images hold NaN or infinite values; expected 0 to 255.")
     # look for fractions, because a black image lies between 0 and 1 as well
     if images.dtype != np.uint8 and images.max() <= 1 and (images % 1).any():
         raise DataError(

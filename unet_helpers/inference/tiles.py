@@ -99,7 +99,7 @@ def choose_tile(model, size, tile, grid):
         ]
     check_size("tile", tile, (64, 96))
     for given, fixed in zip((*tile, 3), own, strict=True):
-        if given < 1 or fixed not in (None, given) or any(side % grid for side in tile):
+        if fixed not in (None, given) or any(side % grid for side in tile):
             raise DataError(
                 f"RGB tiles of {tile[0]} x {tile[1]} x 3 do not fit {model.name}: it takes "
                 f"{' x '.join(str(n or 'any') for n in own)}, in multiples of {grid}."

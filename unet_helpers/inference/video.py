@@ -5,7 +5,7 @@ from pathlib import Path
 import imageio.v2 as imageio
 from tqdm.auto import tqdm
 
-from unet_helpers.datasets.images import image_files
+from unet_helpers.datasets.images import IMAGE_ENDINGS, image_files
 from unet_helpers.files import atomic_write, explained
 from unet_helpers.inference.images import predict_images
 from unet_helpers.inference.predict import check_number
@@ -44,6 +44,8 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
     if replaced.exists() and replaced.samefile(source):
         raise DataError(f"{target} would replace {source} or a part of it: choose another target.")
     gif = target.suffix.lower() == ".gif"
+    if not gif and target.suffix.lower() in IMAGE_ENDINGS:
+        raise DataError(f"{target} would be a single image: let it end in .gif or .mp4.")
     check_number("opacity", opacity, 0, 1)
     # GIF counts in hundredths of a second, and viewers slow down what lasts less than two
     check_number("fps", fps, 0.01, 50 if gif else 1000)
@@ -78,6 +80,5 @@ def read_video(path):
     advice = "It is damaged, cut off or not a video: get it again."
     if path.suffix.lower() != ".gif":
         advice += f" Or it needs more: {FFMPEG}"
-    problem = f"{path} cannot be read as a video"
-    with explained(problem, advice), imageio.get_reader(path) as reader:
-        yield from reader
+    with explained(f"{path} cannot be read as a video", advice):
+        yield from imageio.get_reader(path)

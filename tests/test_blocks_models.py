@@ -1,6 +1,7 @@
 """Blocks and networks: structure, numbers of parameters, sizes, and what must not fit."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ import pytest
 from keras import layers, ops
 
 from unet_helpers import models
+from unet_helpers.labels import DataError
 from unet_helpers.models import conv_block, convolution, crop_to, fcn, upsampling_block
 
 
@@ -302,7 +304,7 @@ def test_logits_and_weights_are_float32_under_half_precision(bfloat16, build):
         (models.unet_model, (100, 130, 3), r"100x130 is not divisible by 16; .*: 112x144\..*4 tim"),
         (models.unet_model, (96, 127, 3), r"96x127 is not divisible by 16; .*: 96x128\."),
         (models.unet_model, (None, 100, 3), r"Nonex100 .*: Nonex112\."),
-        (models.unet_model, (0, 16, 3), r"0x16 .*: 16x16\."),
+        (models.unet_model, (0, 16, 3), r"input_size is \(0, 16, 3\); expected positive whole num"),
         (models.fcn_model, (48, 64, 3), r"48x64 is not divisible by 32; .*: 64x64\..*5 times"),
         (models.paper_unet, (570, 572, 1), r"570x572 does not work out .*: 572x572\."),
         (models.paper_unet, (573, 100, 1), r"573x100 does not work out .*: 588x188\."),
@@ -312,6 +314,23 @@ def test_logits_and_weights_are_float32_under_half_precision(bfloat16, build):
 def test_sizes_that_do_not_work_are_named_with_the_next_that_does(build, size, message):
     with pytest.raises(ValueError, match=message):
         build(size)
+
+
+@pytest.mark.parametrize("build", [models.unet_model, models.fcn_model, models.naive_cnn])
+@pytest.mark.parametrize(
+    "size", [128, "96x128", (96.0, 128.0, 3), (96, 128), (96, "128", 3), (96, 128, None), None]
+)
+def test_what_is_not_a_size_is_named(build, size):
+    said = f"input_size is {size!r}; expected positive whole numbers such as (96, 128, 3)."
+    with pytest.raises(DataError, match=f"^{re.escape(said)}$"):
+        build(size)
+
+
+def test_channels_first_is_refused(monkeypatch):
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    for build in (models.unet_model, models.fcn_model, models.naive_cnn):
+        with pytest.raises(ValueError, match=r"channels_first.*channels_last.*keras\.json"):
+            build((32, 32, 3), n_filters=1)
 
 
 @pytest.mark.parametrize(("size", "output"), [((188, 204, 1), (4, 20)), ((252, 188, 1), (68, 4))])

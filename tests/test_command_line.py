@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unet_helpers import inference
+from unet_helpers import datasets, inference
 from unet_helpers.__main__ import main
+from unet_helpers.datasets import folder as folder_dataset
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def test_main_job_writes_its_results(streets, tmp_path, capsys, policy):
     said = capsys.readouterr().out
     assert "mean IoU" in said
     assert "TrafficSigns" in said
-    masks = sorted((out / "masks").iterdir())
-    assert [file.name for file in masks] == ["0000.png", "0001.png", "0002.png", "0003.png"]
+    masks = datasets.image_files(out / "masks")
+    assert [file.name for file in masks] == ["0.png", "1.png", "2.png", "3.png"]
     mask = np.asarray(Image.open(masks[0]))
-    assert (mask.shape, mask.dtype) == ((16, 16), np.uint8)
+    assert (mask.shape, mask.dtype) == ((20, 20), np.uint8)
     assert mask.max() <= 12
     assert inference.load_model(out / "model.keras").output_shape == (None, 16, 16, 13)
     for name in ("predictions.png", "epochs.gif"):
@@ -69,7 +70,12 @@ def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
     said = capsys.readouterr().out
     assert "8 pairs (train 6, val 1, test 1)" in said  # what check_pairs says
     assert "road          IoU" in said
-    assert np.asarray(Image.open(out / "masks" / "0000.png")).max() <= 1
+    # the mask has the image's name and size, and is read as the masks of the folder are
+    [(image, _)] = folder_dataset.find_pairs("test", root)
+    [mask] = datasets.image_files(out / "masks")
+    assert mask.stem == image.stem
+    mask = folder_dataset.read_classes(mask, folder_dataset.read_label_map(root))
+    assert mask.shape == (20, 24) and mask.max() <= 1
     (root / "labels.csv").write_text("name,colour\nroad,#804080\n")
     assert main(arguments) == 1
     assert "holds a colour that the palette does not have" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from unet_helpers import inference, models
+from unet_helpers import inference, models, training
 from unet_helpers.inference import export
 from unet_helpers.labels import DataError
 from unet_helpers.models import folding
@@ -121,11 +121,25 @@ def test_a_failed_export_keeps_what_was_there(model, tmp_path, name, monkeypatch
 
 
 def test_a_folder_that_is_not_a_saved_model_is_not_touched(model, tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "holiday.jpg").write_text("mine")
-    with pytest.raises(DataError, match=r"photos exists and is not a SavedModel"):
-        export.to_saved_model(model, tmp_path / "photos")
-    assert (tmp_path / "photos" / "holiday.jpg").read_text() == "mine"
+    photos, photo = tmp_path / "photos", tmp_path / "photos" / "holiday.jpg"
+    for make in (photos.mkdir, lambda: older(photos)):  # then a SavedModel among the photos
+        make()
+        photo.write_text("mine")
+        with pytest.raises(DataError, match=r"photos exists and is not only a SavedModel"):
+            export.to_saved_model(model, photos)
+        assert photo.read_text() == "mine"
+
+
+def test_a_full_disk_is_what_is_said_of_a_saved_model(model, tmp_path, monkeypatch):
+    said = "{{function_node __wrapped__SaveV2}} /a/variables; No space left on device [Op:SaveV2]"
+
+    def full(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, said)
+
+    monkeypatch.setattr(type(model), "export", full)
+    with pytest.raises(DataError, match=r"a could not be written \(No space left on device\)\. Is"):
+        export.to_saved_model(model, tmp_path / "a")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_keras_file_runs_in_a_new_process_without_custom_objects(
@@ -137,6 +151,16 @@ def test_a_keras_file_runs_in_a_new_process_without_custom_objects(
     monkeypatch.setattr(export, "LOAD_AND_RUN", "raise ValueError('damaged')")
     with pytest.raises(DataError, match=r"process could not run .*a\.keras: ValueError: damaged"):
         export.run_in_new_process(exported("a.keras"), images)
+
+
+def test_a_binary_model_is_opened_without_the_loss_that_it_was_saved_with(tmp_path, images):
+    inputs = keras.Input((None, None, 3))
+    binary = keras.Model(inputs, layers.Conv2D(1, 1)(inputs))
+    binary.compile("adam", training.MaskedBinaryCrossentropy())
+    binary.save(tmp_path / "best.keras")
+    expected = inference.predict_logits(binary, images)
+    given = export.open_exported(tmp_path / "best.keras")(images)
+    np.testing.assert_allclose(given, expected, rtol=1e-5)
 
 
 def test_int8_computes_in_bytes_from_end_to_end(exported, model, images, logits, tmp_path):

@@ -11,6 +11,7 @@ from keras import layers
 
 from unet_helpers import datasets, evaluation, inference, models, training
 from unet_helpers.evaluation import confusion_matrix
+from unet_helpers.inference import export
 from unet_helpers.labels import DataError
 
 
@@ -88,6 +89,33 @@ def test_predict_logits_goes_by_batches_and_keeps_the_order(rng):
 def test_predict_logits_refuses_what_would_be_misread(model, images, message):
     with pytest.raises(DataError, match=message):
         inference.predict_logits(model, images)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_a_number_is_refused(value):
+    """Each of these would have become class 0."""
+    model, images = pointwise(), np.full((3, 4, 4, 3), 9, np.float32)
+    images[2, 0, 0] = value
+    with pytest.raises(DataError, match="These images hold NaN or infinite values"):
+        inference.predict_masks(model, images)
+    model.set_weights([np.full_like(weight, value) for weight in model.get_weights()])
+    for predict in (inference.predict_masks, inference.predict_logits):
+        with pytest.raises(DataError, match=r"logits of functional\w* are NaN .* lower learning"):
+            predict(model, np.ones((1, 4, 4, 3), np.uint8))
+    with pytest.raises(DataError, match="are NaN"):
+        inference.predict_image(model, np.ones((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, None])
+def test_predict_logits_refuses_a_batch_size(model, batch_size):
+    with pytest.raises(DataError, match=f"batch_size is {batch_size}; expected a whole num"):
+        inference.predict_logits(model, np.ones((1, 4, 4, 3), np.uint8), batch_size)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 5, np.nan])
+def test_to_mask_refuses_a_threshold(threshold):
+    with pytest.raises(DataError, match=r"threshold is .*; expected a number from 0 to 1"):
+        inference.to_mask(np.zeros((2, 2, 1)), threshold)
 
 
 def test_dark_bytes_are_no_fractions(model):
@@ -180,9 +208,32 @@ def test_load_model_imports_no_module_that_a_file_names(tmp_path, model, monkeyp
     path = tmp_path / "a.keras"
     model.save(path)
     rewrite(path, config_json=lambda text: text.replace('"keras.layers"', '"hostile_model"'))
-    with pytest.raises(DataError, match=r"asks for hostile_model\.[A-Z]\w+, which is not one"):
+    with pytest.raises(DataError, match=r"asks for hostile_model\.[A-Z]\w+, which runs code from"):
         inference.load_model(path)
     assert "hostile_model" not in sys.modules
+
+
+GET_FILE = '{"module": "keras", "class_name": "function", "config": "utils.get_file"}'
+
+
+@pytest.mark.parametrize("open_model", [inference.load_model, export.open_exported])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"class_name": "Rescaling"', '"class_name": "TFSMLayer"'),
+        ('"class_name": "Rescaling"', '"class_name": "TorchModuleWrapper"'),
+        ('"module": "keras.layers", "class_name": "Res', '"module": "keras", "class_name": "x.Res'),
+        ('"activation": "linear"', f'"activation": {GET_FILE}'),
+    ],
+)
+def test_a_model_runs_no_code_from_outside_keras(tmp_path, model, open_model, old, new):
+    path = tmp_path / "a.keras"
+    model.save(path)
+    rewrite(path, config_json=lambda text: text.replace(old, new))
+    with pytest.raises(DataError, match=r"a\.keras asks for keras.* runs code from outside Keras"):
+        open_model(path)
+    with pytest.raises(DataError, match="runs code from outside Keras"):
+        export.run_in_new_process(path, np.zeros((1, 4, 4, 3), np.uint8))
 
 
 def test_load_model_refuses_a_bomb(tmp_path, model):

@@ -1,6 +1,7 @@
 """Images of any size by tiles, folders of them, and videos."""
 
 import importlib.util
+import shutil
 
 import imageio.v2 as imageio
 import keras
@@ -10,6 +11,7 @@ from keras import layers
 from PIL import Image
 
 from unet_helpers import datasets, files, inference, models
+from unet_helpers.datasets import folder as folder_dataset
 from unet_helpers.inference import images as image_inference
 from unet_helpers.inference import tiles
 from unet_helpers.labels import DataError, Labels
@@ -229,10 +231,19 @@ def test_margin_shows_the_model_a_mirrored_image_around(rng):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"overlap": 16}, r"overlap is 16; for tiles of 16x16 .* between 0 and 15"),
+        ({"overlap": 16}, r"For tiles of 16 pixels, overlap is 16; .* whole number from 0 to 15"),
         ({"overlap": -1}, "overlap is -1"),
+        ({"overlap": 2.5}, "overlap is 2.5; expected a whole number"),
+        ({"margin": -4}, "margin is -4; expected a whole number of 0 or more"),
+        ({"batch_size": 0}, "batch_size is 0; expected a whole number of 1 or more"),
+        ({"tile": 64}, r"tile is 64; expected positive whole numbers such as \(64, 96\)"),
+        ({"tile": "64x96"}, "tile is '64x96'; expected positive whole numbers"),
+        ({"tile": (16.0, 16.0)}, r"tile is \(16\.0, 16\.0\)"),
+        ({"threshold": 5}, "threshold is 5; expected a number from 0 to 1"),
+        ({"scale": "2"}, "scale is '2'"),
+        ({"scale": 1e5}, "makes 2000000x2000000 pixels of 20x20; 67,108,864 are the most"),
         ({"flips": "up"}, "flips is 'up'; expected one of none, left-right, all"),
-        ({"tile": (0, 16)}, r"tiles of 0 x 16 x 3 do not fit"),
+        ({"tile": (0, 16)}, r"tile is \(0, 16\); expected positive whole numbers"),
         ({"scale": 0}, "scale is 0"),
         ({"scale": float("nan")}, "scale is nan"),
     ],
@@ -241,6 +252,24 @@ def test_predict_image_refuses_options(model, options, message):
     image = np.zeros((20, 20, 3), np.uint8)
     with pytest.raises(DataError, match=message):
         inference.predict_image(model, image, **{"tile": (16, 16), **options})
+
+
+@pytest.mark.parametrize("size", [(5, 7), (9, 40)])
+def test_images_smaller_than_the_stride_need_no_overlap(unet, rng, size):
+    """A side that fits into one tile shares nothing, whatever overlap larger images need."""
+    image = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    whole = inference.predict_masks(unet, inference.pad_to_multiple(image)[None])[0]
+    for overlap in (None, 64):
+        mask = inference.predict_image(unet, image, overlap=overlap)
+        np.testing.assert_array_equal(mask, whole[: size[0], : size[1]])
+
+
+def test_tiles_of_the_strides_size_lie_side_by_side(rng):
+    inputs = keras.Input((4, 4, 3))
+    model = noting(keras.Model(inputs, layers.UpSampling2D(4)(layers.MaxPooling2D(4)(inputs))))
+    image = rng.integers(0, 256, (5, 11, 3)).astype(np.uint8)
+    assert inference.predict_image(model, image).shape == (5, 11)
+    assert model.shapes == [(1, 4, 4, 3)] * 6
 
 
 def test_predict_image_refuses_models_that_do_not_fit(unet):
@@ -372,7 +401,7 @@ def test_predict_folder_writes_masks_that_are_read_back(folder, tmp_path):
     target = tmp_path / "new" / "masks"
     paths = inference.predict_folder(threshold_at_half(), folder, target, TWO)
     assert paths == [target / name for name in ("a.png", "b.png", "c.png")]
-    assert sorted(target.iterdir()) == paths
+    assert sorted(target.iterdir()) == [*paths, target / image_inference.LIST]
     mask = datasets.read_mask(paths[0])
     assert mask.shape == (16, 32)
     assert mask[:, :14].all() and not mask[:, 18:].any()
@@ -385,14 +414,13 @@ def test_predict_folder_names_a_broken_image_after_all_others(folder, tmp_path):
     (folder / "aa.png").write_bytes((folder / "b.png").read_bytes()[:40])
     with pytest.raises(DataError, match=r"1 of 4 images could not be read.*aa\.png"):
         inference.predict_folder(threshold_at_half(), folder, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png"]
+    masks = datasets.image_files(tmp_path / "out")
+    assert [path.name for path in masks] == ["a.png", "b.png", "c.png"]
 
 
 def test_predict_folder_refuses_before_it_writes(folder, tmp_path):
-    with pytest.raises(DataError, match=r"b\.png is an image of .* choose another folder"):
-        inference.predict_folder(brightness(), folder, folder)
     Image.new("RGB", (4, 4)).save(folder / "b.bmp")
-    with pytest.raises(DataError, match=r"b\.bmp and b\.png would both become"):
+    with pytest.raises(DataError, match=r"b\.bmp and 'b\.png' have the same name"):
         inference.predict_folder(brightness(), folder, tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"contains no images\. Accepted endings"):
@@ -400,6 +428,139 @@ def test_predict_folder_refuses_before_it_writes(folder, tmp_path):
     with pytest.raises(DataError, match="There is no folder"):
         inference.predict_folder(brightness(), tmp_path / "gone", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def contents(folder):
+    """Dict from the files in a folder to their bytes."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_predict_folder_never_replaces_masks_that_it_did_not_write(folder, tmp_path):
+    truth = tmp_path / "masks"
+    inference.save_mask(truth / "b.png", np.zeros((16, 8), np.uint8))
+    before = contents(truth)
+    for image in ("b.png", "c.gif"):  # of this name, and of another one
+        (folder / image).unlink()
+        with pytest.raises(DataError, match=r"masks holds b\.png, which .* did not write"):
+            inference.predict_folder(brightness(), folder, truth)
+        assert contents(truth) == before
+
+
+def test_the_folder_of_the_images_is_no_target(folder, tmp_path):
+    """Not even where an earlier prediction wrote the images."""
+    masks, link = tmp_path / "masks", tmp_path / "link"
+    inference.predict_folder(brightness(), folder, masks)
+    link.symlink_to(masks)
+    for source, target in ((folder, folder), (masks, masks), (masks, link), (link, masks)):
+        before = contents(source)
+        with pytest.raises(DataError, match="is the folder of the images; choose another"):
+            inference.predict_folder(brightness(), source, target)
+        assert contents(source) == before
+
+
+def test_a_second_prediction_replaces_the_masks_of_the_first(folder, tmp_path):
+    target = tmp_path / "out"
+    inference.predict_folder(brightness(), folder, target)
+    (folder / "a.jpg").unlink()
+    (folder / "b.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match="1 of 2 images could not be read"):
+        inference.predict_folder(threshold_at_half(), folder, target)
+    assert sorted(contents(target)) == ["c.png", image_inference.LIST]
+    (folder / "c.gif").write_bytes(b"broken")
+    with pytest.raises(DataError, match="2 of 2 images could not be read"):
+        inference.predict_folder(brightness(), folder, target)
+    assert not datasets.image_files(target)
+
+
+def test_two_masks_of_one_name_are_refused(tmp_path):
+    mask = np.zeros((2, 2), np.uint8)
+    with pytest.raises(DataError, match=r"Two masks would both become .*a\.png"):
+        inference.save_masks(tmp_path, [("a", mask), ("b", mask), ("a", 1 - mask)])
+    assert not datasets.read_mask(tmp_path / "a.png").any()
+    assert len(inference.save_masks(tmp_path, [("c", mask)])) == 1  # in place of the two
+
+
+@pytest.mark.parametrize("change", ["mask", "list", "no list", "new mask"])
+def test_masks_that_someone_has_worked_on_are_kept(folder, tmp_path, change):
+    target = tmp_path / "out"
+    mask = inference.predict_folder(brightness(), folder, target)[1]
+    if change == "mask":
+        inference.save_mask(mask, 1 - datasets.read_mask(mask))
+    elif change == "list":
+        (target / image_inference.LIST).write_text("[]")
+    elif change == "no list":
+        (target / image_inference.LIST).unlink()
+    else:
+        shutil.copy(mask, target / "mine.png")
+    before = contents(target)
+    with pytest.raises(DataError, match=r"out (holds .* has changed since|cannot be used)"):
+        inference.predict_folder(brightness(), folder, target)
+    assert contents(target) == before
+
+
+def test_a_prediction_that_fails_keeps_earlier_masks_and_names_the_image(folder, tmp_path):
+    target = tmp_path / "out"
+    inference.predict_folder(brightness(), folder, target)
+    before = contents(target)
+    with pytest.raises(DataError, match=r"a\.jpg cannot be predicted\. .*overlap is 9"):
+        inference.predict_folder(brightness(), folder, target, tile=(8, 8), overlap=9)
+    with pytest.raises(DataError, match=r"^scale is 0"):
+        inference.predict_folder(brightness(), folder, target, scale=0)
+    assert contents(target) == before
+
+
+CLASSES = {
+    "ids": ("name,id\ncar,1\nroad,0\nsky,200\n", [1, 0, 200]),
+    "colours": ("name,colour\nroad,#000000\ncar,0 0 142\nsky,#4682b4\n", None),
+    "both": (
+        "name,id,colour\nvoid,0,#000000\nsky,200,#4682b4\ncar,255,9 9 9\nroad,7,#804080\n",
+        [200, 255, 7],
+    ),
+    "names": ("name\nroad\ncar\nsky\n", [0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_predicted_masks_are_read_back_as_the_classes_that_they_are(tmp_path, kind):
+    """Ids or colours of the user's own; names and sizes of the images, of which one is turned."""
+    text, ids = CLASSES[kind]
+    (tmp_path / "labels.csv").write_text(text)
+    (tmp_path / "images").mkdir()
+    grey = np.repeat(np.array([0, 130, 255], np.uint8), 4)  # three columns of classes, by hand
+    image = Image.fromarray(np.tile(grey[None, :, None], (6, 1, 3)))
+    image.save(tmp_path / "images" / "street 1.b.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a viewer turns the stored pixels clockwise
+    image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "images" / "t.tif", exif=exif)
+    model = pointwise(3)
+    kernel = np.array([[0, 0, 0]] * 2 + [[-20, 0, 20]], np.float32)[None, None]
+    model.set_weights([kernel, np.array([-4, 0, -4], np.float32)])
+    (tmp_path / "masks").mkdir()
+    labels = folder_dataset.read_labels(tmp_path)
+    paths = inference.predict_folder(model, tmp_path / "images", tmp_path / "masks", labels)
+    assert [path.name for path in paths] == ["street 1.b.png", "t.png"]
+    expected = np.tile(np.repeat(np.array([0, 1, 2], np.uint8), 4), (6, 1))
+    for image, mask in folder_dataset.load("all", tmp_path, None).as_numpy_iterator():
+        assert image.shape == (6, 12, 3)
+        np.testing.assert_array_equal(mask, expected)
+    if ids:
+        assert datasets.read_mask(paths[0])[0, ::4].tolist() == ids
+    shown = datasets.read_image(paths[1])[0, ::4]
+    np.testing.assert_array_equal(shown, labels.colours)
+
+
+def test_masks_that_do_not_fit_their_labels_are_not_written(tmp_path):
+    path, mask = tmp_path / "a.png", np.array([[0, 1, 2]], np.uint8)
+    with pytest.raises(DataError, match=r"a\.png holds labels outside the classes: \[2\]"):
+        inference.save_mask(path, mask, TWO)
+    mask[0, 2] = 255
+    inference.save_mask(path, mask, TWO)
+    assert datasets.read_mask(path).tolist() == [[0, 1, 255]]
+    path.unlink()
+    # 255 is a class here
+    with pytest.raises(DataError, match=r"a\.png cannot hold void, which two gives no id"):
+        inference.save_mask(path, mask, Labels("two", TWO.classes, TWO.colours, (0, 255)))
+    assert not path.exists()
 
 
 # ---------------------------------------------------------------- several images
@@ -469,7 +630,7 @@ def test_invalid_options_are_refused_for_several_images(model):
         with pytest.raises(DataError, match=f"scale is {scale}; it must be positive"):
             list(inference.predict_images(model, images, scale=scale))
     with pytest.raises(DataError, match="overlap is 99"):
-        list(inference.predict_images(model, images, overlap=99))
+        list(inference.predict_images(model, images, tile=(8, 8), overlap=99))
     assert list(inference.predict_images(model, [])) == []
 
 
@@ -550,6 +711,8 @@ def test_frames_of_two_sizes_and_no_frames_are_refused(frames, tmp_path):
     with pytest.raises(DataError, match="contains no images"):
         inference.predict_video(brightness(), tmp_path / "empty", tmp_path / "video.gif", TWO)
     assert not list(tmp_path.glob("*video*"))
+    with pytest.raises(DataError, match=r"video\.jpg would be a single image: let it end in \.gif"):
+        inference.predict_video(brightness(), frames, tmp_path / "video.jpg", TWO)
 
 
 def test_a_missing_or_unreadable_video_is_named(tmp_path):
@@ -558,7 +721,50 @@ def test_a_missing_or_unreadable_video_is_named(tmp_path):
         inference.predict_video(brightness(), source, target, TWO)
     source.write_text("not a video")
     target.write_text("old")
-    with pytest.raises(DataError, match=r"(?s)text\.gif could not be converted .*imageio-ffmpeg"):
+    with pytest.raises(DataError, match=r"text\.gif cannot be read as a video .*not a video: get"):
         inference.predict_video(brightness(), source, target, TWO)
     assert target.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("ending", ["gif", "mp4"])
+@pytest.mark.parametrize("kind", ["empty", "page", "cut off"])
+def test_broken_videos_are_named_and_only_others_than_gif_need_a_package(tmp_path, kind, ending):
+    source = tmp_path / f"source.{ending}"
+    images = np.random.default_rng(0).integers(0, 256, (3, 21, 31, 3)).astype(np.uint8)
+    whole = imageio.mimwrite("<bytes>", images, format="GIF", duration=100)
+    parts = {"empty": b"", "page": b"<html>404</html>", "cut off": whole[: len(whole) // 2]}
+    source.write_bytes(parts[kind])
+    with pytest.raises(DataError, match=r"source\.... cannot be read as a video") as error:
+        inference.predict_video(brightness(), source, tmp_path / "out.gif", TWO)
+    assert ("imageio-ffmpeg" in str(error.value)) == (ending == "mp4")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_video_is_never_replaced_by_its_own_masks(frames, tmp_path, monkeypatch):
+    source, link = tmp_path / "source.gif", tmp_path / "link.gif"
+    imageio.mimwrite(source, np.zeros((2, 8, 8, 3), np.uint8), format="GIF", duration=100)
+    link.symlink_to(source)
+    before = source.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    places = [(source, source), (source, link), (link, source), ("source.gif", source)]
+    places += [(frames, frames / "000.png"), (frames, frames / "new.gif")]
+    for one, target in places:
+        with pytest.raises(DataError, match=r"would replace .* choose another target"):
+            inference.predict_video(brightness(), one, target, TWO)
+    assert source.read_bytes() == before and len(list(frames.iterdir())) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fps": 0}, "fps is 0; expected a number from 0.01 to 50"),
+        ({"fps": float("nan")}, "fps is nan"),
+        ({"opacity": 5}, "opacity is 5; expected a number from 0 to 1"),
+        ({"opacity": -0.1}, "opacity is -0.1"),
+    ],
+)
+def test_predict_video_refuses_options(frames, tmp_path, options, message):
+    with pytest.raises(DataError, match=message):
+        inference.predict_video(brightness(), frames, tmp_path / "out.gif", TWO, **options)
+    assert not (tmp_path / "out.gif").exists()

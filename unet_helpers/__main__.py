@@ -23,10 +23,12 @@ from unet_helpers.datasets import camvid, carla, pets, pipeline
 from unet_helpers.datasets import folder as folder_dataset
 from unet_helpers.datasets.augmentation import augment
 from unet_helpers.datasets.checks import check_pairs
+from unet_helpers.datasets.images import read_image, resize_mask
+from unet_helpers.datasets.pairs import plain_name
 from unet_helpers.evaluation import baselines, metrics
 from unet_helpers.files import atomic_write
 from unet_helpers.inference import predict
-from unet_helpers.inference.images import save_mask
+from unet_helpers.inference.images import earlier_masks, save_masks
 from unet_helpers.labels import DataError
 from unet_helpers.models import unet
 from unet_helpers.training import callbacks, distributed, precision, recipe
@@ -70,6 +72,7 @@ def run(options):
     precision.print_machine(precision.use_best_precision())
     root = loader.find(options.data)
     labels = loader.read_labels(root)
+    earlier_masks(folder / "masks")  # a folder of other images is refused now, not in the end
     if loader is folder_dataset:  # nobody has looked through these images yet
         splits = {split: folder_dataset.find_pairs(split, root) for split in folder_dataset.SPLITS}
         print(check_pairs(splits, **folder_dataset.files(root)))
@@ -103,8 +106,12 @@ def run(options):
     predictions = predict.predict_masks(model, test_images)
     score = metrics.scores(metrics.confusion_matrix(test_masks, predictions, n_classes))
     print(f"  U-Net:\n{metrics.score_lines(score, labels.classes)}")
-    for number, mask in enumerate(predictions):
-        save_mask(folder / "masks" / f"{number:04}.png", mask, labels)
+    files = [image for image, _ in loader.find_pairs("test", root)]
+    # an image in TFDS's files is named after them and itself: "FILES: NAME"
+    names = [plain_name(file.name.rpartition(": ")[2]) for file in files]
+    sizes = (read_image(file).shape[:2] for file in files)
+    masks = map(resize_mask, predictions, sizes)
+    save_masks(folder / "masks", zip(names, masks, strict=True), labels)
     step = max(1, len(test_images) // 8)
     eight = (group[::step][:8] for group in (test_images, test_masks, predictions))
     plots.show_predictions(*eight, labels).savefig(folder / "predictions.png")

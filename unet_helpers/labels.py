@@ -38,16 +38,20 @@ def note(sentence):
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes of one data set: names and colours (0 to 255), by class id."""
+    """The classes of one data set: names and colours (0 to 255), by class.
+
+    ids: of the classes in mask files, and of void last if it has one; None: the classes themselves.
+    """
 
     name: str
     classes: tuple
     colours: tuple
+    ids: tuple = None
 
     @classmethod
-    def of(cls, name, colours):
-        """Make Labels of a dict from each class name to its colour, in the order of the ids."""
-        return cls(name, tuple(colours), tuple(colours.values()))
+    def of(cls, name, colours, ids=None):
+        """Make Labels of a dict from each class name to its colour, in the order of the classes."""
+        return cls(name, tuple(colours), tuple(colours.values()), ids)
 
     @property
     def n_classes(self):
@@ -82,6 +86,7 @@ CARLA = Labels.of(
 PETS = Labels.of(
     "Oxford-IIIT Pet",
     {"pet": (90, 190, 170), "background": (40, 70, 120), "outline": (250, 235, 150)},
+    ids=(1, 2, 3),
 )
 CAMVID = Labels.of(
     "CamVid",

@@ -300,7 +300,10 @@ def read_label_map(root):
             ids = {0: classes[0], 255: classes[1]}
     by_class = {value: colour for colour, value in reversed(colours.items())}
     shown = tuple(by_class[i] for i in range(len(names))) if colours else None
-    labels = Labels(file.parent.name, tuple(names), shown or distinct_colours(len(names)))
+    shown = shown or distinct_colours(len(names))
+    id_of = {value: key for key, value in reversed(ids.items())}
+    kept = tuple(id_of[value] for value in (*range(len(names)), VOID) if value in id_of)
+    labels = Labels(file.parent.name, tuple(names), shown, kept or None)
     return LabelMap(file, labels, ids, colours)
 
 

@@ -21,6 +21,7 @@ from unet_helpers.inference.loading import load_model
 from unet_helpers.labels import DataError
 from unet_helpers.models.folding import in_precision
 
+SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
 KEPT = "Is there space, and are all layers Keras's own? What was there before is kept."
 ONNX_NEEDS = "ONNX needs more packages: pip install tf2onnx onnx onnxruntime"
 # Nothing of the course is imported here: a .keras file needs Keras alone.
@@ -51,12 +52,18 @@ def to_saved_model(model, folder):
     folder holds something else or cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "saved_model.pb").is_file():
-        raise DataError(f"{folder} exists and is not a SavedModel: choose another folder.")
+    if folder.exists():
+        found = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+        if "saved_model.pb" not in found or found - SAVED_MODEL:
+            raise DataError(f"{folder} exists and is not only a SavedModel: choose another folder.")
     with quietly(f"{folder} could not be written", KEPT):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="part-", dir=folder.parent) as work:
-            in_precision(model, "float32").export(f"{work}/new", verbose=False)
+            try:
+                in_precision(model, "float32").export(f"{work}/new", verbose=False)
+            except tf.errors.OpError as error:  # such as a full disk, between TensorFlow's names
+                cause = error.message.rpartition("; ")[2].partition(" [Op:")[0]
+                raise OSError(None, cause) from error
             if folder.exists():
                 folder.replace(f"{work}/old")
             Path(work, "new").replace(folder)
@@ -231,9 +238,10 @@ def open_onnx(path):
 def run_in_new_process(path, images):
     """Load a .keras file in a new Python process with Keras alone, and predict there.
 
-    Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError with the last line of
-    the process's error output when it fails.
+    Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError as `load_model`, or with
+    the last line of the process's error output when it fails.
     """
+    load_model(path)  # it refuses code from outside Keras
     with tempfile.TemporaryDirectory() as work:
         source, target = Path(work) / "images.npy", Path(work) / "logits.npy"
         np.save(source, images)

@@ -1,6 +1,9 @@
 """Masks for images of any size, and for folders of them."""
 
 import itertools
+import json
+import math
+import numbers
 import os
 from pathlib import Path
 
@@ -10,18 +13,21 @@ from tqdm.auto import tqdm
 
 from unet_helpers.datasets.images import (
     IMAGE_ENDINGS,
+    MAX_PIXELS,
     EncodedImage,
     image_files,
     read_image,
     resize_image,
     resize_mask,
 )
-from unet_helpers.files import atomic_write
-from unet_helpers.inference.predict import to_mask
+from unet_helpers.datasets.pairs import by_name
+from unet_helpers.files import atomic_write, checksum, explained
+from unet_helpers.inference.predict import check_number, to_mask
 from unet_helpers.inference.tiles import TILE, choose_tile, tile_logits, total_stride
-from unet_helpers.labels import VOID, VOID_COLOUR, DataError
+from unet_helpers.labels import VOID, DataError, check_values
 
 MOST = 16  # small images in one step; more are no faster
+LIST = "predicted_masks.json"  # in a folder of masks: their names and checksums
 
 
 def predict_image(model, image, scale=1.0, threshold=0.5, **options):
@@ -36,7 +42,8 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
         options: tile, overlap, blend, margin, flips and batch_size of `tile_logits`.
 
     Returns:
-        uint8 (H, W) mask, upright as `datasets.read_image` reads the image.
+        uint8 (H, W) mask of the image as viewers show it: a file is turned by its EXIF tag
+        before the prediction, and the mask fits the turned image.
 
     Raises:
         DataError: an image that cannot be read, a model that does not fit, or invalid options.
@@ -65,11 +72,19 @@ def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **o
     Raises:
         DataError: as `predict_image`.
     """
-    if not 0 < scale < np.inf:
-        raise DataError(f"scale is {scale}; it must be positive, and 1 keeps the image's size.")
+    if not isinstance(scale, numbers.Real) or not 0 < scale < np.inf:
+        raise DataError(f"scale is {scale!r}; it must be positive, and 1 keeps the image's size.")
+    check_number("margin", options.get("margin", 0), 0, whole=True)
+    if batch_size is not None:
+        check_number("batch_size", batch_size, 1, whole=True)
     for shape, group in itertools.groupby(map(as_image, images), lambda image: image.shape):
         size = shape[:2]
         small = [max(1, round(side * scale)) for side in size]
+        if scale > 1 and math.prod(small) > MAX_PIXELS:
+            raise DataError(
+                f"scale is {scale}, which makes {small[0]}x{small[1]} pixels of {size[0]}x{size[1]}"
+                f"; {MAX_PIXELS:,} are the most. Choose a smaller one."
+            )
         whole = [side + 2 * options.get("margin", 0) for side in small]
         tile = choose_tile(model, whole, options.get("tile"), total_stride(model))
         most = batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), MOST)
@@ -105,18 +120,75 @@ def as_image(image):
 
 
 def save_mask(path, mask, labels=None):
-    """Write a mask as a PNG of class ids; with labels, viewers show it in their colours.
+    """Write a mask as a PNG of ids; with labels, in their ids and, for viewers, their colours.
 
-    mask: uint8 (H, W). `datasets.read_mask` reads the ids back. Raises DataError when the file
-    cannot be written.
+    mask: uint8 (H, W), classes or void. `datasets.read_mask` reads the ids back, and
+    `datasets.folder` the classes. Raises DataError when the mask does not fit the labels or the
+    file cannot be written.
     """
     image = Image.fromarray(mask)
     if labels is not None:
-        palette = np.zeros((256, 3), np.uint8)
-        palette[: labels.n_classes], palette[VOID] = labels.colours, VOID_COLOUR
+        check_values(mask, labels.n_classes, path)
+        classes = [*range(labels.n_classes), VOID]
+        ids = dict(zip(classes, labels.ids or classes, strict=False))
+        if VOID not in ids and (mask == VOID).any():
+            raise DataError(f"{path} cannot hold void, which {labels.name} gives no id.")
+        lookup, palette = np.zeros(256, np.uint8), np.zeros((256, 3), np.uint8)
+        lookup[list(ids)] = list(ids.values())
+        palette[lookup[classes[:-1]]] = labels.colours
+        image = Image.fromarray(lookup[mask])
         image.putpalette(palette.ravel().tolist())
     with atomic_write(path) as part:
         image.save(part, format="PNG")
+
+
+def save_masks(folder, masks, labels=None):
+    """Write the masks of one run into a folder, in place of those of an earlier run.
+
+    masks: iterable of (name, uint8 (H, W)), which become NAME.png. Returns the list of their paths.
+    Raises DataError as `earlier_masks`, before it asks for the first mask; as `save_mask`; or for
+    a name that comes twice.
+    """
+    folder, written, masks = Path(folder), {}, iter(masks)
+    earlier = earlier_masks(folder)
+    first = list(itertools.islice(masks, 1))  # it may fail; then the earlier masks stay
+    with explained(f"{folder} cannot be emptied", "Choose another folder.", OSError):
+        for file in earlier:
+            file.unlink()
+    try:
+        for name, mask in itertools.chain(first, masks):
+            path = folder / f"{name}.png"
+            if path.name in written:
+                raise DataError(f"Two masks would both become {path}.")
+            save_mask(path, mask, labels)
+            written[path.name] = checksum(path)
+    finally:
+        if written:
+            with atomic_write(folder / LIST) as part:
+                part.write_text(json.dumps(written, indent=1))
+    return [folder / name for name in written]
+
+
+def earlier_masks(folder):
+    """List the masks that an earlier run wrote into a folder, as its list of them tells.
+
+    Raises DataError when the folder holds any other image, or a mask that was changed since.
+    """
+    folder, known = Path(folder), {}
+    if not folder.is_dir():
+        return []
+    with explained(f"{folder} cannot be used for masks", "Choose another folder."):
+        if (folder / LIST).is_file():
+            known = json.loads((folder / LIST).read_text())
+        files = image_files(folder)
+        other = [f for f in files if not f.is_file() or known.get(f.name) != checksum(f)]
+    if other:
+        raise DataError(
+            f"{folder} holds {other[0].name}{f' and {len(other) - 1} more' * (len(other) > 1)}, "
+            "which an earlier prediction did not write or someone has changed since. Nothing was "
+            "overwritten: choose another folder for the masks, or empty this one."
+        )
+    return files
 
 
 def predict_folder(model, source, target, labels=None, **options):
@@ -125,48 +197,51 @@ def predict_folder(model, source, target, labels=None, **options):
     Args:
         model, options: as for `predict_image`.
         source: folder of images, of any sizes and formats.
-        target: folder for the masks, NAME.png for NAME.jpg; created if it does not exist.
-        labels: Labels of the model's classes, which give the masks their colours.
+        target: folder for the masks, NAME.png for NAME.jpg, of the image's size as viewers show
+            it. Masks of an earlier prediction are replaced; it may hold no other images.
+        labels: Labels of the model's classes, which give the masks their ids and colours.
 
     Returns:
         list of the masks' paths, in the order of the images' names.
 
     Raises:
-        DataError: no images, two that would get the same mask, or, after all others were
-            written, some that cannot be read.
+        DataError: no images, two of one name, a target that holds other images; or, after all
+            others were written, some that cannot be read.
     """
-    files, target = image_files(source), Path(target)
+    files = image_files(source)
     if not files:
         raise DataError(
             f"{source} contains no images. Accepted endings: {', '.join(IMAGE_ENDINGS)}."
         )
-    masks = {}
-    for file in files:
-        path = target / f"{file.stem}.png"
-        if path in masks:
-            raise DataError(
-                f"{masks[path].name} and {file.name} would both become {path}; rename one of them."
-            )
-        if path.resolve() == file.resolve():
-            raise DataError(f"{path} is an image of {source}: choose another folder for masks.")
-        masks[path] = file
-    readable, broken = [], []
+    if Path(target).exists() and Path(target).samefile(source):
+        raise DataError(f"{target} is the folder of the images; choose another one for the masks.")
+    named, readable, broken = by_name(files), [], []
 
     def read():
-        for path, file in tqdm(masks.items(), "images"):
+        for name, file in tqdm(named.items(), "images"):
             try:
                 image = read_image(file)
             except DataError as error:  # one bad file must not stop a thousand good ones
                 broken.append(error)
                 continue
-            readable.append(path)
+            readable.append(name)
             yield image
 
-    for i, (_, mask) in enumerate(predict_images(model, read(), **options)):
-        save_mask(readable[i], mask, labels)
+    def predict():
+        done = 0
+        try:
+            for _, mask in predict_images(model, read(), **options):
+                yield readable[done], mask
+                done += 1
+        except DataError as error:
+            if done == len(readable):  # no image is to blame
+                raise
+            raise DataError(f"{named[readable[done]]} cannot be predicted. {error}") from error
+
+    paths = save_masks(target, predict(), labels)
     if broken:
         raise DataError(
             f"{len(broken)} of {len(files)} images could not be read; the masks of the others "
             f"are in {target}. The first: {broken[0]}"
         )
-    return list(masks)
+    return paths

@@ -15,6 +15,8 @@ KERAS_MODULES = {
     *("keras.layers", "keras.initializers", "keras.activations", "keras.dtype_policies"),
     *("keras.regularizers", "keras.constraints"),
 }
+# Layers of Keras that run code from elsewhere.
+FOREIGN = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 
 
 def load_model(path):
@@ -49,9 +51,13 @@ def check_parts(path):
         remaining = [part for part in remaining if isinstance(part, dict | list)]
         if isinstance(part, dict) and "class_name" in part:
             module, name = part.get("module"), part["class_name"]
-            if name == "Lambda" or (module is not None and module not in KERAS_MODULES):
+            if name == "function":
+                name = part.get("config")
+            # a name with a dot leads out of the module: utils.get_file
+            dotted = "." in str(name)
+            if name in FOREIGN or dotted or (module is not None and module not in KERAS_MODULES):
                 raise DataError(
-                    f"{path} asks for {module}.{name}, which is not one of Keras's layers. It was "
+                    f"{path} asks for {module}.{name}, which runs code from outside Keras. It was "
                     "not run. If you trust the file's source, load it with "
                     "keras.saving.load_model."
                 )

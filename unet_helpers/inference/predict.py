@@ -1,6 +1,7 @@
 """From a batch of images to logits, probabilities and masks."""
 
 import logging
+import numbers
 import re
 
 import numpy as np
@@ -28,14 +29,17 @@ def predict_logits(model, images, batch_size=8):
     """Run a model over images, a batch at a time.
 
     Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError when the images are not
-    a batch or have already been divided by 255.
+    a batch or have already been divided by 255, or images or logits are not finite.
     """
+    check_number("batch_size", batch_size, 1, whole=True)
     images = np.asarray(images)
     if images.ndim != 4 or not len(images):
         raise DataError(
             f"Images have the shape {images.shape}; expected (N, H, W, 3). For a single image "
             "add the first axis: image[None]."
         )
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        raise DataError("These images hold NaN or infinite values; expected 0 to 255.")
     # look for fractions, because a black image lies between 0 and 1 as well
     if images.dtype != np.uint8 and images.max() <= 1 and (images % 1).any():
         raise DataError(
@@ -46,16 +50,31 @@ def predict_logits(model, images, batch_size=8):
     for first in range(0, len(images), batch_size):
         batch = images[first : first + batch_size]
         logits = ops.convert_to_numpy(model.predict_on_batch(batch))
+        if not np.isfinite(logits).all():
+            raise DataError(
+                f"The logits of {model.name} are NaN or infinite, so they choose no class. Its "
+                "training has diverged: train it again with a lower learning rate."
+            )
         # each of several devices (training/distributed.py) has predicted the whole batch
         parts.append(logits[: len(batch)])
     return np.concatenate(parts)
 
 
+def check_number(name, value, least, most=np.inf, whole=False):
+    """Raise DataError, which names the option, unless it is a number from least to most."""
+    kind = numbers.Integral if whole else numbers.Real
+    if not isinstance(value, kind) or not least <= value <= most:
+        limits = f"of {least} or more" if most == np.inf else f"from {least} to {most}"
+        raise DataError(f"{name} is {value!r}; expected a {'whole ' * whole}number {limits}.")
+
+
 def to_mask(logits, threshold=0.5):
     """Choose the class with the largest logit, or 1 where a single logit's sigmoid > threshold.
 
-    Shapes: float (..., C) -> uint8 (...); with C = 1 the mask is 0 or 1.
+    Shapes: float (..., C) -> uint8 (...); with C = 1 the mask is 0 or 1. Raises DataError for a
+    threshold that is not from 0 to 1.
     """
+    check_number("threshold", threshold, 0, 1)
     if logits.shape[-1] == 1:
         # sigmoid(x) > t is x > log(t / (1 - t)), which is infinite at the ends
         with np.errstate(divide="ignore"):

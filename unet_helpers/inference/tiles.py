@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
-from unet_helpers.inference.predict import predict_logits
+from unet_helpers.inference.predict import check_number, predict_logits
 from unet_helpers.labels import DataError
 from unet_helpers.models import profiling
-from unet_helpers.models.unet import next_multiple
+from unet_helpers.models.unet import check_size, next_multiple
 
 TILE = 512  # side of a tile where the model takes any size
 # the views of a batch (N, H, W, C) that are averaged, each by the axes that it flips
@@ -24,7 +24,8 @@ def tile_logits(
             tile is extended by mirroring.
         tile: (height, width) of the tiles; None is the model's own size, or TILE x TILE for a
             model of any size (the whole image, if that is smaller).
-        overlap: pixels that neighbouring tiles share at least; None is a quarter of a tile.
+        overlap: pixels that neighbouring tiles share at least; None is a quarter of a tile, or
+            what the model's total stride leaves of it. A side that fits into one tile has none.
         blend: True lets a tile's weight fall towards its border, where it lacks context; False
             takes each pixel from the tile in which it lies deepest. With an overlap of twice
             `receptive_field_radius`, False equals predicting the whole image at once, to rounding.
@@ -43,26 +44,25 @@ def tile_logits(
 
     Source: the overlap-tile strategy of Ronneberger et al. 2015, figure 2.
     """
+    check_number("margin", margin, 0, whole=True)
+    check_number("batch_size", batch_size, 1, whole=True)
     stack = image if image.ndim == 4 else image[None]
     height, width = stack.shape[1:3]
     grid = total_stride(model)
     tile = choose_tile(model, (height + 2 * margin, width + 2 * margin), tile, grid)
-    overlap = min(tile) // 4 if overlap is None else overlap
-    if not 0 <= overlap <= min(tile) - grid:
-        raise DataError(
-            f"overlap is {overlap}; for tiles of {tile[0]}x{tile[1]} and this model it must lie "
-            f"between 0 and {min(tile) - grid}."
-        )
     if flips not in FLIPS:
         raise DataError(f"flips is {flips!r}; expected one of {', '.join(FLIPS)}.")
     # Tiles start on multiples of the total stride. Others would pool other pixels together than
     # the whole image does, and differ from it everywhere.
     starts, shares, mirrored = [], [], []
     for side, length in zip((height, width), tile, strict=True):
-        begins = tile_starts(side + 2 * margin, length, overlap, grid)
+        most = length - grid if side + 2 * margin > length else np.inf
+        shared = min(length // 4, length - grid) if overlap is None else overlap
+        check_number(f"For tiles of {length} pixels, overlap", shared, 0, most, whole=True)
+        begins = tile_starts(side + 2 * margin, length, shared, grid)
         after = begins[-1] + length - margin - side
         starts.append(begins)
-        shares.append(blend_weights(begins, length, overlap, blend))
+        shares.append(blend_weights(begins, length, shared, blend))
         mirrored.append(np.pad(np.arange(side), (margin, after), "symmetric"))
     (rows, columns), band = starts, None
     # tiles go from left to right, and at each place through all images
@@ -97,8 +97,9 @@ def choose_tile(model, size, tile, grid):
             fixed or min(TILE, next_multiple(side, grid))
             for fixed, side in zip(own[:2], size, strict=True)
         ]
+    check_size("tile", tile, (64, 96))
     for given, fixed in zip((*tile, 3), own, strict=True):
-        if given < 1 or fixed not in (None, given) or any(side % grid for side in tile):
+        if fixed not in (None, given) or any(side % grid for side in tile):
             raise DataError(
                 f"RGB tiles of {tile[0]} x {tile[1]} x 3 do not fit {model.name}: it takes "
                 f"{' x '.join(str(n or 'any') for n in own)}, in multiples of {grid}."

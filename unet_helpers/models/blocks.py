@@ -4,6 +4,7 @@ Every block is a plain function that takes tensors and returns tensors, so a sav
 consists of Keras's own layers and loads without custom objects.
 """
 
+import keras
 from keras import layers
 
 
@@ -13,8 +14,15 @@ def convolution(inputs, n_filters, padding="same", batch_norm=False):
     Shapes: (batch, H, W, C) -> (batch, H, W, n_filters); with padding "valid" each side loses
     1 pixel. He initialisation keeps the variance of ReLU layers (He et al.
     2015, eq. 10). Batch normalisation makes the bias superfluous, because it subtracts it again
-    (Ioffe and Szegedy 2015, section 3.2).
+    (Ioffe and Szegedy 2015, section 3.2). Raises ValueError where Keras is set to put channels
+    first; every network of the course is built of this block.
     """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "Keras is set to channels_first, but the course's images are (height, width, "
+            'channels). Write "image_data_format": "channels_last" into .keras/keras.json in your '
+            'home folder, or call keras.config.set_image_data_format("channels_last").'
+        )
     x = layers.Conv2D(
         n_filters, 3, padding=padding, use_bias=not batch_norm, kernel_initializer="he_normal"
     )(inputs)

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from unet_helpers.models.blocks import conv_block, convolution
-from unet_helpers.models.unet import check_divisible, logits_layer
+from unet_helpers.models.unet import check_divisible, check_input_size, logits_layer
 
 
 def fcn_model(
@@ -38,6 +38,7 @@ def fcn_model(
     """
     if stride not in (32, 16, 8):
         raise ValueError(f"stride is {stride}; it must be 32, 16 or 8.")
+    check_input_size(input_size)
     check_divisible(input_size, 32)
     f = n_filters
     inputs = keras.Input(input_size, name="image")
@@ -73,6 +74,7 @@ def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9):
 
     Returns a keras.Model as `unet_model` does.
     """
+    check_input_size(input_size)
     inputs = keras.Input(input_size, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(inputs)
     for _ in range(n_layers):

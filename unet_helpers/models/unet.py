@@ -1,8 +1,11 @@
 """U-Net, as the course builds it and as the paper describes it."""
 
+import numbers
+
 import keras
 from keras import layers
 
+from unet_helpers.labels import DataError
 from unet_helpers.models.blocks import conv_block, convolution, upsampling_block
 
 
@@ -40,6 +43,7 @@ def unet_model(
 
     Source: Ronneberger et al. 2015, figure 1, with "same" padding.
     """
+    check_input_size(input_size)
     check_divisible(input_size, 16)
     deep, every = (0.0, dropout_prob) if dropout_everywhere else (dropout_prob, 0.0)
     down = dict(batch_norm=batch_norm, dropout_after_pooling=dropout_everywhere)
@@ -118,6 +122,24 @@ def check_divisible(input_size, divisor):
         )
 
 
+def check_input_size(input_size):
+    """Raise DataError unless a size is (H, W, channels); None as H or W stands for any."""
+    check_size("input_size", input_size, (96, 128, 3), may_be_open=True)
+
+
+def check_size(name, size, example, may_be_open=False):
+    """Raise DataError unless a size has as many whole numbers as the example, all positive.
+
+    may_be_open allows None, which means any, as height and as width.
+    """
+    sides = list(size) if hasattr(size, "__iter__") else []
+    fixed = [side for i, side in enumerate(sides) if side is not None or i > 1 or not may_be_open]
+    if len(sides) != len(example) or not all(
+        isinstance(side, numbers.Integral) and side > 0 for side in fixed
+    ):
+        raise DataError(f"{name} is {size!r}; expected positive whole numbers such as {example}.")
+
+
 def next_multiple(side, divisor):
     """Return the smallest positive multiple of divisor that is at least side."""
     return max(1, -(-side // divisor)) * divisor
@@ -129,6 +151,7 @@ def check_paper_size(input_size):
     Two valid 3x3 convolutions cost 4 pixels a level, so sides are 16 n + 12 with n of 11 or more
     (188, 204, ..., 572): Ronneberger et al. 2015, section 2, last paragraph.
     """
+    check_input_size(input_size)
     height, width = input_size[:2]
     if None in (height, width):
         raise ValueError(

@@ -245,7 +245,7 @@ def test_a_broken_image_is_named(pairs, reader, folder, change):
 def test_a_disk_without_space_ends_in_a_sentence(pairs, reader, folder, monkeypatch):
     free = type("Usage", (), {"free": 20 * (4 * 24 + 8) - 1})
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: free)
-    with pytest.raises(DataError, match=r"GB free and .* needed\. Make space"):
+    with pytest.raises(DataError, match=r"has 2,079 bytes free and 2,080 are needed\. Make space"):
         load(pairs, reader, folder)
     assert reader.count == SAMPLE  # it is said before the work
 

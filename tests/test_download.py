@@ -113,7 +113,7 @@ def test_a_disk_that_fills_up_while_writing(url, target, monkeypatch):
 
 def test_a_disk_that_is_too_small_is_noticed_before(url, target, monkeypatch, file_server):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=99_999))
-    message = r"new folder has 0\.0 GB free and 0\.0 GB are needed.*UNET_COURSE_DATA_DIR"
+    message = r"new folder has 99,999 bytes free and 100,000 are needed.*UNET_COURSE_DATA_DIR"
     with pytest.raises(DataError, match=message):
         download.fetch(url, target, len(CONTENT))
     assert not file_server.requests
@@ -122,7 +122,7 @@ def test_a_disk_that_is_too_small_is_noticed_before(url, target, monkeypatch, fi
 def test_check_space_and_checksum_by_hand(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000_000))
     files.check_space(tmp_path, 2_000_000_000)
-    with pytest.raises(DataError, match=r"2\.0 GB free and 3\.5 GB are needed"):
+    with pytest.raises(DataError, match=r"2,000,000,000 bytes free and 3,500,000,000 are needed"):
         files.check_space(tmp_path, 3_500_000_000)
     (tmp_path / "abc").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

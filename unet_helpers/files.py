@@ -14,8 +14,8 @@ def check_space(folder, n_bytes):
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise DataError(
-            f"{folder} has {free / 1e9:.1f} GB free and {n_bytes / 1e9:.1f} GB are needed. Make "
-            "space or choose another folder with UNET_COURSE_DATA_DIR."
+            f"{folder} has {free:,} bytes free and {n_bytes:,} are needed. Make space or choose "
+            "another folder with UNET_COURSE_DATA_DIR."
         )
 
 
@@ -59,6 +59,37 @@ def explained(problem, advice, errors=Exception):
         first = next(iter(str(error).splitlines()), "")[:300]
         cause = getattr(error, "strerror", None) or f"{type(error).__name__}: {first}"
         raise DataError(f"{problem} ({cause}). {advice}") from error
+
+
+@contextlib.contextmanager
+def lock(folder):
+    """Make a folder, and keep other processes from locking it until the block ends.
+
+    The system opens the lock when the process ends, however it ends; the file `.lock` stays.
+    Raises DataError when another process holds the folder, or nothing can be written there.
+    """
+    advice = "Choose another folder, or change its permissions."
+    with explained(f"Nothing can be written to {folder}", advice, OSError):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        file = open(Path(folder) / ".lock", "a")  # noqa: SIM115
+    with file:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise DataError(
+                f"Another training run is writing to {folder}. Wait until it has ended, or choose "
+                "another folder."
+            ) from None
+        except OSError:
+            pass  # some shared disks have no locks
+        yield
 
 
 @contextlib.contextmanager

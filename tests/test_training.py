@@ -301,49 +301,55 @@ def test_a_run_that_was_killed_while_saving_resumes_from_the_older_file(train, t
     assert sorted(file.name for file in tmp_path.glob("*.h5")) == ["epoch-2.weights.h5"]
 
 
+def keep(folder, *logs):
+    """Keep epochs that ended with these logs, without training."""
+    checkpointer = checkpoint.Checkpointer(folder)
+    checkpointer.set_model(learner())
+    for epoch, values in enumerate(logs):
+        checkpointer.on_epoch_end(epoch, {"loss": 2.0 - epoch, **values})
+
+
 def arrays(dataset=None):
     return datasets.to_arrays(dataset or bright_images(10, 1))
 
 
-def without(part, images, masks):
-    """Change the images, the masks, or which belongs to which."""
-    if part == "images":
-        return images[..., ::-1] // 2 + 9, masks
-    if part == "masks":
-        return images, np.where(masks == 255, 0, masks).astype(np.uint8)
-    return images, np.roll(masks, 1, axis=0)
+def run_again(
+    folder, change=None, size=4, seed=0, weights=None, scored=2, n_classes=2, rate=0.5, loss=None
+):
+    """Go on with the run `trained`, of which one thing may be changed."""
+    images, masks = arrays()
+    if change == "images":
+        images = images[..., ::-1] // 2 + 9
+    if change == "masks":
+        masks = np.where(masks == 255, 0, masks).astype(np.uint8)
+    if change == "pairs":
+        images = np.roll(images, 1, axis=0)
+    train = datasets.batches(datasets.from_arrays(images, masks), size, EPOCHS, seed=seed)
+    if weights is not None:
+        train = training.with_class_weights(train, weights)
+    model = training.compile_model(pointwise(n_classes, (8, 8)), 12, rate, loss)
+    return fit(model, train, datasets.batches(bright_images(7, scored), 4), 4, folder)
 
 
 @pytest.mark.parametrize(
     ("changed", "differs"),
     [
-        (dict(part="images"), "training images"),
-        (dict(part="masks"), "training masks"),
-        (dict(part="pairs"), "training masks"),
+        (dict(change="images"), "training images"),
+        (dict(change="masks"), "training masks"),
+        (dict(change="pairs"), "training images"),
         (dict(seed=1), "training masks, training images"),
-        (dict(size=5), r"training batches \('3 of 4 images, 8x8', now '3 of 5 images, 8x8'\), t"),
+        (dict(size=3), r"training batches \('3 of 4 images, 8x8', now '3 of 3 images, 8x8'\), t"),
         (dict(weights=[1, 2]), "training weights"),
-        (dict(validation=3), "validation masks, validation images"),
+        (dict(scored=3), "validation masks, validation images"),
         (dict(n_classes=3), "network"),
-        (dict(dice=0.5), "loss"),
+        (dict(loss=training.CrossEntropyAndDice(0.5)), "loss"),
         (dict(rate=0.1), "optimizer"),
     ],
 )
 def test_fit_refuses_the_folder_of_another_run(trained, changed, differs):
-    images, masks = arrays()
-    if "part" in changed:
-        images, masks = without(changed["part"], images, masks)
-    data = datasets.from_arrays(images, masks)
-    train = datasets.batches(data, changed.get("size", 4), EPOCHS, seed=changed.get("seed", 0))
-    if "weights" in changed:
-        train = training.with_class_weights(train, changed["weights"])
-    validation = datasets.batches(bright_images(7, changed.get("validation", 2)), 4)
-    model = pointwise(changed.get("n_classes", 2), (8, 8))
-    loss = training.CrossEntropyAndDice(0.5) if "dice" in changed else None
-    training.compile_model(model, 12, changed.get("rate", 0.5), loss)
     message = rf"run holds a training run that differs from this one in its {differs}.*Delete the"
     with pytest.raises(DataError, match=message):
-        fit(model, train, validation, 4, trained["folder"])
+        run_again(trained["folder"], **changed)
 
 
 def test_data_that_change_whenever_they_are_read_are_known_by_their_size(trained, train):
@@ -372,12 +378,9 @@ def test_runs_are_compared_up_to_rounding(one, other, same):
 
 def test_a_history_may_have_gaps(tmp_path):
     """One epoch without validation, one with it, and one without it again."""
-    model, checkpointer = learner(), checkpoint.Checkpointer(tmp_path)
-    checkpointer.set_model(model)
-    for epoch, logs in enumerate([{}, {"val_mean_iou": 0.5}, {}]):
-        checkpointer.on_epoch_end(epoch, {"loss": 2.0 - epoch, **logs})
+    keep(tmp_path, {}, {"val_mean_iou": 0.5}, {})
     again = checkpoint.Checkpointer(tmp_path)
-    again.restore(model)
+    again.restore(learner())
     assert again.history["loss"] == [2.0, 1.0, 0.0]
     np.testing.assert_array_equal(again.history["val_mean_iou"], [np.nan, 0.5, np.nan])
 
@@ -453,13 +456,13 @@ def test_validation_takes_a_loss_that_keras_knows_by_name():
 
 
 @pytest.mark.parametrize("name", ["history.json", "epoch-1.weights.h5"])
-def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
-    fit(learner(), train, None, 1, tmp_path)
+def test_fit_names_a_folder_with_damaged_files(tmp_path, name):
+    keep(tmp_path, {})
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     message = r"training run in .* cannot be read .*Delete the folder to start afresh"
     with pytest.raises(DataError, match=message):
-        fit(learner(), train, None, 2, tmp_path)
+        checkpoint.Checkpointer(tmp_path).restore(learner())
 
 
 @pytest.mark.parametrize(
@@ -473,8 +476,8 @@ def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
         ("random", [float("inf")], "cannot be read"),
     ],
 )
-def test_a_history_that_was_changed_is_not_followed(train, tmp_path, key, value, message):
-    fit(learner(), train, None, 1, tmp_path)
+def test_a_history_that_was_changed_is_not_followed(tmp_path, key, value, message):
+    keep(tmp_path, {})
     state = json.loads((tmp_path / "history.json").read_text())
     (tmp_path / "history.json").write_text(json.dumps({**state, key: value}))
     with pytest.raises(DataError, match=rf"cannot be read \(.*{message}|{message}"):

@@ -57,9 +57,10 @@ class Checkpointer(keras.callbacks.History):
                 raise ValueError(f"{weights.name} is missing")
             if checksum(weights) != kept["sha256"]:
                 raise ValueError(f"{weights.name} is not the file that was written")
+            run, planned = dict(kept["run"]), int(kept["epochs"])
             others = [
                 f"{part} ({before!r}, now {self.run[part]!r})" if type(before) is str else part
-                for part, before in dict(kept["run"]).items()
+                for part, before in run.items()
                 if not alike(before, self.run.get(part, before))
             ]
             if others:
@@ -71,8 +72,7 @@ class Checkpointer(keras.callbacks.History):
             model.load_weights(weights)
             for state, value in zip(random_states(model), kept["random"], strict=True):
                 state.assign(np.array(value, np.uint32))
-        self.history, self.planned = kept["history"], kept["epochs"]
-        self.run = kept["run"] | self.run
+        self.history, self.planned, self.run = kept["history"], planned, run | self.run
         self.set_model(model)
         self.finish(weights)  # the process may have been killed after writing history.json
 

@@ -102,7 +102,7 @@ def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
         ),
         (["--size", "0", "0"], "the next size that is: 16x16"),
         (["--size", "-16", "-16"], "the next size that is: 16x16"),
-        (["--out", "streets"], "streets would mix with the data in"),
+        (["--out", "streets"], "Results in streets would mix with the data in streets"),
         (["--out", "streets/dataA/results"], "results would mix with the data in"),
         (["--out", "."], "would mix with the data in"),
         (["--out", "other"], "other has masks already, but not of a training run"),

@@ -52,8 +52,8 @@ def main(arguments=None):
     except (ImportError, OSError, ValueError) as error:
         print(f"\nStopped: {error}", file=sys.stderr)
         if isinstance(error, ImportError):
-            advice = "Install it. If Keras should compute with another backend, set KERAS_BACKEND"
-            print(f"{advice}=tensorflow, or correct keras.json.", file=sys.stderr)
+            advice = "Install it, or set KERAS_BACKEND=tensorflow if Keras is to compute with that."
+            print(advice, file=sys.stderr)
         return 1
     return 0
 
@@ -131,27 +131,21 @@ def score(model, train, test, labels, folder):
             if number % max(1, len(test) // 8) == 0:
                 shown.append(row)
             number += 1
-    by_model = evaluation.scores(confusions.pop("U-Net"))
-    for name, confusion in confusions.items():
-        result = evaluation.scores(confusion)
-        print(f"  {name}: accuracy {result.pixel_accuracy:.3f}, mean IoU {result.mean_iou:.3f}")
-    print(f"  U-Net:\n{evaluation.score_lines(by_model, labels.classes)}")
+    found = {name: evaluation.scores(confusion) for name, confusion in confusions.items()}
+    for name in learned:
+        accuracy, iou = found[name].pixel_accuracy, found[name].mean_iou
+        print(f"  {name}: accuracy {accuracy:.3f}, mean IoU {iou:.3f}")
+    print(f"  U-Net:\n{evaluation.score_lines(found['U-Net'], labels.classes)}")
     return shown[:8]
 
 
 def check_output(folder, root):
     """Raise DataError if results in a folder would be written over data, here or anywhere."""
-    out, data = folder.resolve(), root.resolve()
+    out, data, advice = folder.resolve(), root.resolve(), "Name another folder with --out."
     if out.is_relative_to(data) or data.is_relative_to(out):
-        raise DataError(
-            f"The results in {folder} would mix with the data in {root}. Name another "
-            "folder with --out."
-        )
+        raise DataError(f"Results in {folder} would mix with the data in {root}. {advice}")
     if (folder / "masks").exists() and not (folder / "history.json").exists():
-        raise DataError(
-            f"{folder} has masks already, but not of a training run. Name another "
-            "folder with --out."
-        )
+        raise DataError(f"{folder} has masks already, but not of a training run. {advice}")
     with files.lock(folder):  # is it free, and can it be written to?
         pass
 

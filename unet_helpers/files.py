@@ -63,9 +63,8 @@ def explained(problem, advice, errors=Exception):
 
 @contextlib.contextmanager
 def lock(folder):
-    """Make a folder, and keep other processes from locking it until the block ends.
+    """Make a folder and hold it, until the block or the process ends, by a file `.lock` in it.
 
-    The system opens the lock when the process ends, however it ends; the file `.lock` stays.
     Raises DataError when another process holds the folder, or nothing can be written there.
     """
     advice = "Choose another folder, or change its permissions."
@@ -83,10 +82,8 @@ def lock(folder):
 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            raise DataError(
-                f"Another training run is writing to {folder}. Wait until it has ended, or choose "
-                "another folder."
-            ) from None
+            message = f"Another training run is writing to {folder}. Wait, or choose another one."
+            raise DataError(message) from None
         except OSError:
             pass  # some shared disks have no locks
         yield

@@ -22,10 +22,7 @@ class Checkpointer(keras.callbacks.History):
     checksum of the weights that belong to it, and what the run trains and on which data; an epoch
     counts as done once it is written.
 
-    Args:
-        folder: exists already.
-        data: dict from the parts of the data to what tells them from others.
-        epochs: number of epochs planned.
+    data is a dict from its parts to what tells them from others, epochs the number planned.
     """
 
     def __init__(self, folder, data=(), epochs=0):
@@ -46,8 +43,6 @@ class Checkpointer(keras.callbacks.History):
         advice = "Delete the folder to start afresh, or choose another one."
         with explained(f"The training run in {self.folder} cannot be read", advice, DAMAGED):
             kept = json.loads(self.state.read_text(encoding="utf-8"))
-            if "run" not in kept:
-                raise ValueError("an older version wrote it, which did not note the data")
             columns = list(dict(kept["history"]).values())
             numbers = [value for column in columns for value in column]
             if len(set(map(len, columns))) != 1 or {type(value) for value in numbers} != {float}:
@@ -57,6 +52,8 @@ class Checkpointer(keras.callbacks.History):
                 raise ValueError(f"{weights.name} is missing")
             if checksum(weights) != kept["sha256"]:
                 raise ValueError(f"{weights.name} is not the file that was written")
+            if "run" not in kept:
+                raise ValueError("an older version wrote it, which did not note the data")
             run, planned = dict(kept["run"]), int(kept["epochs"])
             others = [
                 f"{part} ({before!r}, now {self.run[part]!r})" if type(before) is str else part
@@ -123,41 +120,27 @@ def save_model(model, path):
 
 
 def describe(model):
-    """Describe what a compiled model is, and how it learns, as a dict that JSON can hold."""
+    """Describe a compiled model and how it learns, in a dict that JSON can hold.
+
+    Left out is what depends on chance, on the number of epochs or on the machine.
+    """
     loss = getattr(model.loss, "loss", model.loss)  # that of distributed.WholeBatch
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of float16
-    return {
-        "network": [settings(layer) for layer in flat_layers(model)],
-        "loss": settings(loss),
-        "optimizer": settings(optimizer),
-    }
+    parts = {"network": flat_layers(model), "loss": [loss], "optimizer": [optimizer]}
+    out = {"name", "seed", "decay_steps", "warmup_steps", "dtype", "synchronized"}
 
-
-# what depends on chance, on the number of epochs, or on the machine
-NOT_COMPARED = {"name", "seed", "decay_steps", "warmup_steps", "dtype", "synchronized"}
-
-
-def settings(part):
-    """Return the settings of a layer, a loss or an optimizer that make a run what it is."""
-    if not hasattr(part, "get_config"):
-        return getattr(part, "__name__", str(part))
+    def plain(part):
+        settings = part.get_config() if hasattr(part, "get_config") else {}
+        return {"class": getattr(part, "__name__", type(part).__name__), **settings}
 
     def compared(config):
-        return {
-            name: value
-            for name, value in config.items()
-            if name not in NOT_COMPARED and not name.endswith("initializer")
-        }
+        return {k: v for k, v in config.items() if k not in out and not k.endswith("initializer")}
 
-    text = json.dumps([type(part).__name__, part.get_config()], default=lambda x: type(x).__name__)
-    return json.loads(text, object_hook=compared)
+    return json.loads(json.dumps(parts, default=plain), object_hook=compared)
 
 
 def alike(one, other):
-    """Compare what JSON can hold: floats up to rounding, dicts by the keys that both have.
-
-    Versions of Keras differ in what they describe, and machines in the last digit.
-    """
+    """Compare two values from JSON: machines differ in digits, versions of Keras in settings."""
     if isinstance(one, dict) and isinstance(other, dict):
         return all(alike(one[name], other[name]) for name in one.keys() & other.keys())
     if isinstance(one, list) and isinstance(other, list):

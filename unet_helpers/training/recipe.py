@@ -163,8 +163,8 @@ def check_batches(model, dataset, name):
             "steps_per_epoch."
         )
     n_classes, expected = model.output_shape[-1], model.input_shape[1:]
-    top, checksum, colours, factors, first = -1, 0, [], [], None
-    for images, masks, weights in read(dataset, name):
+    top, checksum, means, first = -1, 0, [], None
+    for images, masks, *weights in read(dataset, name):
         if images.ndim != 4 or masks.ndim != 3:
             raise DataError(
                 f"The {name} data has images of shape {images.shape} and masks of shape "
@@ -180,16 +180,15 @@ def check_batches(model, dataset, name):
             )
         if images.dtype.kind == "f" and not np.isfinite(images).all():
             raise DataError(
-                f"The {name} images of batch {len(colours)} (from 0) hold pixels that are not "
+                f"The {name} images of batch {len(means)} (from 0) hold pixels that are not "
                 "finite numbers. Did a division by zero make them?"
             )
         labels = masks[masks != VOID]
         top = max(top, int(labels.max())) if labels.size else top
-        first = first or (images, masks)
         checksum = zlib.crc32(masks.tobytes(), checksum)
-        colours.append(mean_colour(images))
-        factors.append([float(part.mean()) for part in weights])
-    if not colours:
+        means.append([*mean_colour(images), *(float(part.mean()) for part in weights)])
+        first = first or (images, masks)
+    if not means:
         raise DataError(f"The {name} data is empty: there is not a single batch in it.")
     if top < 0:
         raise DataError(f"The {name} data has no labels: every pixel is void.")
@@ -199,24 +198,21 @@ def check_batches(model, dataset, name):
             f"classes 0 .. {n_classes - 1}. Build it with n_classes={top + 1} or more."
         )
     size, height, width = first[0].shape[:3]
-    found = {
-        f"{name} batches": f"{len(colours)} of {size} images, {height}x{width}",
-        f"{name} weights": np.mean(factors, axis=0).tolist(),
-    }
-    images, masks, _ = next(read(dataset, name))
+    found = {f"{name} batches": f"{len(means)} of {size} images, {height}x{width}"}
+    images, masks, *_ = next(read(dataset, name))
     if np.array_equal(masks, first[1]):  # or the order is drawn anew whenever they are read
         found[f"{name} masks"] = checksum
         if np.allclose(mean_colour(images), mean_colour(first[0])):
-            found[f"{name} images"] = [*colours[:8], np.mean(colours, axis=0).tolist()]
-    return len(colours), found
+            found[f"{name} images or weights"] = [*means[:8], np.mean(means, axis=0).tolist()]
+    return len(means), found
 
 
 def read(dataset, name):
-    """Yield the batches of a data set as arrays (images, masks, list of weights)."""
+    """Yield the batches of a data set as tuples of arrays."""
     advice = "Are all its images of one size? The loaders' image_size makes them so."
     with explained(f"The {name} data cannot be read", advice):
-        for images, masks, *weights in dataset:
-            yield np.asarray(images), np.asarray(masks), [np.asarray(part) for part in weights]
+        for batch in dataset:
+            yield tuple(np.asarray(part) for part in batch)
 
 
 def mean_colour(images):

@@ -386,7 +386,10 @@ def test_a_history_may_have_gaps(tmp_path):
 
 
 def test_a_history_without_a_note_of_its_data_is_refused(tmp_path):
-    (tmp_path / "history.json").write_text('{"history": {"loss": [0.5]}}')
+    keep(tmp_path, {})
+    state = json.loads((tmp_path / "history.json").read_text())
+    del state["run"]
+    (tmp_path / "history.json").write_text(json.dumps(state))
     with pytest.raises(DataError, match=r"older version wrote it.*Delete the folder"):
         checkpoint.Checkpointer(tmp_path).restore(learner())
 
@@ -396,11 +399,13 @@ def test_a_folder_takes_one_run_at_a_time_and_is_free_when_its_process_is_killed
     code += "    print('locked', flush=True); time.sleep(60)"
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"locked\n"
-        message = r"Another training run is writing to .*choose another folder"
-        with pytest.raises(DataError, match=message), files.lock(tmp_path):
-            pass
-        process.kill()
+        try:
+            assert process.stdout.readline() == b"locked\n"
+            message = r"Another training run is writing to .*choose another one"
+            with pytest.raises(DataError, match=message), files.lock(tmp_path):
+                pass
+        finally:
+            process.kill()
     with files.lock(tmp_path):
         pass
 

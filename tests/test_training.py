@@ -264,7 +264,7 @@ def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path, capsys):
     before = fit(first, train, validation, 2, tmp_path)
     model, spy = learner(seed=5, steps=12), Spy()
     history = fit(model, train, validation, 4, tmp_path, [spy])
-    said = "Resuming after epoch 2 of 4, from .*\nIt was planned for 2 epochs: the learning rate"
+    said = "Resuming after epoch 2 of 4, from .*\nIt was to end after epoch 2: the learning rate"
     assert re.search(said, capsys.readouterr().out)
     assert spy.epochs == [2, 3]
     assert spy.steps == [6, 9]  # the learning rate goes on where it was

@@ -133,7 +133,7 @@ def fit(
         if done:
             print(f"Resuming after epoch {done} of {epochs}, from {folder}.")
             if history.planned != epochs:
-                planned = f"It was planned for {history.planned} epochs"
+                planned = f"It was to end after epoch {history.planned}"
                 print(f"{planned}: the learning rate changes to this model's schedule.")
         # Scores are first, so that the other callbacks find them in the logs.
         every = [Scores(validation, model.output_shape[-1]), *callbacks, history]

@@ -81,10 +81,9 @@ def train(
 
 
 CASES = {
-    "uneven": dict(count=7),
+    "weights": dict(count=7, class_weights=[1.0, 3.0, 0.5]),
     "almost_empty": dict(count=11, batch_size=8),
     "single": dict(count=9, batch_norm=True),
-    "class_weights": dict(class_weights=[1.0, 3.0, 0.5]),
     "dice": dict(count=7, loss="dice"),
     "bfloat16": dict(policy="mixed_bfloat16"),
     "float16": dict(policy="mixed_float16"),
@@ -110,8 +109,8 @@ def both(folder):
 
 
 def alone(strategy, folder):
-    """Train undisturbed, and once more with a stop."""
-    options = dict(count=10, batch_norm=True)
+    """Train with weights of classes: undisturbed, and once more with a stop."""
+    options = dict(count=10, batch_norm=True, class_weights=[1.0, 3.0, 0.5])
     resumed = train(strategy, **options, stop=1, folder=folder)
     return {"undisturbed": train(strategy, **options), "resumed": resumed}
 

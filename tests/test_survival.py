@@ -82,7 +82,7 @@ def server():
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
 # ---------------------------------------------------------------- training

@@ -4,7 +4,9 @@ import errno
 import io
 import json
 import re
+import subprocess
 import sys
+import zipfile
 
 import imageio.v2 as imageio
 import keras
@@ -16,7 +18,7 @@ from keras import layers
 from unet_helpers import datasets, evaluation, files, inference, training
 from unet_helpers.evaluation import confusion_matrix, scores
 from unet_helpers.labels import DataError, Labels
-from unet_helpers.training import checkpoint, precision
+from unet_helpers.training import callbacks, checkpoint, distributed, precision
 
 TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
 
@@ -226,7 +228,7 @@ def test_fit_shows_the_scores_to_other_callbacks(trained):
 def test_fit_keeps_files_of_the_last_and_of_the_best_epoch(trained, validation):
     folder = trained["folder"]
     assert sorted(file.name for file in folder.iterdir()) == [
-        *("best.keras", "epoch-4.weights.h5", "history.json")
+        *(".lock", "best.keras", "epoch-4.weights.h5", "history.json")
     ]
     kept = json.loads((folder / "history.json").read_text())
     assert kept["history"] == trained["history"]
@@ -252,14 +254,18 @@ def test_fit_trains_nothing_when_all_epochs_are_done(trained, train, validation,
     assert history == trained["history"]
     assert spy.epochs == []
     assert_same_weights(weights(model), weights(trained["model"]))
-    assert "All 4 epochs are done" in capsys.readouterr().out
+    assert "run holds 4 epochs, 4 are asked for" in capsys.readouterr().out
+    fit(learner(seed=5, steps=6), train, validation, 2, trained["folder"])
+    assert "run holds 4 epochs, 2 are asked for" in capsys.readouterr().out
 
 
-def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path):
+def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path, capsys):
     first = learner(steps=12)
     before = fit(first, train, validation, 2, tmp_path)
     model, spy = learner(seed=5, steps=12), Spy()
     history = fit(model, train, validation, 4, tmp_path, [spy])
+    said = "Resuming after epoch 2 of 4, from .*\nIt was to end after epoch 2: the learning rate"
+    assert re.search(said, capsys.readouterr().out)
     assert spy.epochs == [2, 3]
     assert spy.steps == [6, 9]  # the learning rate goes on where it was
     assert_same_weights(spy.starts[0], weights(first))
@@ -295,19 +301,173 @@ def test_a_run_that_was_killed_while_saving_resumes_from_the_older_file(train, t
     assert sorted(file.name for file in tmp_path.glob("*.h5")) == ["epoch-2.weights.h5"]
 
 
-def test_fit_refuses_the_folder_of_another_model(trained, train):
-    with pytest.raises(DataError, match=r"run holds a training run of another model.*other shapes"):
-        fit(learner(n_classes=3), train, None, 4, trained["folder"])
+def keep(folder, *logs):
+    """Keep epochs that ended with these logs, without training."""
+    checkpointer = checkpoint.Checkpointer(folder)
+    checkpointer.set_model(learner())
+    for epoch, values in enumerate(logs):
+        checkpointer.on_epoch_end(epoch, {"loss": 2.0 - epoch, **values})
+
+
+def arrays(dataset=None):
+    return datasets.to_arrays(dataset or bright_images(10, 1))
+
+
+def run_again(
+    folder, change=None, size=4, seed=0, weights=None, scored=2, n_classes=2, rate=0.5, loss=None
+):
+    """Go on with the run `trained`, of which one thing may be changed."""
+    images, masks = arrays()
+    if change == "images":
+        images = images[..., ::-1] // 2 + 9
+    if change == "masks":
+        masks = np.where(masks == 255, 0, masks).astype(np.uint8)
+    if change == "pairs":
+        images = np.roll(images, 1, axis=0)
+    train = datasets.batches(datasets.from_arrays(images, masks), size, EPOCHS, seed=seed)
+    if weights is not None:
+        train = training.with_class_weights(train, weights)
+    model = training.compile_model(pointwise(n_classes, (8, 8)), 12, rate, loss)
+    return fit(model, train, datasets.batches(bright_images(7, scored), 4), 4, folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs"),
+    [
+        (dict(change="images"), "training images or weights"),
+        (dict(change="masks"), "training masks"),
+        (dict(change="pairs"), "training images"),
+        (dict(seed=1), "training masks, training images or weights"),
+        (dict(size=3), r"training batches \('3 of 4 images, 8x8', now '3 of 3 images, 8x8'\), t"),
+        (dict(weights=[1, 2]), "training images or weights"),
+        (dict(scored=3), "validation masks, validation images or weights"),
+        (dict(n_classes=3), "network"),
+        (dict(loss=training.CrossEntropyAndDice(0.5)), "loss"),
+        (dict(rate=0.1), "optimizer"),
+    ],
+)
+def test_fit_refuses_the_folder_of_another_run(trained, changed, differs):
+    message = rf"run holds a training run that differs from this one in its {differs}.*Delete the"
+    with pytest.raises(DataError, match=message):
+        run_again(trained["folder"], **changed)
+
+
+def test_data_that_change_whenever_they_are_read_are_known_by_their_size(trained, train):
+    _, same = training.check_batches(trained["model"], train.take(3), "training")
+    assert list(same) == [f"training {x}" for x in ("batches", "masks", "images or weights")]
+    drawn = bright_images(10, 1).shuffle(10).batch(4)
+    assert drawn.cardinality() == 3
+    _, found = training.check_batches(trained["model"], drawn, "training")
+    assert found == {"training batches": "3 of 4 images, 8x8"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ([1.0, 200.0], [1.00001, 200.001], True),
+        ([1.0, 200.0], [1.0, 201.0], False),
+        ([0.5], [0.5, 0.5], False),
+        ({"rate": 0.3, "renorm": False}, {"rate": 0.3}, True),  # another version of Keras
+        ({"rate": 0.3}, {"rate": 0.5}, False),
+        (17, 18, False),
+    ],
+)
+def test_runs_are_compared_up_to_rounding(one, other, same):
+    assert checkpoint.alike({"a": one}, {"a": other}) is same
+
+
+def test_a_history_may_have_gaps(tmp_path):
+    """One epoch without validation, one with it, and one without it again."""
+    keep(tmp_path, {}, {"val_mean_iou": 0.5}, {})
+    again = checkpoint.Checkpointer(tmp_path)
+    again.restore(learner())
+    assert again.history["loss"] == [2.0, 1.0, 0.0]
+    np.testing.assert_array_equal(again.history["val_mean_iou"], [np.nan, 0.5, np.nan])
+
+
+def test_a_history_without_a_note_of_its_data_is_refused(tmp_path):
+    keep(tmp_path, {})
+    state = json.loads((tmp_path / "history.json").read_text())
+    del state["run"]
+    (tmp_path / "history.json").write_text(json.dumps(state))
+    with pytest.raises(DataError, match=r"older version wrote it.*Delete the folder"):
+        checkpoint.Checkpointer(tmp_path).restore(learner())
+
+
+def test_a_folder_takes_one_run_at_a_time_and_is_free_when_its_process_is_killed(tmp_path):
+    code = "import sys, time; from unet_helpers import files\nwith files.lock(sys.argv[1]):\n"
+    code += "    print('locked', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"locked\n"
+            message = r"Another training run is writing to .*choose another one"
+            with pytest.raises(DataError, match=message), files.lock(tmp_path):
+                pass
+        finally:
+            process.kill()
+    with files.lock(tmp_path):
+        pass
+
+
+def test_lock_explains_a_file_where_the_folder_should_be(tmp_path):
+    (tmp_path / "run").write_text("")
+    for folder in (tmp_path / "run", tmp_path / "run" / "below"):
+        message = r"Nothing can be written to .*run.*another folder"
+        with pytest.raises(DataError, match=message), files.lock(folder):
+            pass
+
+
+def test_the_model_of_a_run_needs_nothing_but_keras(tmp_path):
+    model = learner(n_classes=1)
+    checkpoint.save_model(model, tmp_path / "best.keras")
+    with zipfile.ZipFile(tmp_path / "best.keras") as archive:
+        assert "unet_helpers" not in archive.read("config.json").decode()
+    assert_same_weights(weights(keras.saving.load_model(tmp_path / "best.keras")), weights(model))
+    assert isinstance(model.loss, training.MaskedBinaryCrossentropy)  # it is still compiled
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_a_number_stops_the_run(value, validation):
+    scores = callbacks.Scores(None, 2)
+    scores.on_epoch_begin(2)
+    with pytest.raises(DataError, match=rf"loss of epoch 3 is {value}, .*smaller learning_rate"):
+        scores.on_epoch_end(2, {"loss": value})
+    broken = learner()
+    broken.set_weights([w + value for w in broken.get_weights()])
+    scores = callbacks.Scores(validation, 2)
+    scores.set_model(broken)
+    with pytest.raises(DataError, match=r"epoch 1 is nan|not .*numbers"):
+        scores.on_epoch_end(0, {"loss": 1.0})
+
+
+def test_validation_takes_a_loss_that_keras_knows_by_name():
+    inputs = keras.Input((8, 8, 3))
+    probabilities = layers.Softmax()(inputs)
+    model = keras.Model(inputs, probabilities)
+    model.compile(loss="sparse_categorical_crossentropy")
+    pixels, truth = arrays(bright_images(4, 1))
+    truth[truth == 255] = 2
+    scores, logs = callbacks.Scores([(pixels // 100, truth)], 3), {"loss": 1.0}
+    scores.set_model(model)
+    scores.on_epoch_begin(0)
+    scores.on_epoch_end(0, logs)
+    logits = (pixels // 100).astype(float)
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = -np.take_along_axis(log_softmax, truth[..., None].astype(int), -1).mean()
+    assert logs["val_loss"] == pytest.approx(expected, rel=1e-4)
+    loss = distributed.WholeBatch("sparse_categorical_crossentropy")
+    assert float(loss(truth, np.exp(log_softmax))) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["history.json", "epoch-1.weights.h5"])
-def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
-    fit(learner(), train, None, 1, tmp_path)
+def test_fit_names_a_folder_with_damaged_files(tmp_path, name):
+    keep(tmp_path, {})
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     message = r"training run in .* cannot be read .*Delete the folder to start afresh"
     with pytest.raises(DataError, match=message):
-        fit(learner(), train, None, 2, tmp_path)
+        checkpoint.Checkpointer(tmp_path).restore(learner())
 
 
 @pytest.mark.parametrize(
@@ -321,8 +481,8 @@ def test_fit_names_a_folder_with_damaged_files(train, tmp_path, name):
         ("random", [float("inf")], "cannot be read"),
     ],
 )
-def test_a_history_that_was_changed_is_not_followed(train, tmp_path, key, value, message):
-    fit(learner(), train, None, 1, tmp_path)
+def test_a_history_that_was_changed_is_not_followed(tmp_path, key, value, message):
+    keep(tmp_path, {})
     state = json.loads((tmp_path / "history.json").read_text())
     (tmp_path / "history.json").write_text(json.dumps({**state, key: value}))
     with pytest.raises(DataError, match=rf"cannot be read \(.*{message}|{message}"):
@@ -453,11 +613,30 @@ def images(count=6, size=(8, 8), label=1):
             datasets.from_arrays(*images()),
             r"images of shape \(8, 8, 3\) .*in batches \(datasets\.batches\)",
         ),
+        (as_batches(*images()).repeat(), r"training data repeats for ever\. Leave out repeat"),
+        (
+            as_batches(*images()).map(lambda image, mask: (tf.cast(image, "float32") / 0, mask)),
+            r"training images of batch 0 .* not finite numbers",
+        ),
+        (
+            datasets.from_arrays(
+                [np.zeros((8, side, 3), np.uint8) for side in (8, 16)],
+                [np.zeros((8, side), np.uint8) for side in (8, 16)],
+            ).batch(2),
+            r"training data cannot be read .*different shapes.*image_size makes them so",
+        ),
     ],
 )
 def test_fit_refuses_data_that_does_not_fit(dataset, message):
     with pytest.raises(DataError, match=message):
         training.fit(learner(), dataset, progress=False)
+
+
+def test_fit_explains_what_it_is_given(train):
+    with pytest.raises(DataError, match=r"epochs is 0; expected 1 or more"):
+        fit(learner(), train, epochs=0)
+    with pytest.raises(DataError, match=r"not compiled\. Call training\.compile_model"):
+        fit(pointwise(2, (8, 8)), train)
 
 
 def test_fit_checks_validation_as_well(train):
@@ -478,15 +657,25 @@ def test_a_single_logit_stands_for_two_classes():
 def test_prediction_gif_has_an_image_before_training_and_one_per_epoch(train, tmp_path):
     image, truth = next(bright_images(1, 3).as_numpy_iterator())
     path = tmp_path / "new folder" / "epochs.gif"
-    gif = training.PredictionGif(image, TWO, path, truth=truth, scale=2)
-    fit(learner(), train, epochs=3, callbacks=[gif])
+    model = learner()
+    for first, end in ((0, 1), (1, 3)):  # one epoch, and after a new start two more
+        gif = training.PredictionGif(image, TWO, path, truth=truth, scale=2)
+        gif.set_model(model)
+        gif.on_train_begin()
+        for epoch in range(first, end):
+            gif.on_epoch_begin(epoch)
+            model.set_weights([-w for w in model.get_weights()])  # the other class everywhere
+            gif.on_epoch_end(epoch)
+        gif.on_train_end()
+    np.testing.assert_array_equal(gif.masks[2:], gif.masks[:2])
+    assert (gif.masks[0] != gif.masks[1]).all()
     frames = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(path)]
     assert len(frames) == 4
     # image, prediction and truth side by side, twice as large, and a bar below
     assert {frame.shape for frame in frames} == {(8 * 2 + 4, 3 * 8 * 2, 3)}
     bars = [(frame[-1, :, 0].astype(int) > 150).sum() for frame in frames]
     assert bars == [0, 16, 32, 48]
-    assert [file.name for file in path.parent.iterdir()] == ["epochs.gif"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["epochs.gif", "epochs.npy"]
 
 
 def full_disk(path):

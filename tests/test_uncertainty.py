@@ -137,6 +137,7 @@ def test_a_calibrated_model_has_no_calibration_error():
     [
         (TRUTH, np.zeros((3, 3)), r"shape \(3, 3\), the probabilities \(3, 3\)"),
         (TRUTH, np.ones((3, 3, 3)), "Are they logits"),
+        (TRUTH, certain(PREDICTION) * np.nan, "These are not probabilities"),
         (TRUTH, certain(PREDICTION) - [0.5, 0, -0.5], "Are they logits"),
         (np.full((3, 3), 255), certain(PREDICTION), "all is void"),
     ],
@@ -278,3 +279,10 @@ def test_risk_coverage_by_hand():
 def test_risk_coverage_refuses_to_set_everything_aside(shares):
     with pytest.raises(ValueError, match="at least 0 and below 1"):
         evaluation.risk_coverage(TRUTH, PREDICTION, TRUTH, shares)
+
+
+def test_nan_is_neither_averaged_nor_ordered():
+    with pytest.raises(ValueError, match="uncertainty holds nan"):
+        evaluation.risk_coverage([0, 1], [0, 1], np.array([0.5, np.nan]), [0.5])
+    with pytest.raises(DataError, match="predicts nan"):
+        uncertainty.average_predictions([np.full((1, 2, 2, 3), np.nan)])

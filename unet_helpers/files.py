@@ -62,6 +62,34 @@ def explained(problem, advice, errors=Exception):
 
 
 @contextlib.contextmanager
+def lock(folder):
+    """Make a folder and hold it, until the block or the process ends, by a file `.lock` in it.
+
+    Raises DataError when another process holds the folder, or nothing can be written there.
+    """
+    advice = "Choose another folder, or change its permissions."
+    with explained(f"Nothing can be written to {folder}", advice, OSError):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        file = open(Path(folder) / ".lock", "a")  # noqa: SIM115
+    with file:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            message = f"Another training run is writing to {folder}. Wait, or choose another one."
+            raise DataError(message) from None
+        except OSError:
+            pass  # some shared disks have no locks
+        yield
+
+
+@contextlib.contextmanager
 def atomic_write(path):
     """Yield a path to write to, which is renamed to `path` if the block ends without an error.
 

@@ -5,30 +5,35 @@ import numpy as np
 from unet_helpers.labels import VOID
 
 
-def majority_class(masks, n_classes):
-    """Return the class with the most labelled pixels; integer (N, H, W), classes or void -> int."""
-    masks = np.asarray(masks)
-    return int(np.bincount(masks[masks != VOID], minlength=n_classes).argmax())
-
-
 def colour_bins(images):
-    """Number colours in 16 steps per channel: uint8 (..., 3) -> int (...), 0 to 4095."""
-    red, green, blue = np.moveaxis(np.asarray(images).astype(int) // 16, -1, 0)
-    return 256 * red + 16 * green + blue
+    """Number colours in 16 steps per channel: uint8 (..., 3) -> uint16 (...), 0 to 4095."""
+    red, green, blue = np.moveaxis(np.asarray(images) // 16, -1, 0)
+    return 256 * red.astype(np.uint16) + 16 * green.astype(np.uint16) + blue
 
 
-def class_of_colours(images, masks, n_classes):
-    """Return the most frequent class of each colour; unseen colours get the majority class.
+def learn(pairs, n_classes):
+    """Learn both baselines from pairs of image and mask, one at a time in memory.
 
-    Shapes: uint8 (N, H, W, 3), integer (N, H, W), classes or void -> uint8 (4096,), indexed by
-    `colour_bins`.
+    Args:
+        pairs: iterable of (uint8 (..., 3), integer (...)), classes or void.
+
+    Returns:
+        dict from the baseline's name to uint8 (4096,), the class of each of the `colour_bins`. The
+        majority class has the most labelled pixels; colours get their most frequent class, and
+        those without a labelled pixel the majority class.
     """
-    masks = np.asarray(masks)
-    valid = masks != VOID
-    counts = np.zeros((4096, n_classes), int)
-    np.add.at(counts, (colour_bins(images)[valid], masks[valid]), 1)
-    common = majority_class(masks, n_classes)
-    return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), common).astype(np.uint8)
+    counts = np.zeros(4096 * n_classes, int)
+    for image, mask in pairs:
+        valid = mask != VOID
+        places = n_classes * colour_bins(image)[valid].astype(int) + mask[valid]
+        counts += np.bincount(places, minlength=len(counts))
+    counts = counts.reshape(4096, n_classes)
+    common = counts.sum(axis=0).argmax()
+    by_colour = np.where(counts.any(axis=1), counts.argmax(axis=1), common)
+    return {
+        "majority class": np.full(4096, common, np.uint8),
+        "colour only": by_colour.astype(np.uint8),
+    }
 
 
 def predictions(train_images, train_masks, images, n_classes):
@@ -37,9 +42,8 @@ def predictions(train_images, train_masks, images, n_classes):
     Shapes: uint8 (N, H, W, 3), (N, H, W) and (M, H, W, 3) -> dict from the baseline's name to
     uint8 (M, H, W).
     """
-    common = majority_class(train_masks, n_classes)
-    lookup = class_of_colours(train_images, train_masks, n_classes)
+    learned = learn(zip(train_images, train_masks, strict=True), n_classes)
     return {
-        "majority class": np.full(np.shape(images)[:-1], common, np.uint8),
-        "colour only": lookup[colour_bins(images)],
+        name: np.stack([table[colour_bins(image)] for image in images])
+        for name, table in learned.items()
     }

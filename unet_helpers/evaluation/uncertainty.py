@@ -8,7 +8,7 @@ import numpy as np
 
 from unet_helpers.evaluation.metrics import check_shapes
 from unet_helpers.inference.predict import predict_logits, to_probabilities
-from unet_helpers.labels import VOID
+from unet_helpers.labels import VOID, DataError
 from unet_helpers.models.folding import flat_layers
 
 
@@ -50,7 +50,7 @@ def reliability(y_true, probabilities, n_bins=10):
     if not valid.any():
         raise ValueError("No pixel has a label: all is void.")
     rows = probabilities[valid]
-    if rows.min() < 0 or np.abs(rows.sum(axis=-1) - 1).max() > 1e-3:
+    if not (rows.min() >= 0 and np.abs(rows.sum(axis=-1) - 1).max() <= 1e-3):  # as for nan
         raise ValueError("These are not probabilities. Are they logits? Use to_probabilities.")
     confidence = rows.max(axis=-1).astype(np.float64)
     right = rows.argmax(axis=-1) == y_true[valid]
@@ -155,6 +155,8 @@ def average_predictions(predictions):
         entropies = entropies + entropy(probabilities)
         count += 1
     mean = total / count
+    if not np.isfinite(mean).all():
+        raise DataError("The model predicts nan, not numbers. Train it anew; fit stops at that.")
     # never below zero in exact arithmetic (Jensen), so neither here
     return Ensemble(mean, np.maximum(entropy(mean) - entropies / count, 0))
 
@@ -169,7 +171,7 @@ def risk_coverage(y_true, y_pred, uncertainty, shares):
 
     Returns float (len(shares),): the share of wrong pixels among those that are kept. It falls if
     the wrong pixels are the uncertain ones, and stays level if uncertainty is random. Raises
-    ValueError if the shapes differ, or a share is below 0 or not below 1.
+    ValueError if the shapes differ, an uncertainty is nan, or a share is not from 0 to below 1.
 
     Source: the risk-coverage curve of Geifman and El-Yaniv 2017, section 2.
     """
@@ -178,6 +180,8 @@ def risk_coverage(y_true, y_pred, uncertainty, shares):
     if (shares < 0).any() or (shares >= 1).any():
         raise ValueError(f"The shares {shares.tolist()} must be at least 0 and below 1.")
     valid = y_true != VOID
+    if np.isnan(uncertainty[valid]).any():
+        raise ValueError("The uncertainty holds nan: such pixels have no place in its order.")
     # stable, so that equal values stay in the order of the pixels
     order = np.argsort(uncertainty[valid], kind="stable")
     wrong = np.cumsum((y_true != y_pred)[valid][order])

@@ -1,5 +1,6 @@
 """What happens after every epoch: scores, a printed line, one frame of a GIF."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from tqdm import tqdm
 from unet_helpers.evaluation import metrics
 from unet_helpers.files import atomic_write
 from unet_helpers.inference import predict
-from unet_helpers.labels import VOID, mask_to_colour
+from unet_helpers.labels import VOID, DataError, mask_to_colour
 
 
 class Scores(keras.callbacks.Callback):
-    """Add the seconds of every epoch to the logs, and the scores of one pass over validation."""
+    """Add the seconds of every epoch to the logs, and the scores of one pass over validation.
+
+    Raises DataError for a loss that is not a finite number; no later callback sees that epoch.
+    """
 
     def __init__(self, validation, n_classes):
         super().__init__()
@@ -25,23 +29,36 @@ class Scores(keras.callbacks.Callback):
         self.start = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
+        check_finite("loss", logs["loss"], epoch)
         confusion, loss, pixels = 0, 0.0, 0
         for images, masks, *_ in self.validation or ():
             logits = predict.predict_logits(self.model, images, len(images))
             masks = np.asarray(masks)
+            # the loss of a batch is the mean over its valid pixels
+            valid = int((masks != VOID).sum())
+            if valid:
+                loss += valid * float(self.model.compute_loss(y=masks, y_pred=logits))
+            pixels += valid
+            check_finite("validation loss", loss, epoch)
             confusion = confusion + metrics.confusion_matrix(
                 masks, predict.to_mask(logits), max(self.n_classes, 2)
             )
-            # the loss of a batch is the mean over its valid pixels
-            valid = int((masks != VOID).sum())
-            loss += valid * float(self.model.loss(masks, logits)) if valid else 0.0
-            pixels += valid
         if self.validation is not None:
             scores = metrics.scores(confusion)
             logs["val_loss"] = loss / pixels
             logs["val_accuracy"] = float(scores.pixel_accuracy)
             logs["val_mean_iou"] = float(scores.mean_iou)
         logs["seconds"] = time.monotonic() - self.start
+
+
+def check_finite(name, loss, epoch):
+    """Raise DataError for a loss that is infinite or not a number."""
+    if not np.isfinite(loss):
+        raise DataError(
+            f"The {name} of epoch {epoch + 1} is {loss}, not a finite number, so the model can no "
+            "longer learn. Build it anew with a smaller learning_rate, and if that does not help, "
+            "in float32. Does the loss take logits, and leave void out?"
+        )
 
 
 class Progress(keras.callbacks.Callback):
@@ -72,7 +89,8 @@ class PredictionGif(keras.callbacks.Callback):
     Args:
         image: uint8 (H, W, 3) of the model's size.
         labels: Labels, for the colours.
-        path: file to write when training ends; it appears only when complete.
+        path: file to write when training ends; it appears only when complete. NAME.npy beside it
+            keeps the masks, so that the GIF of a run that resumes shows all epochs.
         truth: uint8 (H, W), shown beside the prediction if given.
         scale: whole number by which the images are magnified.
     """
@@ -81,12 +99,25 @@ class PredictionGif(keras.callbacks.Callback):
         super().__init__()
         self.image, self.labels, self.path, self.truth = image, labels, Path(path), truth
         self.scale = scale
+        self.kept = self.path.with_suffix(".npy")
 
     def on_train_begin(self, logs=None):
         self.masks = []
-        self.on_epoch_end(-1)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch and not self.masks:
+            with contextlib.suppress(OSError, ValueError, EOFError):
+                self.masks = [*np.load(self.kept)][: epoch + 1]
+        if not self.masks:
+            self.predict()
 
     def on_epoch_end(self, epoch, logs=None):
+        self.predict()
+        with atomic_write(self.kept) as part:
+            np.save(part, self.masks)
+
+    def predict(self):
+        """Add a mask by the model as it is now."""
         self.masks.append(predict.predict_masks(self.model, self.image[None])[0])
 
     def on_train_end(self, logs=None):

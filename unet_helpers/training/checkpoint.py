@@ -1,6 +1,7 @@
 """A training run that is kept in a folder and survives being killed."""
 
 import json
+import math
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 
 from unet_helpers.files import atomic_write, checksum, explained
 from unet_helpers.labels import DataError
+from unet_helpers.models.folding import flat_layers
 
 # what a damaged folder makes Keras and Python raise
 DAMAGED = (ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError)
@@ -17,20 +19,25 @@ class Checkpointer(keras.callbacks.History):
     """Keep a training run in a folder, so that it can resume after the process was killed.
 
     Every file is written beside its place and moved there when complete. `history.json` has the
-    checksum of the weights that belong to it; an epoch counts as done once it is written.
+    checksum of the weights that belong to it, and what the run trains and on which data; an epoch
+    counts as done once it is written.
+
+    data is a dict from its parts to what tells them from others, epochs the number planned.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, data=(), epochs=0):
         super().__init__()
         self.folder = Path(folder)
         self.state = self.folder / "history.json"
+        self.run, self.epochs, self.planned = dict(data), epochs, epochs
 
     def restore(self, model):
         """Load the kept history, and the weights and optimizer state into a model.
 
-        Raises DataError when the folder holds another model, or files that cannot be read.
+        `planned` becomes the number of epochs planned when the last one was trained. Raises
+        DataError when the folder holds another run, or files that cannot be read.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.run |= describe(model)
         if not self.state.is_file():
             return
         advice = "Delete the folder to start afresh, or choose another one."
@@ -45,16 +52,24 @@ class Checkpointer(keras.callbacks.History):
                 raise ValueError(f"{weights.name} is missing")
             if checksum(weights) != kept["sha256"]:
                 raise ValueError(f"{weights.name} is not the file that was written")
-            if kept["shapes"] != [list(weight.shape) for weight in model.weights]:
+            if "run" not in kept:
+                raise ValueError("an older version wrote it, which did not note the data")
+            run, planned = dict(kept["run"]), int(kept["epochs"])
+            others = [
+                f"{part} ({before!r}, now {self.run[part]!r})" if type(before) is str else part
+                for part, before in run.items()
+                if not alike(before, self.run.get(part, before))
+            ]
+            if others:
                 raise DataError(
-                    f"{self.folder} holds a training run of another model, whose layers have other "
-                    f"shapes. {advice}"
+                    f"{self.folder} holds a training run that differs from this one in its "
+                    f"{', '.join(others)}. To go on with it, give it the same again. {advice}"
                 )
             model.optimizer.build(model.trainable_variables)
             model.load_weights(weights)
             for state, value in zip(random_states(model), kept["random"], strict=True):
                 state.assign(np.array(value, np.uint32))
-        self.history = kept["history"]
+        self.history, self.planned, self.run = kept["history"], planned, run | self.run
         self.set_model(model)
         self.finish(weights)  # the process may have been killed after writing history.json
 
@@ -63,7 +78,9 @@ class Checkpointer(keras.callbacks.History):
         return self.folder / f"epoch-{epochs}.weights.h5"
 
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
+        for name in self.history | logs:  # a part of the run may have had no validation
+            column = self.history.setdefault(name, [math.nan] * epoch)
+            column.append(float(logs.get(name, math.nan)))
         weights = self.weights(epoch + 1)
         with atomic_write(weights) as part:
             # A full disk can crash HDF5, and the process with it. So zeros are written first, a
@@ -74,9 +91,10 @@ class Checkpointer(keras.callbacks.History):
             self.model.save_weights(part)
         state = {
             "sha256": checksum(weights),
-            "shapes": [list(weight.shape) for weight in self.model.weights],
             "random": [keras.ops.convert_to_numpy(s).tolist() for s in random_states(self.model)],
             "history": self.history,
+            "epochs": self.epochs,
+            "run": self.run,
         }
         with atomic_write(self.state) as part:
             part.write_text(json.dumps(state, indent=1))
@@ -85,15 +103,51 @@ class Checkpointer(keras.callbacks.History):
     def finish(self, weights):
         """Write best.keras if the last epoch is the best, and delete all but the last weights."""
         scores = self.history.get("val_mean_iou", [0.0])
-        if scores[-1] >= max(scores):
-            with atomic_write(self.folder / "best.keras") as part:
-                self.model.save(part)
+        if scores[-1] >= np.nanmax(scores):
+            save_model(self.model, self.folder / "best.keras")
         # a killed process leaves files half-written
         parts = ("part-epoch-*.weights.h5", "part-best.keras", "part-history.json")
         for pattern in ("epoch-*.weights.h5", *parts):
             for path in self.folder.glob(pattern):
                 if path != weights:
                     path.unlink()
+
+
+def save_model(model, path):
+    """Save a model without its loss and optimizer, so that Keras alone can load it."""
+    with atomic_write(path) as part:
+        keras.Model(model.inputs, model.outputs, name=model.name).save(part)
+
+
+def describe(model):
+    """Describe a compiled model and how it learns, in a dict that JSON can hold.
+
+    Left out is what depends on chance, on the number of epochs or on the machine.
+    """
+    loss = getattr(model.loss, "loss", model.loss)  # that of distributed.WholeBatch
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of float16
+    parts = {"network": flat_layers(model), "loss": [loss], "optimizer": [optimizer]}
+    out = {"name", "seed", "decay_steps", "warmup_steps", "dtype", "synchronized"}
+
+    def plain(part):
+        settings = part.get_config() if hasattr(part, "get_config") else {}
+        return {"class": getattr(part, "__name__", type(part).__name__), **settings}
+
+    def compared(config):
+        return {k: v for k, v in config.items() if k not in out and not k.endswith("initializer")}
+
+    return json.loads(json.dumps(parts, default=plain), object_hook=compared)
+
+
+def alike(one, other):
+    """Compare two values from JSON: machines differ in digits, versions of Keras in settings."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return all(alike(one[name], other[name]) for name in one.keys() & other.keys())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-4)
+    return one == other
 
 
 def random_states(model):

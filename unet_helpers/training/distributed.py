@@ -144,7 +144,11 @@ class WholeBatch(keras.losses.Loss):
             y_pred = gather(context, y_pred)
             if sample_weight is not None:
                 sample_weight = gather(context, sample_weight)
-        return self.loss(y_true, y_pred, sample_weight)
+        whole = self.loss if isinstance(self.loss, keras.losses.Loss) else super().__call__
+        return whole(y_true, y_pred, sample_weight)
+
+    def call(self, y_true, y_pred):
+        return self.loss(y_true, y_pred)  # a function: Keras has it by name, such as "mse"
 
     def get_config(self):
         return super().get_config() | {"loss": keras.saving.serialize_keras_object(self.loss)}

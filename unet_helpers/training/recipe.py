@@ -1,8 +1,12 @@
 """Compile and fit a model with the course's recipe."""
 
+import contextlib
+import zlib
+
 import keras
 import numpy as np
 
+from unet_helpers.files import explained, lock
 from unet_helpers.labels import VOID, DataError
 from unet_helpers.models.folding import flat_layers
 from unet_helpers.training import distributed, fused, losses
@@ -83,7 +87,9 @@ def fit(
         validation: batches of images that are not in train, or None.
         epochs: number of epochs in all, those of an earlier run in the folder included.
         folder: holds `history.json`, the weights and optimizer state of the last epoch and
-            `best.keras`, the model with the best validation IoU. None keeps nothing.
+            `best.keras`, the model with the best validation IoU. None keeps nothing. A run goes on
+            only with the same model, recipe and data: masks are compared by a checksum, images by
+            their mean colours. Where train changes from reading to reading, only its size is.
         steps_per_epoch: batches an epoch; the next epoch goes on with those that follow, as
             `datasets.batches(..., epochs=n)` gives them. None reads all of train every epoch.
         callbacks: more Keras callbacks.
@@ -94,12 +100,17 @@ def fit(
         "val_accuracy", "val_mean_iou" (each from one confusion matrix over all of validation).
 
     Raises:
-        DataError: no batches or too few, images of another size than the model's, labels without
-            a logit, or a folder that holds a training run of another model.
+        DataError: no batches, too few or endless ones, images of another size than the model's or
+            with pixels that are not numbers, labels without a logit, a loss that is not a finite
+            number, or a folder that holds another training run or that another process writes to.
     """
-    size = check_batches(model, train.take(steps_per_epoch or -1), "training")
+    if epochs < 1:
+        raise DataError(f"epochs is {epochs}; expected 1 or more.")
+    if not model.compiled:
+        raise DataError("The model is not compiled. Call training.compile_model(model, steps).")
+    size, data = check_batches(model, train.take(steps_per_epoch or -1), "training")
     if validation is not None:
-        check_batches(model, validation, "validation")
+        data |= check_batches(model, validation, "validation")[1]
     held = int(train.cardinality())  # negative if unknown or endless
     if steps_per_epoch and 0 <= held < epochs * steps_per_epoch:
         raise DataError(
@@ -107,20 +118,27 @@ def fit(
             f"need {epochs * steps_per_epoch}. Make it with datasets.batches(..., epochs={epochs})."
         )
     history = keras.callbacks.History()
-    if folder is not None:
-        history = Checkpointer(distributed.own_folder(folder))
-        history.restore(model)
-    done = len(history.history.get("loss", ()))
-    distributed.check_same(done, folder)
-    if done >= epochs:
-        print(f"All {epochs} epochs are done, see {folder}: there is nothing left to train.")
-    elif done:
-        print(f"Resuming after epoch {done} of {epochs}, from {folder}.")
-    # Scores are first, so that the other callbacks find them in the logs.
-    every = [Scores(validation, model.output_shape[-1]), *callbacks, history]
-    if progress:
-        every.append(Progress())
-    if done < epochs:
+    own = None if folder is None else distributed.own_folder(folder)
+    with contextlib.nullcontext() if own is None else lock(own):
+        if own is not None:
+            history = Checkpointer(own, data, epochs)
+            history.restore(model)
+        done = len(history.history.get("loss", ()))
+        distributed.check_same(done, folder)
+        if done >= epochs:
+            print(
+                f"{folder} holds {done} epochs, {epochs} are asked for: nothing is left to train."
+            )
+            return history.history
+        if done:
+            print(f"Resuming after epoch {done} of {epochs}, from {folder}.")
+            if history.planned != epochs:
+                planned = f"It was to end after epoch {history.planned}"
+                print(f"{planned}: the learning rate changes to this model's schedule.")
+        # Scores are first, so that the other callbacks find them in the logs.
+        every = [Scores(validation, model.output_shape[-1]), *callbacks, history]
+        if progress:
+            every.append(Progress())
         train = train.skip(done * steps_per_epoch) if steps_per_epoch else train.repeat()
         model.fit(
             distributed.share(model, train),
@@ -135,28 +153,42 @@ def fit(
 
 
 def check_batches(model, dataset, name):
-    """Return the number of batches; raises DataError when they do not fit the model."""
+    """Read all batches; raises DataError when they do not fit the model.
+
+    Returns their number, and a dict by which `Checkpointer` knows these data again.
+    """
+    if dataset.cardinality() == -1:  # tf.data's number for infinite
+        raise DataError(
+            f"The {name} data repeats for ever. Leave out repeat(), or, for training data, pass "
+            "steps_per_epoch."
+        )
     n_classes, expected = model.output_shape[-1], model.input_shape[1:]
-    top, count = -1, 0
-    for images, masks, *_ in dataset:
-        count += 1
+    top, checksum, means, first = -1, 0, [], None
+    for images, masks, *weights in read(dataset, name):
         if images.ndim != 4 or masks.ndim != 3:
             raise DataError(
-                f"The {name} data has images of shape {tuple(images.shape)} and masks of shape "
-                f"{tuple(masks.shape)}; expected (B, H, W, 3) and (B, H, W). Are the pairs in "
+                f"The {name} data has images of shape {images.shape} and masks of shape "
+                f"{masks.shape}; expected (B, H, W, 3) and (B, H, W). Are the pairs in "
                 "batches (datasets.batches), and the masks without a channel axis?"
             )
-        have = tuple(images.shape[1:])
+        have = images.shape[1:]
         if any(want not in (None, size) for want, size in zip(expected, have, strict=True)):
             raise DataError(
                 f"The {name} images are {have[0]}x{have[1]}, the model takes "
                 f"{expected[0]}x{expected[1]}. Give the loader's image_size and the model's "
                 "input_size the same numbers."
             )
-        labels = np.asarray(masks)
-        labels = labels[labels != VOID]
+        if images.dtype.kind == "f" and not np.isfinite(images).all():
+            raise DataError(
+                f"The {name} images of batch {len(means)} (from 0) hold pixels that are not "
+                "finite numbers. Did a division by zero make them?"
+            )
+        labels = masks[masks != VOID]
         top = max(top, int(labels.max())) if labels.size else top
-    if not count:
+        checksum = zlib.crc32(masks.tobytes(), checksum)
+        means.append([*mean_colour(images), *(float(part.mean()) for part in weights)])
+        first = first or (images, masks)
+    if not means:
         raise DataError(f"The {name} data is empty: there is not a single batch in it.")
     if top < 0:
         raise DataError(f"The {name} data has no labels: every pixel is void.")
@@ -165,4 +197,24 @@ def check_batches(model, dataset, name):
             f"The {name} masks hold the label {top}, but the model has {n_classes} logits, for the "
             f"classes 0 .. {n_classes - 1}. Build it with n_classes={top + 1} or more."
         )
-    return count
+    size, height, width = first[0].shape[:3]
+    found = {f"{name} batches": f"{len(means)} of {size} images, {height}x{width}"}
+    images, masks, *_ = next(read(dataset, name))
+    if np.array_equal(masks, first[1]):  # or the order is drawn anew whenever they are read
+        found[f"{name} masks"] = checksum
+        if np.allclose(mean_colour(images), mean_colour(first[0])):
+            found[f"{name} images or weights"] = [*means[:8], np.mean(means, axis=0).tolist()]
+    return len(means), found
+
+
+def read(dataset, name):
+    """Yield the batches of a data set as tuples of arrays."""
+    advice = "Are all its images of one size? The loaders' image_size makes them so."
+    with explained(f"The {name} data cannot be read", advice):
+        for batch in dataset:
+            yield tuple(np.asarray(part) for part in batch)
+
+
+def mean_colour(images):
+    """Return the mean of each channel over every fourth row and column, as a list."""
+    return images[:, ::4, ::4].mean(axis=(0, 1, 2)).tolist()

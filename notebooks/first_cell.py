@@ -23,4 +23,4 @@ if not importlib.util.find_spec("unet_helpers"):
     # --no-deps: Colab has what the package needs, and none of it must be replaced.
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", f"git+{REPOSITORY}"]
     subprocess.run(command, check=True)
-print("unet_helpers is ready:", importlib.util.find_spec("unet_helpers") is not None)
+print("unet_helpers is ready")

@@ -72,7 +72,7 @@ def execute(notebook, name):
 def clean(notebook):
     """Strip what differs from run to run: stderr, widget models, machine details."""
     for cell in notebook.cells:
-        cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter")}
         if cell.cell_type != "code":
             continue
         cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]

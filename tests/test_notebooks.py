@@ -98,6 +98,31 @@ def test_notebook_is_small_and_every_figure_has_a_description(path):
                 assert ' alt="' in data["text/html"], cell.source
 
 
+BOOLEANS = re.compile(r"(.*[:=] *)?[\[(]?\s*(True|False)([,\s]+(True|False))*\s*[\])]?")
+TRUTH_IS_THE_ANSWER = ()  # printed lines that may stay: (first letters of the notebook, line)
+
+
+def boolean_lines(cell):
+    """List the printed lines of a cell that say True or False and no number."""
+    texts = [o.get("text", o.get("data", {}).get("text/plain", "")) for o in cell.outputs]
+    return [line for line in "".join(texts).splitlines() if BOOLEANS.fullmatch(line)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_outputs_say_numbers_instead_of_booleans(path):
+    for cell in code_cells(path):
+        for line in boolean_lines(cell):
+            assert (path.stem[:2], line) in TRUTH_IS_THE_ANSWER, f"{line!r} of\n{cell.source}"
+
+
+def test_a_boolean_is_found_alone_and_in_lists_and_a_number_is_not():
+    alone = ["True", "same: False", "[ True False]", "(True, True)", "a: True  b: True", "x = True"]
+    for text in [*alone, "loss 0.3", "same pixels: 0.99", "True positives: 3", "is it True"]:
+        output = nbformat.v4.new_output("stream", text=f"first\n{text}\n")
+        cell = nbformat.v4.new_code_cell(outputs=[output])
+        assert boolean_lines(cell) == ([text] if text in alone else [])
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_notebook_opens_and_closes_as_all_do(path):
     cells = read(path).cells

@@ -197,7 +197,8 @@ CONV_BLOCK_MISTAKES = [
     (second_takes_the_input, "a layer whose result nothing takes is not in use"),
     (one_layer_for_both, "One layer object is called twice"),
     (residual, "without the Add it is right"),
-    (dropped_twice, "again after it"),
+    (dropped_twice, "before the pooling and again after it"),
+    (encoder(between=layers.LeakyReLU(), first=SAME), "in place of the LeakyReLU"),
     (
         skip_before_relu,
         "skip_connection is the result of the second Conv2D; with the result of the ReLU",
@@ -207,7 +208,7 @@ CONV_BLOCK_MISTAKES = [
     (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "without the second Conv2D"),
     (encoder(first=dict(activation="relu"), second=dict(activation="relu")), "12x20 instead of"),
     (encoder(second=dict(activation="relu")), 'padding="same" missing'),
-    (encoder(first=LINEAR, second=LINEAR), "With a ReLU after every 3x3 Conv2D it is right"),
+    (encoder(first=LINEAR, second=LINEAR), "With a ReLU after all 3x3 Conv2D layers it is right"),
     (encoder(first=LINEAR), "With a ReLU after the first Conv2D it is right"),
     (encoder(second=LINEAR), "With a ReLU after the second Conv2D it is right"),
     (encoder(first={**RELU, "activation": "tanh"}), "in place of tanh after the first Conv2D"),
@@ -229,7 +230,7 @@ CONV_BLOCK_MISTAKES = [
     ),
     (encoder(second={**RELU, "use_bias": False}), "no bias"),
     (encoder(between=lambda x: layers.BatchNormalization()(x)), "without the BatchNormalization"),
-    (doubled, "16 channels instead of 8: use the argument as it is"),
+    (doubled, "16 channels instead of 8, the filters of its last convolution"),
     (fixed_filters, "32 channels instead of 8"),
     (always_pools, "still pooled"),
     (
@@ -307,6 +308,13 @@ def shared_normalisation(inputs, n_filters):
     return normalised(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(inputs, n_filters)
 
 
+def relu_before_and_after(inputs, n_filters):
+    x = inputs
+    for _ in range(2):
+        x = bn_relu(layers.Conv2D(n_filters, 3, **RELU)(x))
+    return layers.MaxPooling2D(2)(x), x
+
+
 def normalised_before(inputs, n_filters):
     x = layers.BatchNormalization()(inputs)
     return normalised(lambda x: bn_relu(x), lambda x: ops.relu(x))(x, n_filters)
@@ -339,7 +347,7 @@ def test_normalised_block_in_other_words(answer, note):
         (normalised(first=lambda x: ops.relu(x)), "Only the second convolution is normalised"),
         (
             normalised(lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()),
-            "With a ReLU after every BatchNormalization it is right",
+            "With a ReLU after all BatchNormalization layers it is right",
         ),
         (
             normalised(first=lambda x: layers.BatchNormalization()(x)),
@@ -352,6 +360,7 @@ def test_normalised_block_in_other_words(answer, note):
         (normalised(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
         (shared_normalisation, "BatchNormalization layer object is called 2 times"),
         (normalised_before, "before the first convolution"),
+        (relu_before_and_after, "Without the activation of all 3x3 Conv2D layers it is right"),
         (normalised(result=lambda p, x: (p, layers.Dropout(0.5)(x))), "without the Dropout"),
         (normalised(frozen, frozen), "Is training=False set"),
         (normalised(always_training, always_training), "Do not set training=True"),
@@ -480,7 +489,10 @@ def skip_only(expansive_input, contractive_input, n_filters):
     "answer, told",
     [
         (decoder(second=None), "Layers with kernels in use: 2; expected 3"),
-        (decoder(first=LINEAR, second=LINEAR), "With a ReLU after every 3x3 Conv2D it is right"),
+        (
+            decoder(first=LINEAR, second=LINEAR),
+            "With a ReLU after all 3x3 Conv2D layers it is right",
+        ),
         (decoder(first=LINEAR), "With a ReLU after the first Conv2D"),
         (decoder(second=LINEAR), "With a ReLU after the second Conv2D"),
         (decoder(join=lambda up, skip, n: up), "The skip connection has no influence"),
@@ -490,9 +502,13 @@ def skip_only(expansive_input, contractive_input, n_filters):
             decoder(join=lambda up, skip, n: up + layers.Conv2D(n, 1)(skip)),
             "Layers with kernels in use: 4; expected 3",
         ),
+        (
+            decoder(lambda x, n: upsample(x, n, strides=4)),
+            "doubled once, it is 12x16. Use strides=2",
+        ),
         (joined_before_upsampling, "It is upsampled first, by the transposed convolution"),
         (decoder(lambda x, n: upsample(x, n, strides=1)), "Is strides=2 missing"),
-        (decoder(lambda x, n: upsample(x, n, padding="valid")), 'is padding="same" missing'),
+        (decoder(lambda x, n: upsample(x, n, padding="valid")), 'padding="same" missing'),
         (
             decoder(join=lambda up, skip, n: layers.Add()([up, skip])),
             "are added. U-Net concatenates",
@@ -622,9 +638,7 @@ def crop_swapped(features, target):
         (lambda x, t: crop_by_slices(t, x), "confuses two of its arguments, features and target"),
         (crop_evenly, "a difference that is odd leaves one too many"),
         (crop_one_late, "begins one pixel too late"),
-        (lambda x, t: t, "The target comes back"),
         (crop_swapped, "Height and width are swapped"),
-        (lambda x, t: x, "Nothing is cropped"),
         (lambda x, t: "features", "expected an array"),
     ],
 )

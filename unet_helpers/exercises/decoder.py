@@ -241,9 +241,6 @@ CROP_MISTAKES = {
     "The channels are cropped as well; all of those of features stay.": (
         lambda x, t: crop(x, t)[..., : t.shape[3]]
     ),
-    "The target comes back. It only says how large the result is; the pixels are those of "
-    "features.": lambda x, t: t,
-    "Nothing is cropped.": lambda x, t: x,
 }
 
 

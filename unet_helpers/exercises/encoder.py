@@ -57,7 +57,7 @@ def explain_sizes(model, n_filters):
     after = "it is taken after the pooling. Take it before; pooling throws positions away."
     explain_shape("skip_connection", skip, full, after, "the block does not enlarge.")
     once = "is it pooled twice? The pooling takes 2x2 pixels and steps 2."
-    explain_shape("next_layer", next_layer, half, once, "max_pooling=True, but nothing is pooled.")
+    explain_shape("next_layer", next_layer, half, once, "max_pooling=True, but nothing is halved.")
 
 
 def encoded(x, stages, steps, training=False):
@@ -171,10 +171,11 @@ def note_on_dropout(attempt, rate=0.4):
                 abs(share - (1 - rate)) < 0.05
             ),
             f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
-            "Values are dropped from the skip connection alone, or before the pooling and again "
-            "after it; once, before the pooling, is right.": (
-                of_skip and (not of_next or of_next > 2 * rate**4)
+            "Values are dropped from the skip connection alone; before the pooling is right.": (
+                of_skip and not of_next
             ),
+            "Values are dropped before the pooling and again after it; once, before it, is "
+            "right.": of_skip and of_next > 2 * rate**4,
         }
     )
     if of_skip == 0:

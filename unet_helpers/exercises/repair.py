@@ -121,11 +121,11 @@ def alternatives(call):
         yield told, Call(passed_on, [tensor], {}, outputs), operation
     activation = getattr(getattr(operation, "activation", None), "__name__", "linear")
     has_weights = bool(getattr(operation, "weights", ()))
-    if activation == "relu" or isinstance(operation, layers.ReLU):
-        return
     if has_weights and activation != "linear":
         linear = with_activation(operation, keras.activations.linear)
         yield "Without the activation of {} it is right.", call._replace(operation=linear), None
+    if activation == "relu" or isinstance(operation, layers.ReLU):
+        return
     if has_weights:
         relu = with_activation(operation, ops.relu)
         told = f" in place of {activation}" if activation != "linear" else ""
@@ -163,14 +163,17 @@ def changes(inputs, calls, outputs, called):
             groups.setdefault((sentence, kind), []).append((number, new, without))
 
     def of_calls(leaves_out):
-        for (sentence, kind), members in groups.items():
+        # A ReLU more is tried last: one in place of a LeakyReLU tells the same more exactly.
+        in_order = sorted(groups.items(), key=lambda group: "a ReLU after" in group[0][0])
+        for (sentence, kind), members in in_order:
             if (members[0][2] is not None) == leaves_out:
                 for number, new, without in members:
                     yield sentence.format(names[number]), {number: new}, outputs, [without]
                 if len(members) > 1:
                     changed = {number: new for number, new, _ in members}
                     without = [layer for *_, layer in members]
-                    yield sentence.format(f"every {kind}"), changed, outputs, without
+                    sentence = sentence.replace("is a layer", "are layers")
+                    yield sentence.format(f"all {kind} layers"), changed, outputs, without
 
     def others(tensor, excluded=()):
         """List (name, tensor) of what fits in a tensor's place, without excluded ids."""

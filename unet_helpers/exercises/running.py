@@ -72,9 +72,8 @@ def explain_shape(what, shape, expected, half, twice):
                 0 in lost and lost != [0, 0]
             ),
             f"{told}.": lost != [0, 0],
-            f"{what} has {channels} channels instead of {n_filters}: use the argument as it is.": (
-                channels != n_filters
-            ),
+            f"{what} has {channels} channels instead of {n_filters}, the filters of its last "
+            "convolution.": channels != n_filters,
         }
     )
 
@@ -177,9 +176,12 @@ def explain_join(up, skip, below, expected):
             "convolution?"
         )
     if up[:2] != expected[:2]:
-        return (
-            f"What comes from below is {up[0]}x{up[1]} and not doubled once, from "
-            f'{below[0]}x{below[1]}: is padding="same" missing in the transposed convolution?'
+        told = f"What comes from below is {up[0]}x{up[1]}; doubled once, it is"
+        padding = up[0] - expected[0] == up[1] - expected[1] in (1, 2)
+        return f"{told} {expected[0]}x{expected[1]}. " + (
+            'Is padding="same" missing in the transposed convolution?'
+            if padding
+            else "Use strides=2."
         )
     if skip[:2] == below[:2]:
         return (

@@ -178,6 +178,14 @@ def forgot_to_call(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2), x
 
 
+def nested_without_relu(inputs, n_filters, dropout_prob, max_pooling):
+    inner = keras.Sequential(
+        [layers.Conv2D(n_filters, 3, **RELU), layers.Conv2D(n_filters, 3, **SAME)]
+    )
+    x = layers.Dropout(dropout_prob)(inner(inputs))
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
 def third_layer_twice(inputs, n_filters, dropout_prob, max_pooling):
     convolve = layers.Conv2D(n_filters, 3, **RELU)
     x = convolve(convolve(layers.Conv2D(n_filters, 3, **RELU)(inputs)))
@@ -238,6 +246,7 @@ CONV_BLOCK_MISTAKES = [
         "skip_connection is the result of the first Conv2D; with the result of the second",
     ),
     (forgot_to_call, "Call it on a tensor"),
+    (nested_without_relu, "With a ReLU after the second Conv2D it is right"),
     (third_layer_twice, "One Conv2D layer object is called 2 times"),
     (
         pools_the_first,

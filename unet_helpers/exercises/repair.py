@@ -130,6 +130,8 @@ def alternatives(call):
         relu = with_activation(operation, ops.relu)
         told = f" in place of {activation}" if activation != "linear" else ""
         yield f"With a ReLU{told} after {{}} it is right.", call._replace(operation=relu), None
+    elif isinstance(operation, layers.Dropout | layers.SpatialDropout2D | layers.Identity):
+        return  # these pass on what they get: a ReLU in their place is one that was missing
     elif len(alike) == 1 == len(tensors):
         yield "With a ReLU in place of {} it is right.", Call(ops.relu, alike, {}, outputs), None
     elif len(tensors) == 1:

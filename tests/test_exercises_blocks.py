@@ -31,7 +31,7 @@ def encoder(
     """Make an encoder block with parts of it exchanged."""
 
     def my_conv_block(inputs, n_filters, dropout_prob, max_pooling):
-        x = between(layers.Conv2D(n_filters, 3, **first)(inputs))
+        x = between(layers.Conv2D(n_filters, **{"kernel_size": 3, **first})(inputs))
         x = after(layers.Conv2D(n_filters, 3, **second)(x), dropout_prob)
         return result(pool(x) if max_pooling else x, x)
 
@@ -178,31 +178,55 @@ def forgot_to_call(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2), x
 
 
+def nested_without_relu(inputs, n_filters, dropout_prob, max_pooling):
+    inner = keras.Sequential(
+        [layers.Conv2D(n_filters, 3, **RELU), layers.Conv2D(n_filters, 3, **SAME)]
+    )
+    x = layers.Dropout(dropout_prob)(inner(inputs))
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
+def third_layer_twice(inputs, n_filters, dropout_prob, max_pooling):
+    convolve = layers.Conv2D(n_filters, 3, **RELU)
+    x = convolve(convolve(layers.Conv2D(n_filters, 3, **RELU)(inputs)))
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
+def pools_the_first(inputs, n_filters, dropout_prob, max_pooling):
+    first = layers.Conv2D(n_filters, 3, **RELU)(inputs)
+    x = layers.Conv2D(n_filters, 3, **RELU)(first)
+    return layers.MaxPooling2D(2)(first) if max_pooling else x, x
+
+
 LINEAR = SAME
 
 CONV_BLOCK_MISTAKES = [
-    (one_convolution, "Convolutions in use: 1."),
-    (second_takes_the_input, "the second takes what the first returns, not `inputs`"),
+    (one_convolution, "Layers with kernels in use: 1; expected 2"),
+    (second_takes_the_input, "a layer whose result nothing takes is not in use"),
     (one_layer_for_both, "One layer object is called twice"),
-    (residual, "without its Add it is right"),
-    (dropped_twice, "again after it"),
-    (skip_before_relu, "the skip connection is taken too early"),
+    (residual, "without the Add it is right"),
+    (dropped_twice, "before the pooling and again after it"),
+    (encoder(between=layers.LeakyReLU(), first=SAME), "in place of the LeakyReLU"),
+    (
+        skip_before_relu,
+        "skip_connection is the result of the second Conv2D; with the result of the ReLU",
+    ),
     (encoder(second={**RELU, "strides": 2}), "A convolution has strides=(2, 2)"),
     (encoder(first={**RELU, "dilation_rate": 2}), "A convolution has dilation_rate=(2, 2)"),
-    (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "Convolutions in use: 3."),
+    (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "without the second Conv2D"),
     (encoder(first=dict(activation="relu"), second=dict(activation="relu")), "12x20 instead of"),
     (encoder(second=dict(activation="relu")), 'padding="same" missing'),
-    (encoder(first=LINEAR, second=LINEAR), "No convolution has an activation"),
-    (encoder(first=LINEAR), "The first convolution is followed by no activation"),
-    (encoder(second=LINEAR), "the second by no activation"),
-    (encoder(first={**RELU, "activation": "tanh"}), "The first convolution is followed by tanh"),
+    (encoder(first=LINEAR, second=LINEAR), "With a ReLU after all 3x3 Conv2D layers it is right"),
+    (encoder(first=LINEAR), "With a ReLU after the first Conv2D it is right"),
+    (encoder(second=LINEAR), "With a ReLU after the second Conv2D it is right"),
+    (encoder(first={**RELU, "activation": "tanh"}), "in place of tanh after the first Conv2D"),
     (encoder(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
     (encoder(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
-    (encoder(result=lambda pooled, x: pooled), "one tensor; the block returns two"),
+    (encoder(result=lambda pooled, x: pooled), "expected two tensors, next_layer"),
     (encoder(result=lambda pooled, x: (pooled, x, x)), "a tuple of 3"),
     (encoder(pool=lambda x: x), "16x24 instead of 8x12"),
-    (encoder(pool=layers.AveragePooling2D(2)), "mean of each 2x2 block"),
-    (encoder(pool=lambda x: x[:, ::2, ::2]), "every second pixel"),
+    (encoder(pool=layers.AveragePooling2D(2)), "in place of the AveragePooling2D it is right"),
+    (encoder(pool=lambda x: x[:, ::2, ::2]), "layers.MaxPooling2D(2) in place of the GetItem"),
     (encoder(pool=lambda x: layers.MaxPooling2D(4)(x)), "4x6 instead of 8x12"),
     (encoder(after=lambda x, p: x), "changes nothing"),
     (encoder(after=lambda x, p: layers.Dropout(1 - p if p else 0)(x)), "share to keep"),
@@ -213,12 +237,27 @@ CONV_BLOCK_MISTAKES = [
         "dropped at prediction, too",
     ),
     (encoder(second={**RELU, "use_bias": False}), "no bias"),
-    (encoder(between=lambda x: layers.BatchNormalization()(x)), "next exercise"),
-    (doubled, "the caller doubles them from level"),
-    (fixed_filters, "32 channels instead of n_filters=8"),
+    (encoder(between=lambda x: layers.BatchNormalization()(x)), "without the BatchNormalization"),
+    (doubled, "16 channels instead of 8, the filters of its last convolution"),
+    (fixed_filters, "32 channels instead of 8"),
     (always_pools, "still pooled"),
-    (skip_of_first, "after the first convolution"),
+    (
+        skip_of_first,
+        "skip_connection is the result of the first Conv2D; with the result of the second",
+    ),
     (forgot_to_call, "Call it on a tensor"),
+    (nested_without_relu, "With a ReLU after the second Conv2D it is right"),
+    (third_layer_twice, "One Conv2D layer object is called 2 times"),
+    (
+        pools_the_first,
+        "MaxPooling2D takes the result of the first Conv2D; with the result of the se",
+    ),
+    (
+        encoder(result=lambda pooled, x: (pooled, layers.Conv2D(8, 1)(x))),
+        "without the third Conv2D it is right",
+    ),
+    (encoder(first={**RELU, "kernel_size": 5}), "has a kernel of the shape (5, 5, 3, 8)"),
+    (encoder(pool=layers.GlobalMaxPooling2D()), "has the shape (None, 8); expected (batch, height"),
 ]
 
 
@@ -230,7 +269,7 @@ def test_mistakes_in_conv_block(answer, told):
 
 def test_conv_block_with_something_unforeseen():
     passed, sentence = verdict("conv_block", encoder(between=layers.Rescaling(0.5)))
-    assert not passed and "without its Rescaling it is right" in sentence
+    assert not passed and "without the Rescaling it is right" in sentence
 
 
 # ---------------------------------------------------------------- normalised_block
@@ -278,6 +317,13 @@ def shared_normalisation(inputs, n_filters):
     return normalised(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(inputs, n_filters)
 
 
+def relu_before_and_after(inputs, n_filters):
+    x = inputs
+    for _ in range(2):
+        x = bn_relu(layers.Conv2D(n_filters, 3, **RELU)(x))
+    return layers.MaxPooling2D(2)(x), x
+
+
 def normalised_before(inputs, n_filters):
     x = layers.BatchNormalization()(inputs)
     return normalised(lambda x: bn_relu(x), lambda x: ops.relu(x))(x, n_filters)
@@ -310,19 +356,21 @@ def test_normalised_block_in_other_words(answer, note):
         (normalised(first=lambda x: ops.relu(x)), "Only the second convolution is normalised"),
         (
             normalised(lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()),
-            "No convolution has an activation",
+            "With a ReLU after all BatchNormalization layers it is right",
         ),
         (
             normalised(first=lambda x: layers.BatchNormalization()(x)),
-            "The first convolution is followed by no activation",
+            "With a ReLU after the first BatchNormalization",
         ),
         (
             normalised(second=lambda x: layers.BatchNormalization()(x)),
-            "the second by no activation",
+            "With a ReLU after the second BatchNormalization",
         ),
-        (normalised(lambda x: bn_relu(ops.relu(x))), "a ReLU before the normalisation and another"),
-        (shared_normalisation, "BatchNormalization layer is called twice"),
+        (normalised(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
+        (shared_normalisation, "BatchNormalization layer object is called 2 times"),
         (normalised_before, "before the first convolution"),
+        (relu_before_and_after, "Without the activation of all 3x3 Conv2D layers it is right"),
+        (normalised(result=lambda p, x: (p, layers.Dropout(0.5)(x))), "without the Dropout"),
         (normalised(frozen, frozen), "Is training=False set"),
         (normalised(always_training, always_training), "Do not set training=True"),
         (
@@ -336,11 +384,11 @@ def test_normalised_block_in_other_words(answer, note):
         (normalised(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
         (
             normalised(result=lambda p, x: (layers.BatchNormalization()(p), x)),
-            "applied to one of the two only",
+            "without the BatchNormalization at 8x12",
         ),
         (
             normalised(lambda x: bn_relu(x, axis=1), lambda x: bn_relu(x, axis=1)),
-            "over each channel (axis=-1)",
+            "another axis than the channels: axis=-1",
         ),
     ],
 )
@@ -404,6 +452,10 @@ def test_upsampling_block_in_other_words(answer, note):
     assert note or sentence == "right."
 
 
+def on_the_skip(layer):
+    return decoder(join=lambda up, skip, n: layers.Concatenate()([up, layer(skip)]))
+
+
 def joined_before_upsampling(expansive_input, contractive_input, n_filters):
     x = layers.Concatenate()([expansive_input, contractive_input])
     return upsample(x, n_filters)
@@ -445,51 +497,69 @@ def skip_only(expansive_input, contractive_input, n_filters):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (decoder(second=None), "Layers with kernels in use: 2"),
-        (decoder(first=LINEAR, second=LINEAR), "No convolution has an activation"),
-        (decoder(first=LINEAR), "The first convolution is followed by no activation"),
-        (decoder(second=LINEAR), "the second by no activation"),
+        (decoder(second=None), "Layers with kernels in use: 2; expected 3"),
+        (
+            decoder(first=LINEAR, second=LINEAR),
+            "With a ReLU after all 3x3 Conv2D layers it is right",
+        ),
+        (decoder(first=LINEAR), "With a ReLU after the first Conv2D"),
+        (decoder(second=LINEAR), "With a ReLU after the second Conv2D"),
         (decoder(join=lambda up, skip, n: up), "The skip connection has no influence"),
         (upsample_only, "The skip connection has no influence"),
         (skip_only, "features from below have no influence"),
         (
             decoder(join=lambda up, skip, n: up + layers.Conv2D(n, 1)(skip)),
-            "Layers with kernels in use: 4",
+            "Layers with kernels in use: 4; expected 3",
         ),
         (
-            decoder(join=lambda up, skip, n: up + ops.mean(skip, -1, keepdims=True)),
-            "are added. U-Net concatenates",
+            decoder(lambda x, n: upsample(x, n, strides=4)),
+            "doubled once, it is 12x16. Use strides=2",
         ),
         (joined_before_upsampling, "It is upsampled first, by the transposed convolution"),
         (decoder(lambda x, n: upsample(x, n, strides=1)), "Is strides=2 missing"),
-        (decoder(lambda x, n: upsample(x, n, padding="valid")), 'is padding="same" missing'),
-        (decoder(join=lambda up, skip, n: layers.Add()([up, skip])), "does not add the two"),
+        (decoder(lambda x, n: upsample(x, n, padding="valid")), 'padding="same" missing'),
+        (
+            decoder(join=lambda up, skip, n: layers.Add()([up, skip])),
+            "are added. U-Net concatenates",
+        ),
         (decoder(join=lambda up, skip, n: layers.Concatenate(1)([up, skip])), "axis=-1"),
         (
             decoder(join=lambda up, skip, n: layers.Concatenate([up, skip])),
             "The layer Concatenate itself is passed on",
         ),
-        (decoder(lambda x, n: upsample(x, n, activation="tanh")), "is followed by tanh"),
-        (joined_for_nothing, "the convolutions take the joined tensor"),
-        (both_take_the_join, "each takes what the one before it returns"),
+        (
+            decoder(lambda x, n: upsample(x, n, activation="tanh")),
+            "Without the activation of the Conv2DTranspose it is right",
+        ),
+        (joined_for_nothing, "do the convolutions take the joined tensor?"),
+        (both_take_the_join, "a layer whose result nothing takes is not in use"),
         (
             decoder(join=lambda up, skip, n: ops.relu(ops.concatenate([up, skip], -1))),
-            "a ReLU after the concatenation",
+            "without the Relu it is right",
         ),
         (joined_late, "joins after the first of the two convolutions"),
-        (interpolated_only, "Yours upsamples without one that can learn"),
+        (interpolated_only, "Layers with kernels in use: 2; expected 3"),
         (decoder(first=dict(activation="relu")), 'padding="same" missing'),
-        (decoder(filters=lambda n: 2 * n), "8 channels instead of n_filters=4"),
-        (decoder(lambda x, n: upsample(x, 2 * n)), "another number than n_filters=4"),
-        (decoder(second={**RELU, "activation": "softmax"}), "the second by softmax"),
-        (decoder(second={**RELU, "use_bias": False}), "three kernels and three biases"),
+        (decoder(filters=lambda n: 2 * n), "8 channels instead of 4"),
+        (
+            decoder(lambda x, n: upsample(x, 2 * n)),
+            "The transposed convolution has a kernel of the shape (3, 3, 8, 8)",
+        ),
+        (
+            decoder(second={**RELU, "activation": "softmax"}),
+            "With a ReLU in place of softmax after the second Conv2D",
+        ),
+        (decoder(second={**RELU, "use_bias": False}), "has no bias"),
+        (on_the_skip(lambda skip: layers.BatchNormalization()(skip)), "without the BatchNormal"),
+        (on_the_skip(lambda skip: layers.Conv2D(4, 1)(skip)), "without the Conv2D at 12x16"),
+        (on_the_skip(lambda skip: layers.Dropout(0.5)(skip)), "without the Dropout"),
         (
             decoder(up=lambda x, n: layers.Dropout(0.5)(upsample(x, n))),
-            "nothing here depends on training",
+            "without the Dropout it is right",
         ),
         (
             decoder(join=lambda up, skip, n: ops.concatenate([up, ops.repeat(skip, 2, -1)], -1)),
-            "takes 14 channels; expected 4 from below and 5",
+            "(3, 3, 12, 4); expected 3x3, from 8 channels to 4",
         ),
     ],
 )
@@ -523,8 +593,9 @@ def crop_rounding_up(features, target):
 def test_centre_crop_in_other_words():
     assert verdict("centre_crop", crop_by_slices) == (True, "right.")
     assert verdict("centre_crop", crop_by_layer) == (True, "right.")
-    passed, sentence = verdict("centre_crop", crop_rounding_up)
-    assert passed and "takes the extra one before" in sentence
+    for answer in (crop_rounding_up, crop_by_midpoints):
+        passed, sentence = verdict("centre_crop", answer)
+        assert passed and "takes the extra one before" in sentence
 
 
 def crop_with_negative_ends(features, target):
@@ -552,6 +623,12 @@ def crop_one_late(features, target):
     return features[:, top : top + h, left : left + w]
 
 
+def crop_by_midpoints(features, target):
+    h, w = target.shape[1], target.shape[2]
+    top, left = features.shape[1] // 2 - h // 2, features.shape[2] // 2 - w // 2
+    return features[:, top : top + h, left : left + w]
+
+
 def crop_swapped(features, target):
     w, h = target.shape[1], target.shape[2]
     top, left = (features.shape[1] - h) // 2, (features.shape[2] - w) // 2
@@ -567,12 +644,10 @@ def crop_swapped(features, target):
         (lambda x, t: ops.image.resize(x, t.shape[1:3]), "resized"),
         (crop_with_negative_ends, "x[a:-0]"),
         (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "Only the rows"),
-        (lambda x, t: crop_by_slices(t, x), "Features and target are swapped"),
+        (lambda x, t: crop_by_slices(t, x), "confuses two of its arguments, features and target"),
         (crop_evenly, "a difference that is odd leaves one too many"),
         (crop_one_late, "begins one pixel too late"),
-        (lambda x, t: t, "The target comes back"),
         (crop_swapped, "Height and width are swapped"),
-        (lambda x, t: x, "Nothing is cropped"),
         (lambda x, t: "features", "expected an array"),
     ],
 )
@@ -665,6 +740,18 @@ def without_skip_1(input_size, n_filters, n_classes):
     return models.unet_model(input_size, n_filters, n_classes, skips=(2, 3, 4))
 
 
+def bottleneck_twice(input_size, n_filters, n_classes):
+    inputs = keras.Input(input_size)
+    x, skips = layers.Rescaling(1 / 255)(inputs), []
+    for width in (1, 2, 4, 8):
+        x, skip = models.conv_block(x, width * n_filters)
+        skips.append(skip)
+    deep, _ = models.conv_block(x, 16 * n_filters, max_pooling=False)
+    x = models.upsampling_block(deep, skips[3], 8 * n_filters)
+    x = models.upsampling_block(deep, skips[2], 4 * n_filters)
+    return keras.Model(inputs, layers.Conv2D(n_classes, 1)(x))
+
+
 def head(activation):
     return lambda x, n: layers.Conv2D(n, 1, activation=activation, dtype="float32")(x)
 
@@ -672,32 +759,37 @@ def head(activation):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (unet(widths=(1, 1, 1, 1, 1)), "All blocks have n_filters filters"),
-        (unet(order=(0, 1, 2, 3)), "right order of depth"),
-        (unet(skip_index=0), "second tensor that conv_block returns"),
+        (unet(widths=(1, 1, 1, 1, 1)), "The first convolution of encoder block 2 has a kernel"),
+        (
+            unet(order=(0, 1, 2, 3)),
+            "encoder block 4. The skip connection is 32x48; that of this level is 4x6",
+        ),
+        (unet(skip_index=0), "The skip connection is pooled"),
         (without_skips, "no decoder block joins one"),
-        (unet(last=head("softmax")), "there is a softmax at the end"),
-        (unet(last=head("sigmoid")), "there is a sigmoid at the end"),
-        (unet(last=head("relu")), "there is a ReLU at the end"),
-        (unet(last=head("tanh")), "There is a tanh at the end"),
+        (unet(last=head("softmax")), "there is a softmax, a sigmoid or a ReLU at the end"),
         (unet(last=lambda x, n: layers.Conv2D(4, 1)(x)), "turns them into logits"),
-        (unet(last=lambda x, n: layers.Conv2D(n - 1, 1)(x)), "6 channels instead of n_classes=7"),
+        (unet(last=lambda x, n: layers.Conv2D(n - 1, 1)(x)), "6 channels instead of 7"),
         (lambda size, n, c: unet()((96, 128, 3), n, c), "use the argument"),
-        (lambda size, n, c: unet()(size, 8, c), "Is the argument used?"),
-        (unet(last=lambda x, n: layers.Conv2D(23, 1)(x)), "23 channels instead of n_classes=7"),
+        (lambda size, n, c: unet()(size, 8, c), "(3, 3, 3, 8); expected 3x3, from 3 channels to 4"),
         (unet(last=lambda x, n: x), "turns them into logits"),
-        (unet(order=(3, 2, 1)), "16x24 for an image of 32x48"),
+        (unet(order=(3, 2, 1)), "16x24 instead of 32x48: four encoder blocks halve"),
         (unet(bottleneck=False), "bottleneck is missing"),
         (unet(widths=(1, 2, 4, 8, 8)), "The first convolution of the bottleneck"),
         (unet(rescale=lambda x: x), "goes in as it is, 0 to 255"),
         (unet(rescale=lambda x: x / 255 / 255), "divided by 255 twice"),
         (unet(rescale=lambda x: x / 127.5 - 1), "scaled to -1 to 1"),
-        (unet(rescale=lambda x: layers.Rescaling(1 / 255)(layers.ReLU(9)(x))), "without its ReLU"),
+        (
+            unet(rescale=lambda x: layers.Rescaling(1 / 255)(layers.ReLU(9)(x))),
+            "without the first ReLU at 32x48",
+        ),
         (unet(pooled_bottleneck=True), "Does the bottleneck still pool?"),
-        (unet(up_widths=(1, 2, 4, 8)), "The decoder's filters run the wrong way"),
-        (unet(last=two_more_convolutions), "It has 26 layers with kernels; expected 23, or 24"),
+        (unet(last=two_more_convolutions), "Layers with kernels in use: 26; expected 23"),
+        (bottleneck_twice, "Decoder block 2 does not take what decoder block 1 returns"),
         (without_skip_1, "The skip connection of encoder block 1 is not used"),
-        (unet(model=lambda inputs, outputs: outputs), "Make a model of it"),
+        (
+            unet(model=lambda inputs, outputs: outputs),
+            "expected a model, keras.Model(inputs, outputs)",
+        ),
         (unet(last=lambda x, n: layers.Dense(n)(layers.Flatten()(x))), "no Flatten and no Dense"),
     ],
 )

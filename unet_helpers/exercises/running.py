@@ -1,14 +1,18 @@
-"""Run a learner's blocks with chosen weights, and find out which mistake gives the same numbers."""
+"""Run a learner's blocks with chosen weights, and compare them with right ones."""
 
 import contextlib
+import functools
 import itertools
 import re
+import traceback
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from unet_helpers.exercises.exercise import Incorrect, describe
+from unet_helpers.exercises.repair import find_repair, shared_layer
+from unet_helpers.models.blocks import concat_skip
 
 
 def raise_first(faults):
@@ -30,6 +34,10 @@ def one_tensor(value, what):
         )
     if not isinstance(value, keras.KerasTensor):
         raise Incorrect(f"{what} is {describe(value)}; expected a tensor that comes out of layers.")
+    if len(value.shape) != 4:
+        raise Incorrect(
+            f"{what} has the shape {value.shape}; expected (batch, height, width, channels)."
+        )
     return value
 
 
@@ -45,9 +53,29 @@ def close(a, b, tolerance=1e-3):
     return a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-def size(tensor):
-    """Write down a tensor's height and width."""
-    return f"{tensor.shape[1]}x{tensor.shape[2]}"
+def explain_shape(what, shape, expected, half, twice):
+    """Raise Incorrect unless a result's shape (height, width, channels) is the expected one.
+
+    half, twice: why it may have half or twice the height and width.
+    """
+    (*found, channels), (height, width, n_filters) = shape, expected
+    lost = [height - found[0], width - found[1]]
+    told = f"{what} is {found[0]}x{found[1]} instead of {height}x{width}"
+    raise_first(
+        {
+            f"{told}: {half}": found == [height // 2, width // 2],
+            f"{told}: {twice}": found == [2 * height, 2 * width],
+            f'{told}: is padding="same" missing? Without it a 3x3 convolution costs 2 pixels.': (
+                lost in ([2, 2], [4, 4])
+            ),
+            f"{told}: is it joined along another axis than the channels (axis=-1)?": (
+                0 in lost and lost != [0, 0]
+            ),
+            f"{told}.": lost != [0, 0],
+            f"{what} has {channels} channels instead of {n_filters}, the filters of its last "
+            "convolution.": channels != n_filters,
+        }
+    )
 
 
 def fill(model, seed=0):
@@ -72,27 +100,6 @@ def explain_settings(model):
             raise Incorrect(
                 f"A convolution has {option}={getattr(layer, option)}; in this block it is {value}."
             )
-
-
-def is_right_without(model, is_right):
-    """Find a layer without which a functional model is right; returns its class's name or None.
-
-    Args:
-        model: the learner's model, already filled with weights.
-        is_right: function (model) that tells whether its outputs are the course's.
-    """
-    kept = (layers.Conv2D, layers.Conv2DTranspose, layers.InputLayer, layers.MaxPooling2D)
-    for left_out in (layer for layer in model.layers if not isinstance(layer, kept)):
-
-        def call(layer, inputs, *args, left_out=left_out, **options):
-            if layer is not left_out:
-                return layer(inputs, *args, **options)
-            return inputs[-1] if isinstance(inputs, list) else inputs
-
-        with contextlib.suppress(Exception):  # it cannot be left out, or there is no graph
-            if is_right(keras.models.clone_model(model, None, lambda layer: layer, call)):
-                return type(left_out).__name__
-    return None
 
 
 # ---------------------------------------------------------------- what is raised
@@ -120,14 +127,14 @@ CAUSES = (
 )
 
 
-def run(attempt, *args, explain=lambda shapes, text: ""):
+def run(attempt, *args, explain=lambda shapes: ""):
     """Call a learner's function; where it raises, add the likely cause.
 
     Args:
         attempt: runs the learner's function.
         args: its arguments.
-        explain: function (shapes, text) -> sentence, or "" where it knows none. The shapes are
-            those of the error's text, without the batch.
+        explain: function (shapes) -> sentence, or "" where it knows none. The shapes are those
+            of the error's text, without the batch.
 
     Returns:
         What the learner's function returns. Raises Incorrect with the longer sentence.
@@ -135,62 +142,88 @@ def run(attempt, *args, explain=lambda shapes, text: ""):
     try:
         return attempt(*args)
     except Incorrect as error:
-        text, sentence = str(error.__context__ or ""), str(error)
+        failed, sentence = error.__context__, str(error)
+        text = str(failed or "")
     shapes = [
         tuple(int(side) for side in found.split(", ") if side != "None")
         for found in SHAPE.findall(text)
     ]
-    cause = explain(shapes, text)
+    for frame, _ in traceback.walk_tb(failed.__traceback__) if failed else ():
+        if frame.f_code is concat_skip.__code__:  # its text has the sizes only
+            shapes = [tuple(frame.f_locals[name].shape[1:]) for name in ("up", "skip")]
+    cause = explain(shapes)
     for pattern, known in CAUSES:
         if found := re.search(pattern, text):
             cause = cause or found.expand(known)
     raise Incorrect(f"{sentence} {cause}".strip())
 
 
-# ---------------------------------------------------------------- convolutions in a row
+def explain_join(up, skip, below, expected):
+    """Return why upsampled features and a skip connection cannot be joined, or "".
 
-NORM = "normalisation"
-ACTIVATIONS = {
-    "ReLU": ops.relu,
-    "leaky ReLU": lambda x: ops.leaky_relu(x, 0.3),
-    "leaky ReLU of slope 0.2": lambda x: ops.leaky_relu(x, 0.2),
-    "leaky ReLU of slope 0.1": lambda x: ops.leaky_relu(x, 0.1),
-    "ELU": ops.elu,
-    "SELU": ops.selu,
-    "GELU": lambda x: ops.gelu(x, approximate=False),
-    "SiLU": ops.silu,
-    "sigmoid": ops.sigmoid,
-    "tanh": ops.tanh,
-    "softplus": ops.softplus,
-    "softmax": lambda x: ops.softmax(x, axis=-1),
-}
-# What may follow a convolution: names of activations, or NORM
-PLAIN = [("ReLU",), (), *((name,) for name in ACTIVATIONS if name != "ReLU")]
-NORMED = [(NORM, "ReLU"), ("ReLU", NORM), ("ReLU", NORM, "ReLU"), (NORM,), *PLAIN[:2]]
-NORMED += [(NORM, *steps) for steps in PLAIN[2:]]
+    Args:
+        up, skip: shapes (height, width, channels) of the two.
+        below, expected: shapes of what comes from below, and of the right skip connection.
+    """
+    if up == below:
+        return (
+            "What comes from below meets the skip connection as it is. It is upsampled first, by "
+            "the transposed convolution."
+        )
+    if up[:2] == below[:2]:
+        return (
+            "What comes from below has not been doubled. Is strides=2 missing in the transposed "
+            "convolution?"
+        )
+    if up[:2] != expected[:2]:
+        told = f"What comes from below is {up[0]}x{up[1]}; doubled once, it is"
+        padding = up[0] - expected[0] == up[1] - expected[1] in (1, 2)
+        return f"{told} {expected[0]}x{expected[1]}. " + (
+            'Is padding="same" missing in the transposed convolution?'
+            if padding
+            else "Use strides=2."
+        )
+    if skip[:2] == below[:2]:
+        return (
+            "The skip connection is pooled, or that of the next deeper level. Take what this "
+            "level's encoder block has before its pooling."
+        )
+    if skip[:2] != expected[:2]:
+        return (
+            f"The skip connection is {skip[0]}x{skip[1]}; that of this level is "
+            f"{expected[0]}x{expected[1]}."
+        )
+    return ""
 
 
-def stages_of(model):
+# ---------------------------------------------------------------- the course's own, with weights
+
+
+def stages_of(model, without=()):
     """Sort a model's weights by convolution: a list of dicts, each with all up to the next kernel.
 
     The keys are Keras's names: kernel, bias, and gamma, beta, moving_mean, moving_variance of a
-    batch normalisation.
+    batch normalisation. Weights of the layers to do without are left out.
     """
+    left_out = {id(weight) for layer in without for weight in layer.weights}
     stages = []
     for weight in model.weights:
-        if len(weight.shape) == 4:
-            stages.append({})
-        if stages:
-            stages[-1].setdefault(weight.name, weight)
+        if id(weight) not in left_out:
+            if len(weight.shape) == 4:
+                stages.append({})
+            if stages:
+                stages[-1].setdefault(weight.name, weight)
     return stages
 
 
-def chain(x, stages, steps, training=False):
-    """Convolve with the kernels of all stages, each followed by its steps (see PLAIN, NORMED)."""
-    for stage, names in zip(stages, steps, strict=True):
+def chain(x, stages, steps=(ops.relu,), training=False):
+    """Convolve with the kernels of all stages, each followed by steps (`ops.relu`, `normalise`)."""
+    for stage in stages:
+        if x.shape[-1] != stage["kernel"].shape[2]:
+            raise ValueError("The kernel takes another number of channels.")
         x = ops.conv(x, stage["kernel"], padding="same") + stage.get("bias", 0)
-        for name in names:
-            x = normalise(x, stage, training) if name == NORM else ACTIVATIONS[name](x)
+        for step in steps:
+            x = normalise(x, stage, training) if step is normalise else step(x)
     return x
 
 
@@ -199,7 +232,7 @@ def upsample(x, stage, interpolation=None):
     if interpolation is None:
         up = ops.conv_transpose(x, stage["kernel"], strides=2, padding="same")
         return up + stage.get("bias", 0)
-    return chain(layers.UpSampling2D(2, interpolation=interpolation)(x), [stage], [()])
+    return chain(layers.UpSampling2D(2, interpolation=interpolation)(x), [stage], steps=())
 
 
 def normalise(x, stage, training):
@@ -210,78 +243,100 @@ def normalise(x, stage, training):
     return (x - mean) / ops.sqrt(variance + 1e-3) * stage.get("gamma", 1) + stage.get("beta", 0)
 
 
-def first_fit(function, stages, candidates, inputs, given, tolerance=1e-3):
-    """Find the first candidate that gives an answer's numbers with the answer's weights.
+# ---------------------------------------------------------------- comparing
+
+
+def explain_model(model, inputs, right, wrong=None, training=False, called=("The result",)):
+    """Compare a learner's model with right ones that have its weights.
 
     Args:
-        function: function (input, stages, **options) -> tensor.
-        stages: weights of the answer's convolutions.
-        candidates: dict from a name, such as a mistake's sentence, to the function's options.
-        inputs, given: lists of inputs and of the arrays that the answer makes of them.
-        tolerance: difference that is rounding, compared with the largest value.
+        model: the learner's, its weights filled.
+        inputs: two inputs, each an array or a list of arrays.
+        right, wrong: dicts from a note or a mistake's sentence to a function (input, stages) ->
+            list of tensors. Outputs of the model beyond these are not compared.
+        training: whether to run it in training.
+        called: what the learner calls the outputs.
 
-    Returns:
-        The candidate's name, or None.
+    Returns the name of the right one, or None when it is wrong and nobody knows why. Raises
+    Incorrect when a mistake gives the model's numbers, or a change to its layers makes it right.
     """
-    for name, options in candidates.items():
-        # Weights that do not fit and a normalisation that is missing give nothing to compare.
-        with contextlib.suppress(Exception):
-            for x, array in zip(inputs, given, strict=True):
-                largest = max(1e-6, np.abs(array).max())
-                result = numbers(function(x, stages, **options))
-                if not close(result / largest, array / largest, tolerance):
-                    break
-            else:
-                return name
+    if told := shared_layer(model):
+        raise Incorrect(told)
+    # Passing training=False would override a training=True that is fixed in a block.
+    mode = {"training": True} if training else {}
+    given = [keras.tree.flatten(model(x, **mode)) for x in inputs]
+    for functions in (right, wrong or {}):
+        name = first_fit(functions, stages_of(model), inputs, given)
+        if name is not None and functions is right:
+            return name
+        if name is not None:
+            raise Incorrect(name)
+
+    @functools.cache
+    def expected(number, without):
+        """Compute what right models give; those that the weights do not fit are left out."""
+        found = {}
+        for name, function in right.items():
+            with contextlib.suppress(Exception):
+                found[name] = numbers(function(inputs[number], stages_of(model, without)))
+        return found
+
+    def fitting(number, compute_outputs, without):
+        without = tuple(layer for layer in without if getattr(layer, "weights", ()))
+        wanted = expected(number, without)
+        outputs = compute_outputs() if wanted else []
+        return {name for name in wanted if agree(wanted[name], outputs)}
+
+    if told := find_repair(model, inputs, fitting, training, called):
+        raise Incorrect(told)
     return None
 
 
-def find_steps(inputs, stages, given, choices, training=False, after=lambda x: x):
-    """Find what followed the convolutions, so that they gave these arrays.
+def first_fit(functions, stages, inputs, given):
+    """Find the first of some functions that gives these results for all inputs; returns its name.
 
     Args:
-        inputs, stages, given: as for `first_fit`.
-        choices: what may follow a convolution, PLAIN or NORMED.
-        training: whether a normalisation takes the batch's own mean.
-        after: function that is applied at the end, such as a pooling.
-
-    Returns:
-        Tuple of steps, one for each convolution; None when none gives all arrays.
+        functions: dict from a name to a function (input, stages) -> list of tensors, or to a
+            tuple of them.
+        stages: weights of the learner's convolutions.
+        inputs, given: lists of inputs and of the learner's results.
     """
-
-    def function(x, stages, steps):
-        return after(chain(x, stages, steps, training))
-
-    candidates = {
-        steps: {"steps": steps} for steps in itertools.product(choices, repeat=len(stages))
-    }
-    # Normalisations differ in their epsilon, which nobody has to guess.
-    tolerance = 2e-2 if choices is NORMED else 1e-3
-    return first_fit(function, stages, candidates, inputs, given, tolerance)
+    for name, some in functions.items():
+        for function in some if isinstance(some, tuple) else (some,):
+            # Weights that do not fit and a normalisation that is missing give nothing to compare.
+            with contextlib.suppress(Exception):
+                if all(agree(function(x, stages), y) for x, y in zip(inputs, given, strict=True)):
+                    return name
+    return None
 
 
-def explain_steps(steps, choices):
-    """Raise Incorrect when two convolutions are not both followed by ReLU, or not normalised."""
-    normed = [NORM in names for names in steps]
-    if choices is NORMED and not any(normed):
-        raise Incorrect("Nothing is normalised: layers.BatchNormalization()(x) is missing.")
-    if choices is NORMED and not all(normed):
-        which = "first" if normed[0] else "second"
-        raise Incorrect(f"Only the {which} convolution is normalised; both should be.")
-    if any(len(names) > 2 for names in steps):
+def agree(expected, given):
+    """Tell whether lists of tensors are equal up to rounding and a normalisation's epsilon."""
+    for a, b in zip(numbers(expected), numbers(given), strict=False):
+        largest = max(1e-6, np.abs(b).max())
+        if not close(a / largest, b / largest, 5e-3):
+            return False
+    return True
+
+
+def explain_kernels(stages, expected):
+    """Raise Incorrect with the first kernel that is not as expected.
+
+    Args:
+        stages: weights of the learner's convolutions.
+        expected: list of (place, sides that will do or None for any, channels in, filters).
+    """
+    if len(stages) != len(expected):
         raise Incorrect(
-            "There is a ReLU before the normalisation and another one after it; once is right."
+            f"Layers with kernels in use: {len(stages)}; expected {len(expected)}. Each takes what "
+            "the one before it returns; a layer whose result nothing takes is not in use."
         )
-    first, second = (
-        next((name for name in names if name != NORM), "no activation") for names in steps
-    )
-    if first == second == "no activation":
-        raise Incorrect(
-            "No convolution has an activation. Without a ReLU between them two convolutions are "
-            "no more than one."
-        )
-    if (first, second) != ("ReLU", "ReLU"):
-        raise Incorrect(
-            f"The first convolution is followed by {first}, the second by {second}; U-Net has a "
-            "ReLU after each."
-        )
+    for stage, (place, sides, *channels) in zip(stages, expected, strict=True):
+        shape = tuple(stage["kernel"].shape)
+        # A transposed convolution's kernel has the filters first.
+        if (sides and shape[0] not in sides) or sorted(shape[2:]) != sorted(channels):
+            told = f"{sides[0]}x{sides[0]}, " if sides else ""
+            raise Incorrect(
+                f"{place} has a kernel of the shape {shape}; expected {told}from {channels[0]} "
+                f"channels to {channels[1]}."
+            )

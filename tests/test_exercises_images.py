@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from unet_helpers import exercises
-from unet_helpers.datasets import pets
 
 
 @functools.cache
@@ -67,17 +66,6 @@ def resize_ties_to_first(mask, size):
     ]
     rows, columns = (np.ceil(c - 0.5).astype(int) for c in centres)
     return mask[np.ix_(rows, columns)]
-
-
-def trimap_by_table(trimap):
-    return np.array([255, 0, 1, 2], np.uint8)[trimap]
-
-
-def trimap_by_cases(trimap):
-    classes = np.zeros_like(trimap)
-    classes[trimap == 2] = 1
-    classes[trimap == 3] = 2
-    return classes
 
 
 def shift(image, down, right, fill):
@@ -185,9 +173,6 @@ RIGHT = [
         "resize_mask",
         lambda mask, size: Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST),
     ),
-    ("trimap_to_classes", trimap_by_table),
-    ("trimap_to_classes", trimap_by_cases),
-    ("trimap_to_classes", lambda trimap: keras.ops.convert_to_tensor(trimap) - 1),
     ("augmentation", augmented_by_loop),
     ("augmentation", augmented_by_roll),
     ("split_by_recording", split_with_random),
@@ -203,7 +188,6 @@ def test_equivalent_answers_pass(name, answer):
 
 
 NOTED = [
-    ("trimap_to_classes", lambda t: t.astype(np.int64) - 1, "8 times less memory"),
     ("augmentation", augmented_without_upper_end, "leaves its upper end out"),
     ("split_by_recording", split_in_order_given, "in the order in which they came"),
     ("tile_starts", starts_evenly, "Spread evenly"),
@@ -219,7 +203,6 @@ def test_conventions_pass_with_a_note(name, answer, told):
 NAMES = (
     "class_share",
     "resize_mask",
-    "trimap_to_classes",
     "augmentation",
     "split_by_recording",
     "tile_starts",
@@ -229,15 +212,6 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_the_solution_passes_its_own_check(name):
     assert verdict(name, exercises.ALL[name].reference) == (True, "right.")
-
-
-def test_trimap_solution_is_what_the_loader_uses(tmp_path):
-    trimap = np.array([[1, 2], [3, 3]], np.uint8)
-    Image.fromarray(trimap).save(tmp_path / "trimap.png")
-    Image.new("RGB", (2, 2)).save(tmp_path / "image.png")
-    _, mask = pets.read_pair(tmp_path / "image.png", tmp_path / "trimap.png")
-    np.testing.assert_array_equal(mask, [[0, 1], [2, 2]])
-    assert mask.dtype == np.uint8
 
 
 # ---------------------------------------------------------------- wrong answers
@@ -294,13 +268,6 @@ def inverted_scale(mask, size):
     rows = ((np.arange(size[0]) + 0.5) * size[0] / mask.shape[0]).astype(int)
     columns = ((np.arange(size[1]) + 0.5) * size[1] / mask.shape[1]).astype(int)
     return mask[np.minimum(rows, mask.shape[0] - 1)][:, np.minimum(columns, mask.shape[1] - 1)]
-
-
-def replaced_in_turn(trimap):
-    trimap = trimap.copy()
-    for old, new in ((2, 1), (1, 0), (3, 2)):
-        trimap[trimap == old] = new
-    return trimap
 
 
 def middle(mask, size):
@@ -564,23 +531,6 @@ WRONG = [
         lambda mask, size: resize_by_loop(mask, size)[::-1],
         "from the last to the first",
     ),
-    ("trimap_to_classes", lambda trimap: trimap.copy(), "unchanged"),
-    ("trimap_to_classes", lambda t: np.choose(t - 1, [0, 2, 1]), "outline are swapped"),
-    ("trimap_to_classes", lambda t: np.choose(t - 1, [1, 0, 2]), "background are swapped"),
-    ("trimap_to_classes", lambda t: (t == 1).astype(np.uint8), "binary mask"),
-    ("trimap_to_classes", lambda t: np.where(t == 3, 255, t - 1), "becomes void"),
-    ("trimap_to_classes", lambda t: np.clip(t, 0, 2), "clipped"),
-    ("trimap_to_classes", lambda t: np.where(t == 1, 0, 1), "counted as background"),
-    ("trimap_to_classes", lambda t: np.where(t == 2, 1, 0), "counted as pet"),
-    ("trimap_to_classes", lambda t: t % 3, "remainder"),
-    ("trimap_to_classes", lambda t: 3 - t, "reversed"),
-    ("trimap_to_classes", lambda t: t + 1, "2 too large"),
-    ("trimap_to_classes", replaced_in_turn, "one after the other"),
-    ("trimap_to_classes", lambda t: t - 2, "`2` stands where `1` belongs"),
-    ("trimap_to_classes", lambda t: t.astype(int) - 2, "one too small"),
-    ("trimap_to_classes", lambda t: t - 1.0, "come back as float64"),
-    ("trimap_to_classes", lambda t: (t - 1)[:, :, np.newaxis], "the shape is"),
-    ("trimap_to_classes", lambda t: np.stack([t == 1, t == 2, t == 3], -1) * 1, "one-hot"),
     ("augmentation", augmented_apart, "draws its own random numbers"),
     ("augmentation", augmented(mask_move=lambda m: (False, 0, 0)), "Only the image moves"),
     ("augmentation", augmented(image_move=lambda m: (False, 0, 0)), "Only the mask moves"),

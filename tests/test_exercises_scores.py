@@ -41,20 +41,6 @@ def iou_from_dice(confusion):
     return [(dice / (2 - dice)).astype(np.float32), dice]
 
 
-def accuracy_by_loop(truth, prediction):
-    pixels = hits = 0
-    for true, predicted in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
-        if true != 255:
-            pixels += 1
-            hits += true == predicted
-    return hits / pixels
-
-
-def accuracy_by_keras(truth, prediction):
-    metric = keras.metrics.Accuracy()
-    return metric(truth, prediction, sample_weight=truth != 255)
-
-
 def entropy_by_loop(labels, logits):
     losses = []
     for label, scores in zip(labels.ravel(), logits.reshape(-1, logits.shape[-1]), strict=True):
@@ -165,9 +151,6 @@ def pixel_by_keras(logits, label):
 RIGHT = [
     ("iou_and_dice", iou_by_loop),
     ("iou_and_dice", iou_from_dice),
-    ("accuracy_without_void", accuracy_by_loop),
-    ("accuracy_without_void", accuracy_by_keras),
-    ("accuracy_without_void", lambda t, p: np.average(t == p, weights=t != 255)),
     ("cross_entropy_with_void", entropy_by_loop),
     ("cross_entropy_with_void", entropy_by_keras),
     ("cross_entropy_with_void", entropy_by_logaddexp),
@@ -197,7 +180,6 @@ def test_a_threshold_for_strictly_above_passes_with_a_note():
 
 NAMES = (
     "iou_and_dice",
-    "accuracy_without_void",
     "cross_entropy_with_void",
     "median_frequency_weights",
     "threshold_for_recall",
@@ -218,9 +200,6 @@ def test_solutions_give_hand_computed_numbers():
     iou, dice = reference("iou_and_dice")(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]]))
     np.testing.assert_allclose(iou, [3 / 6, 4 / 7, np.nan])
     np.testing.assert_allclose(dice, [6 / 9, 8 / 11, np.nan])
-
-    truth, prediction = np.array([[[0, 1, 255]]]), np.array([[[0, 0, 0]]])
-    assert reference("accuracy_without_void")(truth, prediction) == 0.5
 
     # e^0 / (e^0 + e^0) is one half; the void pixel is not counted
     labels, logits = np.array([[[0, 255]]]), np.array([[[[0.0, 0.0], [9.0, 0.0]]]])
@@ -544,7 +523,7 @@ def pixel_stable_softmax(logits, label):
     return -np.log(stable_softmax(logits)[label])
 
 
-IOU, ACCURACY, ENTROPY = "iou_and_dice", "accuracy_without_void", "cross_entropy_with_void"
+IOU, ENTROPY = "iou_and_dice", "cross_entropy_with_void"
 WEIGHTS, THRESHOLD, MEAN = "median_frequency_weights", "threshold_for_recall", "mean_per_image"
 CALIBRATION, PIXEL = "calibration_error", "pixel_loss"
 
@@ -575,31 +554,6 @@ WRONG = [
     (IOU, iou_means, "means over the classes"),
     (IOU, lambda confusion: [100 * s for s in iou_from_dice(confusion)], "per cent"),
     (IOU, lambda confusion: np.diag(confusion), "expected two things, IoU and Dice"),
-    (ACCURACY, lambda t, p: np.mean(t == p), "Void pixels are counted. Nobody"),
-    (ACCURACY, lambda t, p: np.sum((t == p) & (t != 255)) / t.size, "left out of the hits"),
-    (ACCURACY, lambda t, p: np.sum(t == p) / np.sum(t != 255), "left out below the line"),
-    (ACCURACY, lambda t, p: np.mean((t == p) | (t == 255)), "counted as right"),
-    (
-        ACCURACY,
-        lambda t, p: (((t == p) & (t < 255)).sum((1, 2)) / (t < 255).sum((1, 2))).mean(),
-        "mean of the images' accuracies",
-    ),
-    (ACCURACY, lambda t, p: (t[p != 255] == p[p != 255]).mean(), "confuses two of its arguments"),
-    (
-        ACCURACY,
-        lambda t, p: (t == p)[(t < 255) & (p < 255)].mean(),
-        "predicted as 255 is left out",
-    ),
-    (ACCURACY, lambda t, p: (t == p)[(t > 0) & (t < 255)].mean(), "Class 0 is left out"),
-    (ACCURACY, lambda t, p: (np.where(t == 255, 0, t) == p).mean(), "turned into class 0"),
-    (
-        ACCURACY,
-        lambda t, p: np.mean([np.mean(p[t == c] == c) for c in (0, 1, 2)]),
-        "mean over the classes",
-    ),
-    (ACCURACY, lambda t, p: 1 - accuracy_by_loop(t, p), "1 minus what is expected"),
-    (ACCURACY, lambda t, p: 100 * accuracy_by_loop(t, p), "per cent"),
-    (ACCURACY, lambda t, p: ((t == p) & (t < 255)).sum(), "`sum` stands where `mean`"),
     (ENTROPY, entropy_mean_over_all, "divided by all pixels"),
     (ENTROPY, entropy_void_as_0, "counted as class 0"),
     (ENTROPY, entropy_void_as_last, "counted as the last class"),

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from unet_helpers.datasets import pets
 from unet_helpers.datasets.images import resize_mask
 from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_pair, describe
@@ -150,62 +149,6 @@ def check_resized(attempt, old, new, after_whole_factors=False):
 
 
 resize_mask_exercise = Exercise("resize_mask", judge_resize_mask, resize_mask)
-
-
-# ---------------------------------------------------------------- trimaps
-
-
-def table(pet, background, outline):
-    """Make a function that turns the labels 1, 2 and 3 of a trimap into these."""
-    return lambda trimap: np.array([0, pet, background, outline])[trimap]
-
-
-TRIMAP_MISTAKES = {
-    "The labels are unchanged. Three classes are 0, 1 and 2; a label 3 has no logit.": (
-        table(1, 2, 3)
-    ),
-    "Background and outline are swapped: 2 is the background and 3 the outline, the strip between "
-    "the two.": table(0, 2, 1),
-    "Pet and background are swapped: pet is class 0, background class 1.": table(1, 0, 2),
-    "That is a binary mask, pet or not. Here the outline is a class of its own, and pet is 0.": (
-        table(1, 0, 0)
-    ),
-    "The outline becomes void (255), which no loss would count. Here it is class 2.": (
-        table(0, 1, 255)
-    ),
-    "Labels are clipped, not shifted: 2 and 3 become one class.": table(1, 2, 2),
-    "The outline is counted as background; it is class 2.": table(0, 1, 1),
-    "The outline is counted as pet; it is class 2.": table(0, 1, 0),
-    "A remainder (% 3) puts the outline first. Subtract one instead: pet is 0.": table(1, 2, 0),
-    "Labels are replaced one after the other, so 2 becomes 1 and then 0. Start with the smallest, "
-    "or compare with the old trimap.": table(0, 0, 2),
-    "The order is reversed: pet is 0 and outline 2.": table(2, 1, 0),
-    "That is one-hot, a channel per class. Here a mask is (H, W) with class numbers.": (
-        lambda trimap: np.eye(3)[trimap - 1]
-    ),
-}
-
-
-def judge_trimap_to_classes(attempt):
-    cases = [
-        (np.array([[1, 1, 2], [3, 2, 2]], np.uint8),),
-        (np.array([[2, 3, 1, 1], [3, 3, 1, 2], [2, 2, 3, 1]], np.uint8),),
-        (np.array([[3, 1, 3, 1, 3]], np.uint8),),
-    ]
-    compare(attempt, cases, pets.trimap_to_classes, TRIMAP_MISTAKES, convert=as_array)
-    kind = as_array(attempt(*cases[0])).dtype
-    if kind.kind not in "iu":
-        raise Incorrect(
-            f"The classes are right, but come back as {kind}. Classes are whole numbers: use "
-            ".astype(np.uint8)."
-        )
-    if kind.itemsize > 1:
-        return f"({kind} works; uint8 takes {kind.itemsize} times less memory.)"
-
-
-trimap_to_classes_exercise = Exercise(
-    "trimap_to_classes", judge_trimap_to_classes, pets.trimap_to_classes
-)
 
 
 # ---------------------------------------------------------------- augmentation

@@ -104,67 +104,6 @@ iou_and_dice_exercise = Exercise(
 )
 
 
-def accuracy_without_void(truth, prediction):
-    """Return the share of right pixels among those that have a label."""
-    labelled = truth != VOID
-    return (truth[labelled] == prediction[labelled]).mean()
-
-
-def judge_accuracy_without_void(attempt):
-    rng = np.random.default_rng(1)
-    cases = []
-    for shape in ((2, 3, 5), (3, 4, 4), (2, 7, 3)):
-        truth = rng.integers(0, 3, shape).astype(np.uint8)
-        prediction = np.where(rng.random(shape) < 0.6, truth, rng.integers(0, 3, shape))
-        truth[:, :1] = VOID
-        truth[0, :, :2] = VOID  # the images have unequally many labelled pixels, and
-        prediction[0] = truth[0]  # unequal accuracies
-        prediction[0, 0, 0] = VOID  # a void pixel that is predicted as void is not a hit, and
-        prediction[-1, -1, 1] = VOID  # a labelled one is wrong
-        cases.append((truth, prediction.astype(np.uint8)))
-
-    def of_images(truth, prediction):
-        pairs = zip(truth, prediction, strict=True)
-        return np.mean([accuracy_without_void(t, p) for t, p in pairs])
-
-    def of_classes(truth, prediction):
-        return np.mean([(prediction[truth == c] == c).mean() for c in range(3)])
-
-    def over(counted):
-        """Make the accuracy over other pixels than the labelled ones."""
-        return lambda t, p: (t == p)[counted(t, p)].mean()
-
-    mistakes = {
-        "Void pixels are counted. Nobody knows what they are, so leave them out, above and below "
-        "the line.": lambda t, p: (t == p).mean(),
-        "Void pixels are left out of the hits, but not of the pixels that you divide by, so all "
-        "of them count as errors.": lambda t, p: ((t == p) & (t != VOID)).mean(),
-        "Void pixels are left out below the line, but not above it: where void is predicted as "
-        "void, that counts as a hit.": lambda t, p: (t == p).sum() / (t != VOID).sum(),
-        "Void pixels are counted as right. Leave them out, above and below the "
-        "line.": lambda t, p: ((t == p) | (t == VOID)).mean(),
-        "That is the mean of the images' accuracies, where an image with few labelled pixels "
-        "counts as much as a full one. Count the pixels of all images together.": of_images,
-        "A labelled pixel that is predicted as 255 is left out; it is wrong. Void is what the "
-        "truth says.": over(lambda t, p: (t != VOID) & (p != VOID)),
-        "Class 0 is left out. It is a class like the others; only 255 is void.": (
-            over(lambda t, p: (t != VOID) & (t > 0)),
-            over(lambda t, p: t != 0),
-        ),
-        "Void is turned into class 0 and counted. Leave it out.": lambda t, p: (
-            np.where(t == VOID, 0, t) == p
-        ).mean(),
-        "That is the mean over the classes (mean recall), where a rare class counts as much as a "
-        "common one. Accuracy counts pixels.": of_classes,
-    }
-    compare(attempt, cases, accuracy_without_void, mistakes)
-
-
-accuracy_without_void_exercise = Exercise(
-    "accuracy_without_void", judge_accuracy_without_void, accuracy_without_void
-)
-
-
 def threshold_for_recall(probabilities, truth, recall):
     """Return the highest threshold that still finds this share of the object's pixels."""
     found = np.sort(probabilities[truth == 1])[::-1]  # of the object's pixels, surest first

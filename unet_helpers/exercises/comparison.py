@@ -40,6 +40,7 @@ REARRANGED = {
     "The last two axes are swapped.": lambda x: np.swapaxes(x, -1, -2),
     "The first axis is in the opposite order.": lambda x: x[::-1],
     "The second axis is in the opposite order.": lambda x: x[:, ::-1],
+    "It is turned by 180 degrees.": lambda x: x[::-1, ::-1],
 }
 # What may be used in place of an argument
 NUMBERS = {
@@ -69,8 +70,8 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
     case and at least two of these are wrong. Then come the mistakes that can be made anywhere:
     those that change a value must explain all values that are wrong, in at least two cases and
     with at least two different right values. Small slips in the reference come last. When nothing
-    explains all, the first part that is wrong is looked at alone, and then the cases of each word
-    that an argument can be.
+    explains all, each part is looked at alone, and then the cases of each word that an argument
+    can be.
 
     Args:
         attempt: runs the learner's function.
@@ -129,9 +130,9 @@ def explain_some(answers, right, results, cases, names, tolerance, parts=(), pre
             of_part = [(told, [g and g[number] for g in given]) for told, given in results]
             one, other = ([result[number] for result in all_] for all_ in (answers, right))
             explain_some(one, other, of_part, cases, names, tolerance, prefix=f"The {part}: ")
-            if not same(one, other, tolerance):
-                return
-    tell_change(answers, right, cases, names, tolerance, prefix)
+        return
+    if right[0].dtype.kind != "U":
+        tell_change(answers, right, cases, names, tolerance, prefix)
     for index, name in enumerate(names or ()):
         words = {case[index] for case in cases if isinstance(case[index], str)}
         for word in sorted(words) if len(words) > 1 else ():
@@ -183,7 +184,9 @@ def same(a, b, tolerance):
 
 
 def agree(a, b, tolerance):
-    """Tell for each value whether it is right to rounding."""
+    """Tell for each value whether it is right to rounding; words must be equal."""
+    if b.dtype.kind == "U":
+        return a == b
     # Counts are exact, however large; computed values come from float32.
     rtol = 1e-6 if np.array_equal(b, np.round(b), equal_nan=True) else 1e-4
     return np.isclose(a, b, atol=tolerance, rtol=rtol, equal_nan=True)
@@ -203,27 +206,28 @@ def with_other_arguments(reference, cases, names):
         """Make the reference with some arguments replaced: dict from index to function (case)."""
         return lambda *case: reference(*(new.get(i, itemgetter(i))(case) for i in range(len(case))))
 
-    found = []
+    of_words, others = [], []
     for i, name in enumerate(names or ()):
         values = [case[i] for case in cases]
         words = sorted(set(values)) if isinstance(values[0], str) else []
         if len(words) == 2:
             other = dict(zip(words, words[::-1], strict=True))
             told = f'The rules for {name} "{words[0]}" and "{words[1]}" are swapped.'
-            found.append((told, given({i: lambda case, i=i, other=other: other[case[i]]})))
+            of_words.append((told, given({i: lambda case, i=i, other=other: other[case[i]]})))
         changes = ARRAYS if isinstance(values[0], list | np.ndarray) else NUMBERS
         if words:
             changes = {f'{{}} "{word}" in all cases': lambda _, word=word: word for word in words}
         for told, change in changes.items():
             told = f"It gives what is right for {told.format(name)}."
-            found.append((told, given({i: lambda case, i=i, change=change: change(case[i])})))
+            changed = given({i: lambda case, i=i, change=change: change(case[i])})
+            (of_words if words else others).append((told, changed))
         for j in range(len(names)):
             if i != j and type(values[0]) is type(cases[0][j]):
                 told = f"It uses {names[j]} where {name} belongs."
-                found.append((told, given({i: itemgetter(j)})))
+                others.append((told, given({i: itemgetter(j)})))
                 told = f"It confuses two of its arguments, {name} and {names[j]}."
-                found.append((told, given({i: itemgetter(j), j: itemgetter(i)})))
-    return found
+                others.append((told, given({i: itemgetter(j), j: itemgetter(i)})))
+    return of_words + others
 
 
 def tell_change(answers, right, cases, names, tolerance, prefix):
@@ -347,6 +351,8 @@ def shown(value):
     """Write a result down, short."""
     if isinstance(value, tuple):
         return " and ".join(shown(part) for part in value)
+    if value.dtype.kind == "U":
+        return f'"{value}"'
     if value.shape == ():
         number = float(value)
         return f"{int(number)}" if number.is_integer() else f"{number:.4g}"

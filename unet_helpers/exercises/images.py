@@ -1,14 +1,15 @@
 """Exercises on masks, splits, augmentation and tiles: what happens to images around training."""
 
+import itertools
 import math
 
 import numpy as np
 
 from unet_helpers.datasets.images import resize_mask
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_pair, describe
+from unet_helpers.exercises.exercise import Incorrect, as_array, as_pair, describe
 from unet_helpers.exercises.running import raise_first, run
-from unet_helpers.inference import tiles
+from unet_helpers.inference.tiles import tile_starts
 from unet_helpers.labels import VOID
 
 # ---------------------------------------------------------------- the share of a class
@@ -20,51 +21,36 @@ def class_share(mask, c):
     return (mask == c).sum() / labelled.sum()
 
 
-SHARE_MISTAKES = {
-    "Void pixels are counted in the denominator. Nobody says what they are: divide by the number "
-    "of pixels with mask != 255.": lambda mask, c: (mask == c).mean(),
-    "Void pixels are counted as if they had class c.": (
-        lambda mask, c: ((mask == c) | (mask == VOID)).mean()
-    ),
-    "It divides by the pixels of the other classes: a ratio, not a share.": (
-        lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum()
-    ),
-    "Class 0 is missing in the denominator. Only 255 is left out.": (
-        lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum()
-    ),
-    "It is the share of pixels that have any label; c is not used.": (
-        lambda mask, c: (mask != VOID).mean()
-    ),
-    "It adds up labels and not pixels: sum mask == c.": (
-        lambda mask, c: mask[mask == c].sum() / (mask != VOID).sum()
-    ),
-    "It takes the mean of the rows' shares. Rows with more void count as much as the others then; "
-    "count all pixels first.": (
-        lambda mask, c: np.nan_to_num([class_share(row, c) for row in mask]).mean()
-    ),
-    "It counts classes and not pixels: a class of one pixel gets as much as the largest.": (
-        lambda mask, c: (c in mask) / len(np.unique(mask[mask != VOID]))
-    ),
-}
-
-
 def judge_class_share(attempt):
     small = np.array([[0, 0, 1, 255], [2, 1, 1, 255], [0, 2, 255, 1]], np.uint8)
     tall = np.array([[1, 3, 1], [1, 0, 255], [1, 1, 1], [255, 255, 255], [3, 3, 0]], np.uint8)
     full = np.array([[2, 0, 2, 2, 1]], np.uint8)
+    mistakes = {
+        "Void pixels are counted in the denominator. Nobody says what they are: divide by the "
+        "number of pixels with mask != 255.": lambda mask, c: (mask == c).mean(),
+        "Void pixels are counted as if they had class c.": (
+            lambda mask, c: ((mask == c) | (mask == VOID)).mean()
+        ),
+        "It divides by the pixels of the other classes: a ratio, not a share.": (
+            lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum()
+        ),
+        "Class 0 is missing in the denominator. Only 255 is left out.": (
+            lambda mask, c: (mask == c).sum() / (mask > 0).sum(),
+            lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum(),
+        ),
+        "It takes the mean of the shares in rows or columns. Those with more void count as much "
+        "as the others then; count all pixels first.": tuple(
+            lambda mask, c, axis=axis: np.mean(
+                (mask == c).sum(axis) / np.maximum((mask != VOID).sum(axis), 1)
+            )
+            for axis in (0, 1)
+        ),
+    }
     cases = [(mask, c) for mask in (small, tall, full) for c in range(4)]
-    compare(attempt, cases, class_share, SHARE_MISTAKES)
-
-
-class_share_exercise = Exercise("class_share", judge_class_share, class_share)
+    compare(attempt, cases, class_share, mistakes)
 
 
 # ---------------------------------------------------------------- resizing a mask
-
-
-def coded_mask(height, width):
-    """Make a mask in which every pixel has a label of its own (at most 250 pixels)."""
-    return np.arange(height * width, dtype=np.uint8).reshape(height, width)
 
 
 def taking(positions):
@@ -87,9 +73,13 @@ RESIZING_MISTAKES = {
     "pixel ends, not at its centre.": (
         taking(lambda new, old: np.ceil(np.arange(1, new + 1) * old / new) - 1)
     ),
+    "It rounds i * scale, where pixel i begins. Its centre is (i + 0.5) * scale, rounded down.": (
+        taking(lambda new, old: np.arange(new) * old / new + 0.5)
+    ),
     "First and last pixels are laid onto each other (as linspace does), so the mask is stretched "
     "against its image. Pixel centres lie at (i + 0.5) * scale.": (
-        taking(lambda new, old: np.linspace(0, old - 1, new))
+        taking(lambda new, old: np.linspace(0, old - 1, new)),
+        taking(lambda new, old: np.round(np.linspace(0, old - 1, new))),
     ),
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel. Cut its fraction off "
     "instead: pixel 3 goes from 3.0 to 4.0.": (
@@ -102,53 +92,46 @@ RESIZING_MISTAKES = {
         taking(lambda new, old: np.arange(new)),
         taking(lambda new, old: np.arange(new) + (old - new) // 2),
     ),
+    "It fills the new shape with the labels in their order, as np.resize and reshape do, so they "
+    "move to other places.": np.resize,
 }
 
 
 def judge_resize_mask(attempt):
     # Sides are odd here: the centre of a new pixel then never lies between two old ones.
-    whole_factors = [((9, 15), (3, 5)), ((15, 9), (3, 3))]
-    any_factors = [((7, 11), (4, 6)), ((5, 7), (15, 7)), ((5, 7), (8, 9)), ((9, 5), (6, 13))]
-    for sizes in (whole_factors, any_factors):
-        for old, new in sizes:
-            check_resized(attempt, old, new, sizes is any_factors)
-        compare(
-            attempt,
-            [(coded_mask(*old), new) for old, new in sizes],
-            resize_mask,
-            RESIZING_MISTAKES,
-            convert=as_array,
+    sizes = [((9, 15), (3, 5)), ((15, 9), (3, 3)), ((7, 11), (4, 6)), ((5, 7), (15, 7))]
+    sizes += [((5, 7), (8, 9)), ((9, 5), (6, 13))]
+    for old, new in sizes:
+        mask = np.where(np.random.default_rng(0).random(old) < 0.5, 3, 9).astype(np.uint8)
+        mask[:2] = VOID
+        result = as_array(attempt(mask, new))
+        shape, strange = result.shape, np.setdiff1d(result, mask)
+        raise_first(
+            {
+                f"Whole factors give the right shape, but {old} to {new} gives {shape}. Compute "
+                "where every new pixel's centre lies in the old mask.": (
+                    shape != new and (old, new) in sizes[2:]
+                ),
+                f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
+                "(height, width); Pillow and OpenCV take (width, height).": (
+                    shape == new[::-1] != new
+                ),
+                f"The mask keeps its shape {old}; expected the shape {new}.": shape == old,
+                f"From {old} to {new} the shape is {shape}; expected {new}.": shape != new,
+                "A mask with the labels 3, 9 and 255 gets new ones, such as "
+                f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take "
+                "one, the nearest: halfway between sky and road there is no car.": strange.size,
+            }
         )
-    kind = as_array(attempt(coded_mask(9, 15), (3, 5))).dtype
+    # masks in which every pixel has a label of its own
+    cases = [(np.arange(math.prod(old), dtype=np.uint8).reshape(old), new) for old, new in sizes]
+    compare(attempt, cases, resize_mask, RESIZING_MISTAKES, convert=as_array)
+    kind = as_array(attempt(*cases[0])).dtype
     if kind.kind not in "iu":
         raise Incorrect(
             f"The labels are right, but come back as {kind}. Labels are whole numbers: keep the "
             "mask's dtype, uint8."
         )
-
-
-def check_resized(attempt, old, new, after_whole_factors=False):
-    """Raise Incorrect unless a mask of the old size gets the new one and only labels it had."""
-    mask = np.where(np.random.default_rng(0).random(old) < 0.5, 3, 9).astype(np.uint8)
-    mask[:2] = VOID
-    result = as_array(attempt(mask, new))
-    shape, strange = result.shape, np.setdiff1d(result, mask)
-    raise_first(
-        {
-            f"Whole factors work, but {old} to {new} gives the shape {shape}. Compute where every "
-            "new pixel's centre lies in the old mask.": shape != new and after_whole_factors,
-            f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
-            "(height, width); Pillow and OpenCV take (width, height).": shape == new[::-1] != new,
-            f"The mask keeps its shape {old}; expected the shape {new}.": shape == old,
-            f"From {old} to {new} the shape is {shape}; a mask has two axes only.": shape != new,
-            "A mask with the labels 3, 9 and 255 gets new ones, such as "
-            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take "
-            "one, the nearest: halfway between sky and road there is no car.": strange.size,
-        }
-    )
-
-
-resize_mask_exercise = Exercise("resize_mask", judge_resize_mask, resize_mask)
 
 
 # ---------------------------------------------------------------- augmentation
@@ -168,82 +151,60 @@ def augmentation(image, mask, rng):
 
 
 FARTHEST = 8  # pixels
-CODED_SIZES = ((24, 32), (21, 27))
-SEARCHED = 20  # shifts up to here are recognised, to tell how far an image went
 STILL = (False, 0, 0)
 
 
-def coded_pair(height, width):
-    """Make a pair in which each pixel tells where it comes from."""
-    rows, columns = np.mgrid[:height, :width]
-    mask = 3 * np.random.default_rng(height).integers(0, 4, (height, width))
-    image = np.stack([5 * rows + 9, 5 * columns + 9, mask + 1], axis=-1)
-    return image.astype(np.uint8), mask.astype(np.uint8)
+def inside(move, height, width):
+    """Tell for each pixel of a shifted image whether something of the old image lies there."""
+    rows, columns = np.mgrid[:height, :width] - np.reshape(move[1:], (2, 1, 1))
+    return (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
 
 
-def moves_of(mask, mode="constant", **options):
-    """List all mirrored and shifted copies of a mask, as dict from their bytes to the move.
+def move_of(rows, columns):
+    """Find the move that brought pixels here, from their old rows and columns; None if none did.
 
-    A move is (mirrored, pixels down, pixels to the right); mode and options are np.pad's.
+    A move is (mirrored, pixels down, pixels to the right). What lies outside the old image may be
+    anything.
     """
-    height, width = mask.shape
-    found = {}
-    for mirrored in (False, True):
-        padded = np.pad(mask[:, ::-1] if mirrored else mask, SEARCHED, mode, **options)
-        for down in range(-SEARCHED, SEARCHED + 1):
-            for right in range(-SEARCHED, SEARCHED + 1):
-                top, left = SEARCHED - down, SEARCHED - right
-                part = padded[top : top + height, left : left + width]
-                found.setdefault(part.tobytes(), (mirrored, down, right))
-    return found
-
-
-def fits(result, image, move):
-    """Tell whether an image was mirrored and shifted by a move, whatever its margin shows."""
-    mirrored, *shift = move
-    moved = np.roll(image[:, ::-1] if mirrored else image, shift, axis=(0, 1))
-    inside = tuple(slice(max(0, pixels), min(0, pixels) or None) for pixels in shift)
-    return np.array_equal(result[inside], moved[inside])
-
-
-def move_of_image(result, image):
-    """Find the move of an image, or None."""
-    height, width = image.shape[:2]
-    row, column = height // 2, width // 2
-    # The middle pixel tells its old place (see coded_pair), whether mirrored or not
-    old_row, old_column = (result[row, column, :2].astype(int) - 9) // 5
-    for mirrored, old in ((False, old_column), (True, width - 1 - old_column)):
-        move = (mirrored, int(row - old_row), int(column - old))
-        if fits(result, image, move):
-            return move
+    height, width = rows.shape
+    here = np.mgrid[:height, :width]
+    middle = height // 2, width // 2
+    for mirrored, old in ((False, columns), (True, width - 1 - columns)):
+        shift = [int(now[middle] - was[middle]) for now, was in zip(here, (rows, old), strict=True)]
+        known = inside((mirrored, *shift), height, width)
+        if known.any() and all(
+            (now - was == pixels)[known].all()
+            for now, was, pixels in zip(here, (rows, old), shift, strict=True)
+        ):
+            return mirrored, *shift
     return None
 
 
 def judge_augmentation(attempt):
-    pairs = [coded_pair(*size) for size in CODED_SIZES]
-    known = [moves_of(mask, constant_values=VOID) for _, mask in pairs]
-    moves, results = [], []
+    images, masks = [], []  # their moves
     for seed in range(200):
-        image, mask = pairs[seed % 2]
+        height, width = ((24, 32), (21, 27))[seed % 2]
+        # Pixels tell where they come from; masks in steps of 4, so that averages are new labels.
+        places = np.mgrid[:height, :width]
+        image = np.stack([*places, 200 - places[0]], axis=-1).astype(np.uint8) + 9
+        coded = (4 * places + 4).astype(np.uint8)  # a mask of rows, and one of columns
 
-        def augmented(image=image, mask=mask, seed=seed):
+        def augmented(mask, image=image, seed=seed):
             result = attempt(image, mask, np.random.default_rng(seed))
             return as_image_and_mask(result, image, mask)
 
-        new_image, new_mask = augmented()
-        move = known[seed % 2].get(new_mask.tobytes())
-        if move is None:
-            raise Incorrect(what_happened_to_mask(new_mask, mask))
-        moves.append(move)
-        results.append((new_image, image))
-        if seed < 10 and not all(map(np.array_equal, augmented(), (new_image, new_mask))):
+        (new_image, of_rows), (other_image, of_columns) = map(augmented, coded)
+        if not np.array_equal(new_image, other_image) or (
+            seed < 10 and not np.array_equal(augmented(coded[0])[1], of_rows)
+        ):
             raise Incorrect(
                 "Two generators with the same seed give different images: some numbers are not "
                 "drawn from rng. Use rng.random() and rng.integers(), not np.random."
             )
-    if not all(fits(*result, move) for result, move in zip(results, moves, strict=True)):
-        explain_difference(results[:16], moves[:16])
-    return check_variety(moves)
+        images.append(move_of_image(new_image.astype(int) - 9))
+        masks.append(move_of_mask(of_rows, of_columns))
+    explain_difference(images, masks)
+    return check_variety(images)
 
 
 def as_image_and_mask(value, image, mask):
@@ -251,135 +212,142 @@ def as_image_and_mask(value, image, mask):
     new_image, new_mask = as_pair(value, "image", "mask")
     if new_image.shape == mask.shape and new_mask.shape == image.shape:
         raise Incorrect("It returns the mask first; expected (image, mask).")
-    for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
-        if new.shape != old.shape:
-            raise Incorrect(
-                f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted image "
-                "keeps its size: fill up what is missing."
-            )
-    strange = np.setdiff1d(new_mask, [*np.unique(mask), VOID])
-    if strange.size:
-        raise Incorrect(
-            f"The mask gets labels that it did not have, such as {strange[0]:.4g}. Labels are "
-            "never averaged: shift by whole pixels, or take the nearest."
-        )
-    for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
-        if new.dtype != old.dtype:
-            raise Incorrect(
-                f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype: "
-                "a data set has one, and the model rescales by itself."
-            )
+    pairs = (("image", new_image, image), ("mask", new_mask, mask))
+    strange = np.setdiff1d(new_mask, [*np.unique(mask), 0, VOID])
+    raise_first(
+        {
+            f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted image keeps "
+            "its size: fill up what is missing.": new.shape != old.shape
+            for name, new, old in pairs
+        }
+        | {
+            f"The mask gets labels that it did not have, such as {strange[:1]}. Labels are never "
+            "averaged: shift by whole pixels, or take the nearest.": strange.size
+        }
+        | {
+            f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype: a "
+            "data set has one, and the model rescales by itself.": new.dtype != old.dtype
+            for name, new, old in pairs
+        }
+    )
     return new_image, new_mask
 
 
-INVENTED = "The mask's margin is repeated or mirrored outwards: invented labels. Fill with 255."
-MARGINS = {
-    "wrap": "What leaves the mask on one side comes back on the other, as np.roll does. What comes "
-    "in is unknown, so it is void (255).",
-    "constant": "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
-    "there: fill the mask with 255, void.",
-    "edge": INVENTED,
-    "symmetric": INVENTED,
-    "reflect": INVENTED,
-}
-
-
-def what_happened_to_mask(result, mask):
-    """Say why a mask is not a mirrored and shifted copy with a void margin."""
-    for mode, sentence in MARGINS.items():
-        if result.tobytes() in moves_of(mask, mode):
-            return sentence
-    if result.tobytes() in moves_of(mask[::-1], constant_values=VOID):
-        return (
-            "The pair is turned upside down. Only left and right are swapped, image[:, ::-1]: "
-            "streets with the sky below do not occur."
-        )
-    return (
-        "The mask is no copy that was mirrored and shifted by whole pixels, with 255 where nothing "
-        "of the image comes in."
+def move_of_image(image):
+    """Find the move of an image; raises Incorrect when there is none, with what happened to it."""
+    rows, columns, reversed_rows = np.moveaxis(image, -1, 0)
+    move = move_of(rows, columns)
+    if move and (reversed_rows + rows == 200)[inside(move, *rows.shape)].all():
+        return move
+    raise_first(
+        {
+            "The image is turned upside down. Only left and right are swapped, image[:, ::-1]: "
+            "streets with the sky below do not occur.": move_of(len(rows) - 1 - rows, columns),
+            "The image's channels are in the opposite order. Columns are axis 1, image[:, ::-1]; "
+            "image[..., ::-1] swaps red and blue.": move_of(200 - rows, columns),
+            "The image is not a copy that was mirrored and shifted by whole pixels. Are its "
+            "values changed?": True,
+        }
     )
 
 
-def explain_difference(results, moves):
-    """Raise Incorrect with how the moves of images differ from those of their masks."""
-    of_images = [move_of_image(*result) for result in results]
-    if None in of_images:
-        raise Incorrect(
-            "The mask is moved well, but the image is no copy that was mirrored and shifted by "
-            "whole pixels. Are its values changed, or did it go upside down?"
-        )
-    pairs = list(zip(of_images, moves, strict=True))
-    same_mirror = all(image[0] == mask[0] for image, mask in pairs)
-    same_shift = all(image[1:] == mask[1:] for image, mask in pairs)
-    for one, other, of_other in (("image", "mask", moves), ("mask", "image", of_images)):
-        mirrored = any(move[0] for move in of_other)
-        shifted = any(move[1:] != (0, 0) for move in of_other)
-        raise_first(
-            {
-                f"Only the {one} moves. The {other} must make the same moves, or labels no longer "
-                "fit.": not mirrored and not shifted,
-                f"The {one} is mirrored, but its {other} is not.": same_shift and not mirrored,
-                f"Both are mirrored, but only the {one} is shifted.": same_mirror and not shifted,
-            }
-        )
+def move_of_mask(of_rows, of_columns):
+    """Find the move of a mask whose margin is void; raises Incorrect when there is none."""
+    rows, columns = (mask.astype(int) // 4 - 1 for mask in (of_rows, of_columns))
+    move = move_of(rows, columns)
+    margin = of_rows[~inside(move, *rows.shape)] if move else np.array([])
     raise_first(
         {
-            "The mask is shifted the opposite way to its image. Is there a sign too many?": all(
-                image[1:] == (-mask[1], -mask[2]) for image, mask in pairs
-            ),
-            "The mask is shifted down by what its image is shifted to the right, and the other way "
-            "round: axis 0 is rows, axis 1 columns.": all(
-                image[1:] == mask[:0:-1] for image, mask in pairs
+            "The mask is not a copy that was mirrored and shifted by whole pixels.": not move,
+            "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
+            "there: fill the mask with 255, void.": margin.size and not margin.any(),
+            "The mask's margin is repeated, mirrored outwards, or what left on the other side (as "
+            "np.roll does): invented labels. What comes in is unknown, so it is void (255).": (
+                (margin != VOID).any()
             ),
         }
     )
-    raise Incorrect(
-        "Image and mask make different moves: each draws its own random numbers. Draw once, and "
-        "use the numbers for both."
+    return move
+
+
+def explain_difference(images, masks):
+    """Raise Incorrect with how the moves of images differ from those of their masks."""
+    if images == masks:
+        return
+    for one, of_one, other, of_other in (
+        ("image", images, "mask", masks),
+        ("mask", masks, "image", images),
+    ):
+        raise_first(
+            {
+                f"Only the {one} moves. The {other} must make the same moves, or labels no longer "
+                "fit.": set(of_other) == {STILL},
+                f"The {one} is mirrored, but its {other} is not.": (
+                    of_other == [(False, *move[1:]) for move in of_one]
+                ),
+                f"Both are mirrored, but only the {one} is shifted.": (
+                    of_other == [(move[0], 0, 0) for move in of_one]
+                ),
+            }
+        )
+    mirrored, shifts = (
+        [[part(move) for move in moves] for moves in (images, masks)]
+        for part in (lambda move: move[0], lambda move: move[1:])
+    )
+    once = "draws its own random numbers. Draw once, and use the numbers for both."
+    raise_first(
+        {
+            "The mask is shifted the opposite way to its image. Is there a sign too many?": (
+                shifts[0] == [(-down, -right) for down, right in shifts[1]]
+            ),
+            "The mask is shifted down by what its image is shifted to the right, and the other way "
+            "round: axis 0 is rows, axis 1 columns.": (
+                shifts[0] == [shift[::-1] for shift in shifts[1]]
+            ),
+            f"They are shifted together, but whether it is mirrored, each {once}": (
+                shifts[0] == shifts[1]
+            ),
+            f"They are mirrored together, but for the shift, each {once}": (
+                mirrored[0] == mirrored[1]
+            ),
+            f"Image and mask make different moves: each {once}": True,
+        }
     )
 
 
 def check_variety(moves):
     """Raise Incorrect unless the moves are as random as they should be; may return a note."""
     share = sum(mirrored for mirrored, _, _ in moves) / len(moves)
-    downs, rights = ([move[place] for move in moves] for place in (1, 2))
+    _, downs, rights = zip(*moves, strict=True)
     farthest = max(map(abs, downs + rights))
-    together = any(downs) and downs == rights
-    raise_first(
-        {
-            "Nothing changes: 200 random generators gave 200 times the same image.": (
-                set(moves) == {STILL}
-            ),
-            "It makes the same move whatever rng is. Is there a generator or a seed inside the "
-            "function? Draw from the rng that is given.": len(set(moves)) == 1,
-            f"It shifts by {farthest} pixels; expected at most {FARTHEST}.": farthest > FARTHEST,
-            "It never mirrors; expected about every second image.": share == 0,
-            f"It mirrors {share:.0%} of the images; expected about half.": not 0.3 < share < 0.7,
-            "Rows and columns always shift by the same number: draw two.": together,
-        }
-    )
+    faults = {
+        "Nothing changes: 200 random generators gave 200 times the same image.": (
+            set(moves) == {STILL}
+        ),
+        "It makes the same move whatever rng is. Is there a generator or a seed inside the "
+        "function? Draw from the rng that is given.": len(set(moves)) == 1,
+        f"It shifts by {farthest} pixels; expected at most {FARTHEST}.": farthest > FARTHEST,
+        "It never mirrors; expected about every second image.": share == 0,
+        f"It mirrors {share:.0%} of the images; expected about half.": not 0.3 < share < 0.7,
+        "Rows and columns always shift by the same number: draw two.": any(downs)
+        and downs == rights,
+    }
     for shifts, names in ((downs, ("down", "up")), (rights, ("right", "left"))):
         there, never = names if min(shifts) >= 0 else names[::-1]
         largest, one_way = max(map(abs, shifts)), min(shifts) >= 0 or max(shifts) <= 0
-        raise_first(
-            {
-                f"It never shifts {names[0]} or {names[1]}.": not largest,
-                f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}.": (
-                    one_way
-                ),
-                f"It shifts by {largest} pixels at most; expected up to {FARTHEST}.": (
-                    largest <= FARTHEST // 2
-                ),
-            }
-        )
+        faults |= {
+            f"It never shifts {names[0]} or {names[1]}.": not largest,
+            f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}.": one_way,
+            f"It shifts by {largest} pixels at most; expected up to {FARTHEST}.": (
+                largest <= FARTHEST // 2
+            ),
+        }
+    raise_first(faults)
     if max(downs + rights) < FARTHEST:
         return (
             f"(Down and right it never goes the full {FARTHEST} pixels: rng.integers leaves its "
             f"upper end out. rng.integers(-{FARTHEST}, {FARTHEST + 1}) reaches both.)"
         )
-
-
-augmentation_exercise = Exercise("augmentation", judge_augmentation, augmentation)
 
 
 # ---------------------------------------------------------------- splits
@@ -403,42 +371,42 @@ def frames_of(recordings):
     return [f"{name}/{frame:04d}.png" for i, name in numbered for frame in range(3 + i % 5)]
 
 
-def recording_of(name):
-    return name.split("/")[0]
+def recordings_of(names):
+    return {name.split("/")[0] for name in names}
 
 
 def judge_split_by_recording(attempt):
+    def split(names, test_share, seed):
+        parts = as_split(attempt(names, test_share, seed))
+        check_names(*parts, names)
+        return tuple(map(frozenset, parts))
+
     names = frames_of([f"data{letter}" for letter in "ABCDEFGHIJ"])
-    trials = [(seed, test_share) for seed in range(10) for test_share in (0.2, 0.3)]
-    splits = []
-    for seed, test_share in trials:
-        split = as_split(attempt(names, test_share, seed))
-        check_names(split, names)
-        check_whole_recordings(*split)
-        if sets_of(split) != sets_of(as_split(attempt(names, test_share, seed))):
-            raise Incorrect(
-                "Two calls with the same seed give different splits: use "
-                "np.random.default_rng(seed), or images wander from train to test."
-            )
-        splits.append(split)
-    in_order = [
-        check_order(attempt, frames_of([f"{prefix}{i}" for i in range(18)]))
-        for prefix in ("data", "drive", "street")
-    ]
-    for (_, test_share), split in zip(trials, splits, strict=True):
-        check_size(*split, test_share)
-    if len({sets_of(split)[1] for split in splits[1::2]}) == 1:
+    splits = {
+        (seed, share): split(names, share, seed) for seed in range(10) for share in (0.2, 0.3)
+    }
+    if any(split(names, share, seed) != parts for (seed, share), parts in splits.items()):
+        raise Incorrect(
+            "Two calls with the same seed give different splits: use np.random.default_rng(seed), "
+            "or images wander from train to test."
+        )
+    for prefix, seed in itertools.product(("data", "drive", "street"), range(5)):
+        numbered = frames_of([f"{prefix}{i}" for i in range(18)])
+        first = split(numbered, 0.3, seed)
+        for order in range(6):
+            shuffled = np.random.default_rng(order).permutation(numbered).tolist()
+            if split(shuffled, 0.3, seed) != first:
+                raise Incorrect(
+                    "The split depends on the order in which the names come. Folders and sets "
+                    "have no fixed order: sort the recordings before you shuffle them."
+                )
+    check_sizes(splits)
+    if len({test for (_, share), (_, test) in splits.items() if share == 0.3}) == 1:
         raise Incorrect(
             "The seed changes nothing: ten seeds give the same ten times the same split."
         )
-    few = frames_of(["dataA", "dataB"])
     for test_share in (0.1, 0.9):
-        check_names(as_split(attempt(few, test_share, 0)), few)
-    if not all(in_order):
-        return (
-            "(Inside the lists, the names stand in the order in which they came. The course sorts "
-            "them; it makes no difference to the split.)"
-        )
+        split(frames_of(["dataA", "dataB"]), test_share, 0)
 
 
 def as_split(value):
@@ -448,100 +416,56 @@ def as_split(value):
     for part in value:
         if not isinstance(part, list | tuple | set | frozenset | np.ndarray):
             raise Incorrect(f"It returns {describe(part)} for a list of names.")
-    return tuple([str(name) for name in part] for part in value)
+    return [[str(name) for name in part] for part in value]
 
 
-def sets_of(split):
-    return tuple(map(frozenset, split))
-
-
-def check_names(split, names):
-    """Raise Incorrect unless every name is in exactly one list, and neither is empty."""
-    train, test = split
+def check_names(train, test, names):
+    """Raise Incorrect unless every recording is in one list, whole, and neither is empty."""
     strange = sorted({*train, *test} - set(names))
     twice = sorted(set(train) & set(test))
     lost = sorted(set(names) - {*train, *test})
-    empty = "test" if train else "train"
-    frames = " Return the names of the frames, not of the recordings."
+    frames = "" if "/" in "".join(strange) else " Return names of frames, not of recordings."
+    n_recordings = len(recordings_of(names))
+    torn = sorted(recordings_of(train) & recordings_of(test))
     raise_first(
         {
-            f"A list holds {strange[:1]}, which is not one of the names."
-            f"{'' if '/' in ''.join(strange[:1]) else frames}": strange,
-            f"{twice[:1]} is in train and in test: every name belongs in one list.": twice,
+            f"A list holds {strange[:1]}, which is not one of the names.{frames}": strange,
+            f"{twice[:1]} is in train and in test: every name belongs in one list. (Recordings "
+            "are equal or not: data1 and data10 only begin alike.)": twice,
             f"{len(lost)} of {len(names)} names are in neither list, such as {lost[:1]}.": lost,
             "Some names stand twice in one list.": len(train) + len(test) > len(names),
-            f"With {len(set(map(recording_of, names)))} recordings the {empty} list is empty. "
-            "Both sides need at least one recording, even if the share rounds to none.": not train
-            or not test,
+            f"With {n_recordings} recordings the {'test' if train else 'train'} list is empty. "
+            "Both sides need at least one recording, even if the share rounds to none. A "
+            'recording\'s name is all of name.split("/")[0].': not train or not test,
+            f"Frames of {torn[:1]} are in train and in test. Neighbouring frames look alike, so "
+            "the test would repeat the training. Draw recordings, not frames, and keep each "
+            "whole: it is the folder, name.split('/')[0].": torn,
         }
     )
 
 
-def check_whole_recordings(train, test):
-    """Raise Incorrect when a recording is on both sides, with how it came about."""
-    torn = sorted(set(map(recording_of, train)) & set(map(recording_of, test)))
-    if not torn:
-        return
-    frames = [{name.split("/")[1] for name in part} for part in (train, test)]
-    cut = True
-    for recording in torn:
-        first, second = (
-            [n for n in part if recording_of(n) == recording] for part in (train, test)
-        )
-        cut = cut and (max(first) < min(second) or min(first) > max(second))
-    raise_first(
-        {
-            "It sorts by the frame's number: all frames 0000 are on one side, of whatever "
-            "recording. What belongs together is the folder, name.split('/')[0].": not (
-                frames[0] & frames[1]
-            ),
-            f"Recordings are cut in two, such as {torn[0]}: the first frames on one side, the "
-            "rest on the other. Count recordings, not frames, so that each stays whole.": cut,
-            f"Frames of {torn[0]} are in train and in test: frames are drawn one by one. "
-            "Neighbouring frames look alike, so the test would repeat the training. Draw "
-            "recordings.": True,
-        }
-    )
+def check_sizes(splits):
+    """Raise Incorrect unless the test has its share of the recordings, or of the frames.
 
-
-def check_order(attempt, names):
-    """Raise Incorrect when the order of the names changes the split.
-
-    Returns whether even the lists are the same, in the same order.
+    splits: dict from (seed, share) to (train, test) of ten recordings.
     """
-    same = True
-    for seed in range(5):
-        first = as_split(attempt(names, 0.3, seed))
-        for order in range(6):
-            shuffled = np.random.default_rng(order).permutation(names).tolist()
-            other = as_split(attempt(shuffled, 0.3, seed))
-            if sets_of(other) != sets_of(first):
-                raise Incorrect(
-                    "The split depends on the order in which the names come. Folders and sets "
-                    "have no fixed order: sort the recordings before you shuffle them."
-                )
-            same = same and other == first
-    return same
+    found = {
+        key: (len(recordings_of(test)) / 10, len(test) / len(train | test))
+        for key, (train, test) in splits.items()
+    }
 
+    def near(share, of_recordings, of_frames):
+        # by frames, the last recording may be too many: the longest has an eighth of them
+        return abs(of_recordings - share) < 0.11 or abs(of_frames - share) < 0.15
 
-def check_size(train, test, test_share):
-    """Raise Incorrect unless the test has its share of the recordings, or of the frames."""
-    recordings = len(set(map(recording_of, test)))
-    everything = len(set(map(recording_of, train + test)))
-    of_recordings, of_frames = recordings / everything, len(test) / len(train + test)
-    largest = 7 / len(train + test)  # the longest recording has 7 frames
-    near_share = abs(of_recordings - test_share) < 1.01 / everything
-    if near_share or abs(of_frames - test_share) < 1.01 * largest:
-        return
-    told = f"With test_share {test_share} the test has {recordings} of {everything} recordings"
-    if abs(of_recordings - (1 - test_share)) < 1.01 / everything:
-        raise Incorrect(f"{told}: train and test are swapped. Return (train, test).")
-    raise Incorrect(f"{told}; expected about {test_share * everything:.0f}.")
-
-
-split_by_recording_exercise = Exercise(
-    "split_by_recording", judge_split_by_recording, split_by_recording
-)
+    wrong = {key: shares for key, shares in found.items() if not near(key[1], *shares)}
+    if wrong and all(near(1 - share, *shares) for (_, share), shares in found.items()):
+        raise Incorrect("Train and test are swapped: the larger part is train, and comes first.")
+    for (_, share), (of_recordings, _) in wrong.items():
+        raise Incorrect(
+            f"With test_share {share} the test has {of_recordings * 10:.0f} of 10 recordings; "
+            f"expected about {share * 10:.0f}."
+        )
 
 
 # ---------------------------------------------------------------- tiles
@@ -549,50 +473,30 @@ split_by_recording_exercise = Exercise(
 
 def judge_tile_starts(attempt):
     # Overlap 0 comes last: a step of 0 is easier to explain where it does not raise.
-    overlapping = [(10, 4, 1), (23, 8, 3), (24, 8, 3), (97, 32, 8), (17, 5, 2), (9, 8, 3)]
-    short = [(8, 8, 3), (5, 8, 3), (31, 32, 8)]
-    apart = [(10, 4, 0), (12, 4, 0), (25, 6, 0)]
-    evenly = False
-    for cases in (overlapping + short, apart):
-        pairs = []
-        for case in cases:
-            told = "That is for length {}, tile {}, overlap {}.".format(*case)
-            starts = run(attempt, *case, explain=lambda *_, told=told: told)
-            pairs.append((as_starts(starts, case), case))
-        for starts, case in pairs:
-            explain_starts(starts, *case)
-        evenly = evenly or any(sorted(a.tolist()) != tiles.tile_starts(*c) for a, c in pairs)
-    if evenly:
-        return (
-            "(The course takes full steps and pulls the last tile back; yours lie elsewhere, and "
-            "cover the image with as few. Spread evenly, they share more: as good.)"
-        )
+    cases = [(10, 4, 1), (23, 8, 3), (24, 8, 3), (97, 32, 8), (17, 5, 2), (9, 8, 3), (8, 8, 3)]
+    cases += [(5, 8, 3), (31, 32, 8), (10, 4, 0), (12, 4, 0), (25, 6, 0)]
+    for case in cases:
+        told = "That is for length {}, tile {}, overlap {}.".format(*case)
+        check_starts(run(attempt, *case, explain=lambda *_, told=told: told), *case)
 
 
-def as_starts(value, case):
-    """Take a list of whole numbers."""
-    length, tile, overlap = case
+def check_starts(value, length, tile, overlap):
+    """Raise Incorrect when starts do not cover an image, or are more than needed."""
     found = as_array(sorted(value) if isinstance(value, set) else value)
+    said = f"For length {length}, tile {tile}, overlap {overlap} it gives {found.tolist()}"
     raise_first(
         {
-            f"It returns {describe(value)}; expected a list of numbers.": found.ndim != 1,
-            f"For length {length}, tile {tile} it returns no tile at all. An image shorter "
-            "than the tile or as long as it has one: [0].": not found.size,
-            f"For length {length}, tile {tile}, overlap {overlap} the starts are floats, such "
-            f"as {found.ravel()[-1:]}, and no image can be cut there: make them whole numbers, "
-            "with // in place of /.": found.dtype.kind == "f",
+            f"{said}; expected a list of numbers.": found.ndim != 1,
+            f"{said}: no tile at all. An image shorter than the tile or as long as it has one: "
+            "[0].": not found.size,
+            f"{said}: floats, and no image can be cut there. Make them whole numbers, with // in "
+            "place of /.": found.dtype.kind == "f",
         }
     )
-    return found.astype(int)
-
-
-def explain_starts(found, length, tile, overlap):
-    """Raise Incorrect when the starts do not cover an image, or are more than needed."""
-    said = f"For length {length}, tile {tile}, overlap {overlap} it gives {found.tolist()}"
-    found = np.sort(found)
+    found = np.sort(found.astype(int))
     steps, end = np.diff(found), found[-1] + tile
     widest = steps.max(initial=0)
-    needed = math.ceil((length - overlap) / (tile - overlap))
+    needed = len(tile_starts(length, tile, overlap))
     last, step = "the last tile begins at length - tile.", "the step is tile - overlap."
     raise_first(
         {
@@ -606,6 +510,8 @@ def explain_starts(found, length, tile, overlap):
         return
     raise_first(
         {
+            f"{said}: these are the tiles' ends, not where they begin.": found[0] == tile
+            and found[-1] == length,
             f"{said}: the first {found[0]} pixels are not covered.": found[0] > 0,
             f"{said}: the last tile sticks out by {end - length} pixels; {last}": end > length,
             f"{said}: the last {length - end} pixels are not covered; {last}": end < length,
@@ -618,6 +524,3 @@ def explain_starts(found, length, tile, overlap):
             f"{said}: {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
         }
     )
-
-
-tile_starts_exercise = Exercise("tile_starts", judge_tile_starts, tiles.tile_starts)

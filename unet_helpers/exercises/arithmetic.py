@@ -17,11 +17,16 @@ def output_size(size, kernel, stride, padding):
 
 def judge_output_size(attempt):
     sizes = [(96, 3, 1), (96, 3, 2), (97, 3, 2), (97, 2, 2), (10, 5, 3), (64, 4, 2), (11, 4, 3)]
+    sizes += [(12, 2, 1), (30, 6, 2)]
     cases = [(*size, padding) for size in sizes for padding in ("valid", "same")]
     mistakes = {
         'With padding "valid" the size is rounded up: a last window that sticks out of the image '
         "gives no output.": lambda n, k, s, p: (
             math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s)
+        ),
+        'With padding "same", kernel // 2 zeros on each side are one too many for an even kernel. '
+        "Keras adds what makes it size / stride, rounded up.": lambda n, k, s, p: (
+            (n - k + (k // 2 * 2 if p == "same" else 0)) // s + 1
         ),
         'It is the size of the input. Only padding "same" with stride 1 keeps '
         "it.": lambda n, k, s, p: n,
@@ -76,10 +81,11 @@ def judge_receptive_field(attempt):
     chains = [[(3, 1)], block, [*block, pooling, *block], [(7, 2), (3, 2), (3, 1)]]
     chains += [[*block, pooling] * 4 + block, [(5, 1), (4, 3), (3, 1)], [(4, 2), (2, 1), (6, 3)]]
     mistakes = {
-        "A layer's own stride is counted too early. It counts for the layers after it.": (
-            field_with(lambda f, j, k, s: (f + (k - 1) * j * s, j * s)),
-            field_with(lambda f, j, k, s: ((f + k - 1) * s, 1)),
+        "A layer's own stride is counted too early. It counts for the layers after it.": field_with(
+            lambda f, j, k, s: (f + (k - 1) * j * s, j * s)
         ),
+        "The whole field is multiplied by the stride. A stride only spreads what the layers after "
+        "it add.": field_with(lambda f, j, k, s: ((f + k - 1) * s, 1)),
         "Each kernel is counted whole. A 3x3 kernel adds 2 pixels; the start is 1, the pixel "
         "itself.": field_with(lambda f, j, k, s: (f + k * j, j * s), start=0),
         "Each kernel is counted by half. It reaches to both sides: a 3x3 kernel adds 2 "
@@ -213,10 +219,6 @@ def judge_transposed_convolution(attempt):
         kernel = random.integers(1, 5, (side, side, out, channels)).astype("float32")
         cases.append((inputs, kernel, stride))
 
-    def same_padding(x, k, s, lost=0):
-        sheet = stamps(x, k, s)
-        return sheet[lost : len(x) * s + lost, lost : x.shape[1] * s + lost]
-
     mistakes = {
         "The stamps lie side by side, one kernel apart. They should be stride pixels apart, and "
         "overlap where the kernel is larger.": lambda x, k, s: stamps(x, k, len(k)),
@@ -225,10 +227,9 @@ def judge_transposed_convolution(attempt):
         "The last row and column of the input are left out. range(n) ends at n - 1 by "
         "itself.": lambda x, k, s: stamps(np.pad(x[:-1, :-1], ((0, 1), (0, 1), (0, 0))), k, s),
         'This is what padding="same" leaves of it. The exercise asks for the whole sheet, '
-        "(size - 1) * stride + kernel pixels wide.": (
-            same_padding,
-            lambda x, k, s: same_padding(x, k, s, (len(k) - s) // 2),
-        ),
+        "(size - 1) * stride + kernel pixels wide.": lambda x, k, s: stamps(x, k, s)[
+            : len(x) * s, : x.shape[1] * s
+        ],
         "The sheet is too large: the last stamp begins at (size - 1) * stride.": lambda x, k, s: (
             np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0)))
         ),

@@ -102,6 +102,8 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
     if len(parts) == 2:
         told = f"The two results are swapped: first the {parts[0]}, then the {parts[1]}."
         mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))
+    if all(same(answer, answers[0], 0) for answer in answers) and len(cases) > 2:
+        mistakes.append((f"It is always {shown(answers[0])}.", lambda *case: answers[0]))
     mistakes += with_other_arguments(reference, cases, names)
     for some in (mistakes, slips(reference)):
         results = [
@@ -252,48 +254,41 @@ def tell_change(answers, right, cases, names, tolerance, prefix):
         np.concatenate([a[w] for a, w in zip(all_, wrong, strict=True)])
         for all_ in (answers, right)
     )
+    place = where(cases, wrong_cases, names)
     if sum(wrong_cases) > 1 and np.isnan(given).all():
-        place = where(cases, wrong_cases, names)
         tell(f"It is nan. Is something divided by 0, or the mean of no values taken?{place}")
     if sum(wrong_cases) < 2 or len(np.unique(wanted)) < 2:
         return
-    place = where(cases, wrong_cases, names)
     size = sum(mask.size for mask, is_wrong in zip(wrong, wrong_cases, strict=True) if is_wrong)
     if len(wanted) < size:
         place = f" This is so for {len(wanted)} of {size} values; the others are right."
 
-    def explains(values):
-        return values.shape == given.shape and agree(values, given, tolerance).all()
-
-    with np.errstate(all="ignore"):
+    def candidates():
+        """Yield (sentence, what the values would be)."""
         for sentence, change in CHANGES.items():
-            if explains(change(wanted)):
-                tell(sentence + place)
+            yield sentence, change(wanted)
         for name, values in numbers_of(cases, names):
             of_value = np.repeat(values, [mask.sum() for mask in wrong])
-            if len(np.unique(of_value)) < 2:
-                continue
-            for sentence, values in {
-                f"It is what is expected plus {name}.": wanted + of_value,
-                f"It is what is expected minus {name}.": wanted - of_value,
-                f"It is what is expected times {name}. Is it multiplied once too often, or is a "
-                "sum taken for a mean?": wanted * of_value,
-                f"It is what is expected divided by {name}. Is it divided once too often, or is "
-                "a mean taken for a sum?": wanted / of_value,
-            }.items():
-                if explains(values):
-                    tell(sentence + place)
+            if len(np.unique(of_value)) > 1:
+                expected = "It is what is expected"
+                yield f"{expected} plus {name}.", wanted + of_value
+                yield f"{expected} minus {name}.", wanted - of_value
+                told = "Is it multiplied once too often, or is a sum taken for a mean?"
+                yield f"{expected} times {name}. {told}", wanted * of_value
+                told = "Is it divided once too often, or is a mean taken for a sum?"
+                yield f"{expected} divided by {name}. {told}", wanted / of_value
         # A constant is found from one value, so one more must confirm it.
         if len(np.unique(wanted)) > 2:
             largest = np.argmax(np.abs(np.nan_to_num(wanted, posinf=0, neginf=0)))
             factor, more = given[largest] / wanted[largest], given[largest] - wanted[largest]
-            if explains(factor * wanted):
-                tell(f"It is {factor:.4g} times what is expected.{place}")
-            if explains(wanted + more):
-                size = f"{abs(more):.4g} too {'large' if more > 0 else 'small'}"
-                tell(f"It is always {size}.{place}")
-            if explains(np.full_like(wanted, given[0])):
-                tell(f"It is always {given[0]:.4g}.{place}")
+            yield f"It is {factor:.4g} times what is expected.", factor * wanted
+            size = f"{abs(more):.4g} too {'large' if more > 0 else 'small'}"
+            yield f"It is always {size}.", wanted + more
+
+    with np.errstate(all="ignore"):
+        for sentence, values in candidates():
+            if agree(values, given, tolerance).all():
+                tell(sentence + place)
 
 
 def numbers_of(cases, names):

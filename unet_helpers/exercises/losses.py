@@ -229,11 +229,6 @@ def judge_median_frequency_weights(attempt):
         "occur belong in it.": weights_of(frequencies, lambda f: np.median(np.nan_to_num(f))),
         "All weights become nan: so is the median of anything with nan. Leave absent classes "
         "out.": weights_of(frequencies, np.median, np.nan),
-        "These are only the pixels or the frequencies. A weight is the median frequency over that "
-        "of the class.": (
-            lambda masks, n: pixels(masks, n).sum(axis=0),
-            lambda masks, n: np.nan_to_num(frequencies(masks, n)),
-        ),
         "The frequency is averaged over images. Add up pixels first, then divide: large images "
         "count more than small ones.": weights_of(mean_of_images),
     }

@@ -41,9 +41,6 @@ def judge_iou_and_dice(attempt):
     mistakes = {
         "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
         "once.": scores_with(iou=lambda h, t, p: h / (t + p)),
-        "The hits are subtracted twice from the union; they belong to it, once.": scores_with(
-            iou=lambda h, t, p: h / (t + p - 2 * h)
-        ),
         "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
         "union, too.": scores_with(iou=lambda h, t, p: h / t),
         "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
@@ -58,8 +55,6 @@ def judge_iou_and_dice(attempt):
             scores_with(lambda h, t, p: h / (2 * t - h), lambda h, t, p: h / t),
             scores_with(lambda h, t, p: h / (2 * p - h), lambda h, t, p: h / p),
         ),
-        "Pixels that rightly do not have the class count as hits: that is accuracy, not "
-        "IoU.": scores_with(iou=lambda h, t, p: (t.sum() - t - p + 2 * h) / t.sum()),
         "The classes are added up before the division; expected one score for every class.": (
             scores_with(
                 lambda h, t, p: h.sum() / (2 * t - h).sum() + 0 * h,
@@ -68,15 +63,9 @@ def judge_iou_and_dice(attempt):
         ),
         "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
         "below the line gives 0, too.)": changed(np.nan_to_num),
-        "An absent class gets 1, a present to every model. It has no score: nan.": changed(
-            lambda scores: np.nan_to_num(scores, nan=1)
-        ),
         "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
         "Absent means in neither of the two.": scores_with(
             lambda h, t, p: h / (t + p - h) / (t > 0), lambda h, t, p: 2 * h / (t + p) / (t > 0)
-        ),
-        "These are the means over the classes; expected one number for every class.": changed(
-            np.nanmean
         ),
         "Absent classes are left out. They stay in the arrays, as nan.": changed(
             lambda scores: scores[~np.isnan(scores)]
@@ -105,19 +94,12 @@ def judge_threshold_for_recall(attempt):
         truth.flat[probabilities.argmax()] = 1  # so that precision can be 1, too
         cases += [(probabilities, truth, recall) for recall in (0.5, 0.75, 0.9, 1.0)]
 
-    def next_lower(probabilities, truth, recall):
-        """Return the pixel's probability below the right threshold, or 0."""
-        right = threshold_for_recall(probabilities, truth, recall)
-        lower = probabilities[probabilities < right]
-        of_object = probabilities[(truth == 1) & (probabilities < right)]
-        return max(of_object if of_object.size else lower, default=0)
-
-    answers = [as_number(attempt(*case)) for case in cases]
+    answers = [float(as_number(attempt(*case))) for case in cases]
     right = [threshold_for_recall(*case) for case in cases]
     # in all cases, or it is not a convention
     if all(
-        next_lower(*case) - 1e-5 <= given < best - 1e-5
-        for given, best, case in zip(answers, right, cases, strict=True)
+        given < best and not ((p > given) & (p < best) & (truth == 1)).any()
+        for given, best, (p, truth, _) in zip(answers, right, cases, strict=True)
     ):
         return (
             "(The course counts a pixel as found when its probability is the threshold or more. "
@@ -139,24 +121,14 @@ def judge_threshold_for_recall(attempt):
 
         return threshold
 
-    def search(score):
-        """Make the search for a threshold whose score (found, of object) is at least recall."""
-
-        def threshold(probabilities, truth, recall):
-            every = [t for t in probabilities[truth != VOID]]
-            scores = [score(probabilities >= t, truth == 1, truth != VOID) for t in every]
-            return [t for t, of_t in zip(every, scores, strict=True) if of_t >= recall]
-
-        return threshold
+    def for_precision(probabilities, truth, share):
+        labelled = truth != VOID
+        probabilities, hits = probabilities[labelled], truth[labelled] == 1
+        return min(t for t in probabilities if hits[probabilities >= t].mean() >= share)
 
     def among(chosen):
         return lambda p, truth, recall: threshold_for_recall(p, chosen(truth), recall)
 
-    precision = search(lambda found, true, known: true[found & known].mean())
-    of_all = [
-        search(lambda found, true, known: (found & true)[known].mean()),
-        search(lambda found, true, known: (found & true).mean()),
-    ]
     mistakes = {
         "A threshold so low finds everything, and calls all else object, too. Expected the highest "
         "that still finds enough.": (
@@ -167,13 +139,7 @@ def judge_threshold_for_recall(attempt):
         "That is the highest probability in the object, which finds one "
         "pixel.": lambda p, truth, recall: p[truth == 1].max(),
         "That is a threshold for precision: the share of object among what is found. Recall is "
-        "the share of the object that is found.": (
-            lambda *case: min(precision(*case)),
-            lambda *case: max(precision(*case)),
-        ),
-        "What is found is divided by all pixels. Recall divides by the pixels of the object.": (
-            *(lambda *case, few=few: max(few(*case), default=0) for few in of_all),
-        ),
+        "the share of the object that is found.": for_precision,
         "Void pixels are counted as object: 255 is above 0, too. The object is truth == 1.": among(
             lambda truth: truth > 0
         ),
@@ -192,11 +158,6 @@ def judge_threshold_for_recall(attempt):
         "6.3, which takes 7 pixels.": (ranked(np.floor), ranked(np.round)),
         "It finds one pixel too many. Places count from 0: that of the n-th is n - 1.": ranked(
             lambda number: np.ceil(number) + 1
-        ),
-        "A threshold is a probability, and recall (or 1 - recall) is a share of the object's "
-        "pixels. Look at the probabilities of these.": (
-            lambda p, truth, recall: recall,
-            lambda p, truth, recall: 1 - recall,
         ),
     }
     try:
@@ -306,12 +267,6 @@ def judge_calibration_error(attempt):
     def weighed(said, true, share):
         return (abs(said - true) * share).sum()
 
-    def equal_counts(confidence):
-        order = np.argsort(confidence.ravel(), kind="stable")
-        parts = np.array_split(order, 10)
-        bins = np.repeat(np.arange(10), [len(part) for part in parts])
-        return bins[np.argsort(order)].reshape(confidence.shape)
-
     mistakes = {
         "The bins are not weighed: a bin with three pixels counts as much as one with thousands. "
         "Weigh each gap by the bin's share of the pixels.": (
@@ -326,17 +281,16 @@ def judge_calibration_error(attempt):
             of_bins(lambda said, true, share: ((true - said) * share).sum()),
             lambda confidence, right: abs(confidence.mean() - right.mean()),
         ),
-        "The gaps are squared; expected their absolute value.": (
-            of_bins(lambda said, true, share: ((said - true) ** 2 * share).sum()),
-            of_bins(lambda said, true, share: np.sqrt(((said - true) ** 2 * share).sum())),
+        "The gaps are squared; expected their absolute value.": of_bins(
+            lambda said, true, share: ((said - true) ** 2 * share).sum()
         ),
         "The gap is taken pixel by pixel, without bins (squared, that is the Brier score). A "
         "single pixel is right or wrong; only many together have an accuracy.": (
             lambda confidence, right: np.abs(confidence - right).mean(),
             lambda confidence, right: ((confidence - right) ** 2).mean(),
         ),
-        "The bins hold equally many pixels. Here they are equally wide: 0 to 0.1, 0.1 to 0.2, and "
-        "so on.": of_bins(weighed, equal_counts),
+        "Confidence is compared with the share of wrong pixels; expected the share of right "
+        "ones.": of_bins(lambda said, true, share: (abs(said + true - 1) * share).sum()),
         "The middle of the bin stands where the mean confidence of its pixels "
         "belongs.": lambda confidence, right: calibration_error(
             (np.ceil(confidence * 10) - 0.5) / 10, right

@@ -100,6 +100,8 @@ def changes(node, names):
         yield f"`{text.removeprefix(whole)}` is missing behind `{whole}`.", node.value
     if isinstance(node, ast.UnaryOp):
         yield f"The sign before `{ast.unparse(node.operand)}` is missing.", node.operand
+    if isinstance(node, ast.Assign | ast.AugAssign):
+        yield f"A step like `{text}` is missing.", ast.Pass()
     if isinstance(node, ast.BinOp | ast.AugAssign):
         for operator in OPERATORS.get(type(node.op), ()):
             wrong = changed(op=operator())
@@ -107,8 +109,6 @@ def changes(node, names):
     if isinstance(node, ast.AugAssign):
         wrong = ast.Assign([node.target], node.value, lineno=node.lineno)
         yield f"`{ast.unparse(wrong)}` forgets what was there before.", wrong
-    if isinstance(node, ast.Assign | ast.AugAssign):
-        yield f"A step like `{text}` is missing.", ast.Pass()
     if isinstance(node, ast.Compare):
         for operator in OPERATORS.get(type(node.ops[0]), ()):
             wrong = changed(ops=[operator()])

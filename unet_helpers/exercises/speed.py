@@ -97,8 +97,6 @@ def judge_roofline(attempt):
         "moved.": seconds(lambda o, b, p, w: o / p),
         "The computing is left out of the seconds: a layer cannot be done before its operations "
         "are.": seconds(lambda o, b, p, w: b / w),
-        "The divisions stand on their heads: seconds are operations divided by operations a "
-        "second.": seconds(lambda o, b, p, w: max(p / o, w / b)),
         "This is the speed that can be reached, in operations a second. The seconds are the "
         "operations divided by it.": seconds(lambda o, b, p, w: min(p, o / b * w)),
         "What limits is swapped: it is the part that takes longer.": limit(
@@ -108,8 +106,6 @@ def judge_roofline(attempt):
         'It always says "memory". Which of the two times is longer?': limit(lambda *case: False),
         "Operations are compared with bytes, as if the machine were equally fast at both. Compare "
         "their times.": limit(lambda o, b, p, w: o > b),
-        "What limits is read from the machine alone. On the same machine one layer can be limited "
-        "by computing, and another by memory.": limit(lambda o, b, p, w: p < w),
         "The intensity is compared with one of the two speeds. Compare it with their ratio.": (
             limit(lambda o, b, p, w: o / b > w),
             limit(lambda o, b, p, w: o / b > p),

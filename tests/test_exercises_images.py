@@ -595,7 +595,7 @@ WRONG = [
     ("split_by_recording", returns_recordings, "not of recordings"),
     ("split_by_recording", overlapping, "in train and in test: every name"),
     ("split_by_recording", lambda *a: [2 * part for part in split_with_random(*a)], "stand twice"),
-    ("split_by_recording", by_beginning, "data1 and data10 only begin alike"),
+    ("split_by_recording", by_beginning, "data10 only begins like data1"),
     ("split_by_recording", each_by_chance, "of 10 recordings; expected about"),
     ("split_by_recording", losing, "in neither list"),
     ("split_by_recording", lambda names, test_share, seed: names, "expected two lists"),

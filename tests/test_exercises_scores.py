@@ -627,7 +627,7 @@ WRONG = [
     (
         THRESHOLD,
         lambda p, t, recall: np.quantile(p[t == 1], 1 - recall, method="lower"),
-        "a higher threshold finds those",  # in some cases only, so it is not a convention
+        "one pixel too many",  # in some cases only, so it is not a convention
     ),
     (THRESHOLD, threshold_one_more, "a higher threshold finds those"),
     (THRESHOLD, threshold_one_less, "`2` stands where `1` belongs, in `np.arange(2, len"),

@@ -70,8 +70,8 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
     case and at least two of these are wrong. Then come the mistakes that can be made anywhere:
     those that change a value must explain all values that are wrong, in at least two cases and
     with at least two different right values. Small slips in the reference come last. When nothing
-    explains all, each part is looked at alone, and then the cases of each word that an argument
-    can be.
+    explains all, the first part that is wrong is looked at alone, and then the cases of each word
+    that an argument can be.
 
     Args:
         attempt: runs the learner's function.
@@ -132,6 +132,8 @@ def explain_some(answers, right, results, cases, names, tolerance, parts=(), pre
             of_part = [(told, [g and g[number] for g in given]) for told, given in results]
             one, other = ([result[number] for result in all_] for all_ in (answers, right))
             explain_some(one, other, of_part, cases, names, tolerance, prefix=f"The {part}: ")
+            if not same(one, other, tolerance):
+                return  # what is wrong in the next part may follow from this one
         return
     if right[0].dtype.kind != "U":
         tell_change(answers, right, cases, names, tolerance, prefix)

@@ -90,6 +90,8 @@ def judge_cross_entropy_with_void(attempt):
         "Void pixels are counted as class 0. Leave them out of the mean.": lambda y, z: each(
             np.where(y == VOID, 0, y), z
         ).mean(),
+        "Void pixels are counted as the last class: 255 is clipped, or counts from the end. Leave "
+        "them out of the mean.": lambda y, z: each(np.minimum(y, z.shape[-1] - 1), z).mean(),
         "Softmax is applied twice, so that even a sure pixel costs something.": lambda y, z: each(
             y, softmax(z)
         ).mean(),

@@ -156,8 +156,9 @@ def judge_threshold_for_recall(attempt):
         ),
         "The number of pixels to find is rounded down, so it finds too few: 90 % of 7 pixels are "
         "6.3, which takes 7 pixels.": (ranked(np.floor), ranked(np.round)),
-        "It finds one pixel too many. Places count from 0: that of the n-th is n - 1.": ranked(
-            lambda number: np.ceil(number) + 1
+        "It finds one pixel too many. Places count from 0: that of the n-th is n - 1.": (
+            ranked(lambda number: np.ceil(number) + 1),
+            ranked(lambda number: np.floor(number) + 1),
         ),
     }
     try:

@@ -249,6 +249,7 @@ FOLDS = [
     ),
     (lambda x, h, w: x.T.reshape(classes_of(x), h, w, -1), "axes are in another order"),
     (lambda x, h, w: x.T.reshape(h, w, -1, classes_of(x)), "transposed before it was folded"),
+    (lambda x, h, w: x.reshape((h, w, -1, classes_of(x)), order="F"), "first axis runs fastest"),
     (lambda x, h, w: x, "still to be folded"),
 ]
 

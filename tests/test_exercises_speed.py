@@ -149,6 +149,8 @@ ROOFS = [
         "The operator in `bytes_moved * bandwidth` is wrong",
     ),
     (limit(lambda x, y: max(x, y) + 3), "it is always 3 too large."),
+    (limit(lambda x, y: max(1 / x, 1 / y)), "stand on their heads"),
+    (limit(lambda x, y: max(x, y * 8)), "turned into bits"),
     (limit(lambda x, y: max(x, y) ** 1.1), "For operations 800.0, bytes_moved 10.0"),
 ]
 

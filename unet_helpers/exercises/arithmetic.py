@@ -174,6 +174,8 @@ def judge_dense_as_convolution(attempt):
         "fastest.": lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
         "Rows and columns are mixed up: Flatten runs through the columns faster than through the "
         "rows.": lambda x, h, w: x.reshape(w, h, -1, x.shape[1]).transpose(1, 0, 2, 3),
+        'The first axis runs fastest (order="F"). Flatten and NumPy run through the last axis '
+        "fastest.": lambda x, h, w: x.reshape((h, w, -1, x.shape[1]), order="F"),
         "Channels and classes have changed places in the shape. The classes stay the last "
         "axis.": lambda x, h, w: x.reshape(h, w, x.shape[1], -1),
         "The axes are in another order. Conv2D's kernel is (height, width, channels, classes).": (

@@ -97,6 +97,10 @@ def judge_roofline(attempt):
         "moved.": seconds(lambda o, b, p, w: o / p),
         "The computing is left out of the seconds: a layer cannot be done before its operations "
         "are.": seconds(lambda o, b, p, w: b / w),
+        "The divisions stand on their heads: seconds are operations divided by operations a "
+        "second.": seconds(lambda o, b, p, w: max(p / o, w / b)),
+        "The bytes are turned into bits. The bandwidth is in bytes a second: convert "
+        "nothing.": seconds(lambda o, b, p, w: max(o / p, 8 * b / w)),
         "This is the speed that can be reached, in operations a second. The seconds are the "
         "operations divided by it.": seconds(lambda o, b, p, w: min(p, o / b * w)),
         "What limits is swapped: it is the part that takes longer.": limit(

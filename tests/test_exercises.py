@@ -107,6 +107,7 @@ PLUS = small("my_plus(a, b)", plus, [(1, 2), (5, 3), (10, 7)])
         (lambda a, b: a, "It gives what is right for b = 0."),
         (lambda a, b: a + b + 7, "It is always 7 too large."),
         (lambda a, b: float("nan"), "It is nan."),
+        (lambda a, b: 8, "It is always 8."),
         (lambda a, b: (a + b) * (2 if a > 1 else 1), "twice what is expected. This is so where a"),
         (lambda a, b: a * a, "it gives 1; expected 3. It never uses its argument b."),
         # wrong for one input only: nothing is concluded from one

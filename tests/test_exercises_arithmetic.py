@@ -125,7 +125,7 @@ OUTPUT_SIZES = [
         "one too small. This is so in 4 of",
     ),
     (lambda n, k, s, p: (n - k) // s + 1, 'padding "valid" in all cases'),
-    (lambda n, k, s, p: math.ceil(n / s), "right for kernel = 1"),
+    (lambda n, k, s, p: math.ceil(n / s), 'right for padding "same" in all cases'),
     (
         lambda n, k, s, p: n - k + 1 if p == "valid" else math.ceil(n / s),
         "`stride` is missing next to `size - kernel`",
@@ -147,7 +147,7 @@ OUTPUT_SIZES = [
 
 TRANSPOSED_SIZES = [
     (lambda n, k, s, p: n * s + (k if p == "valid" else 0), "plus stride"),
-    (lambda n, k, s, p: n * s, "It uses stride where kernel belongs"),
+    (lambda n, k, s, p: n * s, 'right for padding "same" in all cases'),
     (lambda n, k, s, p: (n - 1) * s + k, 'padding "valid" in all cases'),
     (size_by_counting, "size of an ordinary convolution"),
     (lambda n, k, s, p: n * k if p == "valid" else n * s, "`kernel` stands where `stride`"),
@@ -171,16 +171,20 @@ def chain(rule):
 
 
 FIELDS = [
-    (lambda layers: 1 + sum(kernel - 1 for kernel, _ in layers), "strides are ignored"),
+    (
+        lambda layers: 1 + sum(kernel - 1 for kernel, _ in layers),
+        "`step *= stride` is missing",
+    ),
     (chain(lambda f, j, k, s: (f + (k - 1) * (j * s), j * s)), "counted too early"),
     (lambda layers: field_from_the_end(layers) - 1, "It is one too small."),
     (chain(lambda f, j, k, s: (f + k * j, j * s)), "`1` is missing next to `kernel`"),
     (chain(lambda f, j, k, s: (f + (k - 1) * s, j)), "`stride` stands where `step` belongs"),
     (chain(lambda f, j, k, s: (f + (k - 1) * j, s)), "`step = stride` forgets"),
-    (chain(lambda f, j, k, s: (f + (k - 1) * j, j + (s - 1))), "strides are added up"),
+    (chain(lambda f, j, k, s: (f + k // 2 * j, j * s)), "counted by half"),
+    (chain(lambda f, j, k, s: ((f + k - 1) * s, 1)), "whole field is multiplied"),
+    (chain(lambda f, j, k, s: (f + (k - 1) * j, j * min(s, 2))), "it gives 12; expected 14"),
     (lambda layers: field_from_the_end(layers[::-1]), "from the last to the first"),
     (lambda layers: field_from_the_end([x for x in layers if x[0] != 2]), "expected"),
-    (lambda layers: math.prod(kernel for kernel, _ in layers), "kernels are multiplied"),
 ]
 
 
@@ -202,7 +206,7 @@ COSTS = [
     (lambda h, w, c, f, n: cost(h, w, c, f, n, first=f), "uses n_filters where channels"),
     (
         lambda h, w, c, f, n: (n * (9 * c * f + f), n * 9 * c * f * h * w),
-        "`channels` stands where `n_filters` belongs",
+        "A step like `channels = n_filters` is missing",
     ),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "`3` is missing next to `3`"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, pixels=1), "those of one pixel"),
@@ -245,8 +249,8 @@ FOLDS = [
     ),
     (lambda x, h, w: x.T.reshape(classes_of(x), h, w, -1), "axes are in another order"),
     (lambda x, h, w: x.T.reshape(h, w, -1, classes_of(x)), "transposed before it was folded"),
+    (lambda x, h, w: x.reshape((h, w, -1, classes_of(x)), order="F"), "first axis runs fastest"),
     (lambda x, h, w: x, "still to be folded"),
-    (lambda x, h, w: x[None, None], "1x1 convolution"),
 ]
 
 
@@ -277,16 +281,18 @@ SHEETS = [
     (lambda x, k, s: stamp_sheet(x, k, s, lay="over"), "= stamp` forgets what was there before"),
     (lambda x, k, s: stamp_sheet(x, k[::-1, ::-1], s), "kernel turned by 180 degrees"),
     (lambda x, k, s: stamp_sheet(x, k, s, step=1), "right for stride = 1"),
+    (
+        lambda x, k, s: stamp_sheet(np.pad(x[:-1, :-1], ((0, 1), (0, 1), (0, 0))), k, s),
+        "last row and column of the input are left out",
+    ),
     (lambda x, k, s: stamp_sheet(x, k, s, step=len(k)), "side by side"),
     (lambda x, k, s: stamp_sheet(x[..., :1], k[..., :1], s), "first channel of the input"),
-    (lambda x, k, s: stamp_sheet(x, k, s).sum(axis=2, keepdims=True), "summed into one"),
     (
         lambda x, k, s: stamp_sheet(x, k, s)[: x.shape[0] * s, : x.shape[1] * s],
         'padding="same" leaves',
     ),
     (lambda x, k, s: stamp_sheet(x, k.transpose(1, 0, 2, 3), s), "kernel with its first two axes"),
     (lambda x, k, s: stamp_sheet(x.transpose(1, 0, 2), k, s), "inputs with its first two axes"),
-    (lambda x, k, s: stamp_sheet(x, k, s)[:, :, 0], "first output channel alone"),
     (kernel_the_other_way, "channels out, channels in)"),
     (
         lambda x, k, s: np.pad(stamp_sheet(x, k, s), ((0, s), (0, s), (0, 0))),

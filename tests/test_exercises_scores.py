@@ -41,20 +41,6 @@ def iou_from_dice(confusion):
     return [(dice / (2 - dice)).astype(np.float32), dice]
 
 
-def accuracy_by_loop(truth, prediction):
-    pixels = hits = 0
-    for true, predicted in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
-        if true != 255:
-            pixels += 1
-            hits += true == predicted
-    return hits / pixels
-
-
-def accuracy_by_keras(truth, prediction):
-    metric = keras.metrics.Accuracy()
-    return metric(truth, prediction, sample_weight=truth != 255)
-
-
 def entropy_by_loop(labels, logits):
     losses = []
     for label, scores in zip(labels.ravel(), logits.reshape(-1, logits.shape[-1]), strict=True):
@@ -165,9 +151,6 @@ def pixel_by_keras(logits, label):
 RIGHT = [
     ("iou_and_dice", iou_by_loop),
     ("iou_and_dice", iou_from_dice),
-    ("accuracy_without_void", accuracy_by_loop),
-    ("accuracy_without_void", accuracy_by_keras),
-    ("accuracy_without_void", lambda t, p: np.average(t == p, weights=t != 255)),
     ("cross_entropy_with_void", entropy_by_loop),
     ("cross_entropy_with_void", entropy_by_keras),
     ("cross_entropy_with_void", entropy_by_logaddexp),
@@ -197,7 +180,6 @@ def test_a_threshold_for_strictly_above_passes_with_a_note():
 
 NAMES = (
     "iou_and_dice",
-    "accuracy_without_void",
     "cross_entropy_with_void",
     "median_frequency_weights",
     "threshold_for_recall",
@@ -218,9 +200,9 @@ def test_solutions_give_hand_computed_numbers():
     iou, dice = reference("iou_and_dice")(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]]))
     np.testing.assert_allclose(iou, [3 / 6, 4 / 7, np.nan])
     np.testing.assert_allclose(dice, [6 / 9, 8 / 11, np.nan])
-
-    truth, prediction = np.array([[[0, 1, 255]]]), np.array([[[0, 0, 0]]])
-    assert reference("accuracy_without_void")(truth, prediction) == 0.5
+    confusion = np.array([[5, 2], [1, 0]])
+    scores = evaluation.scores(confusion)
+    np.testing.assert_array_equal(reference("iou_and_dice")(confusion), (scores.iou, scores.dice))
 
     # e^0 / (e^0 + e^0) is one half; the void pixel is not counted
     labels, logits = np.array([[[0, 255]]]), np.array([[[[0.0, 0.0], [9.0, 0.0]]]])
@@ -290,8 +272,14 @@ def iou_where_true(confusion):
     return ious, dices
 
 
-def iou_means(confusion):
-    return tuple(np.nanmean(s) for s in iou_by_loop(confusion))
+def iou_by_trace(confusion):
+    both = confusion.sum(axis=0) + confusion.sum(axis=1)
+    return np.trace(confusion) / (both - np.trace(confusion)), 2 * np.trace(confusion) / both
+
+
+def iou_of_all(confusion):
+    hits, pixels, ones = np.trace(confusion), confusion.sum(), np.ones(len(confusion))
+    return hits / (2 * pixels - hits) * ones, hits / pixels * ones
 
 
 def log_probabilities(logits):
@@ -313,14 +301,6 @@ def entropy_void_as_0(labels, logits):
     labels = labels.copy()
     labels[labels == 255] = 0
     return losses_of(labels, logits).mean()
-
-
-def entropy_void_as_last(labels, logits):
-    labels = labels.astype(np.int8).astype(int)  # 255 becomes -1, the last
-    log_p = log_probabilities(logits)
-    rows = labels % logits.shape[-1] if logits.shape[-1] == 1 else labels
-    rows = np.where(rows < 0, logits.shape[-1] - 1, rows)
-    return -np.take_along_axis(log_p, rows[..., None], axis=-1).mean()
 
 
 def naive_softmax(logits, axis=-1):
@@ -351,6 +331,17 @@ def entropy_clipped(labels, logits):
 
 def entropy_of_images(labels, logits):
     return np.mean([losses_of(l, z).mean() for l, z in zip(labels, logits, strict=True)])  # noqa: E741
+
+
+def entropy_of_all_labels(labels, logits):
+    valid = labels != 255
+    return -log_probabilities(logits[valid])[:, labels[valid]].mean()
+
+
+def entropy_with_one_sum(labels, logits):
+    valid = labels != 255
+    z = logits[valid] - logits[valid].max(axis=-1, keepdims=True)
+    return -(z - np.log(np.exp(z).sum()))[np.arange(valid.sum()), labels[valid]].mean()
 
 
 def entropy_in_place(labels, logits):
@@ -398,11 +389,6 @@ def weights_zeros_in_median(masks, n_classes):
     return np.where(frequency > 0, np.median(frequency) / np.maximum(frequency, 1e-9), 0)
 
 
-def weights_normalised(masks, n_classes):
-    weights = weights_by_loop(masks, n_classes)
-    return np.array(weights) / np.sum(weights)
-
-
 def weights_of_shares(masks, n_classes):
     shares = [[] for _ in range(n_classes)]
     for mask in masks:
@@ -440,6 +426,21 @@ def threshold_one_more(probabilities, truth, recall):
 def threshold_one_less(probabilities, truth, recall):
     found = descending(probabilities, truth)
     return found[max(math.ceil(recall * len(found)) - 2, 0)]
+
+
+def threshold_ascending(probabilities, truth, recall):
+    found = np.sort(probabilities[truth == 1])
+    return found[math.ceil(recall * len(found)) - 1]
+
+
+def threshold_rounded(probabilities, truth, recall):
+    found = descending(probabilities, truth)
+    return found[round(recall * len(found)) - 1]
+
+
+def threshold_of_next(probabilities, truth, recall):
+    found = descending(probabilities, truth)
+    return found[min(math.ceil(recall * len(found)), len(found) - 1)]
 
 
 def threshold_index(probabilities, truth, recall):
@@ -497,13 +498,10 @@ def weighed(gaps, pixels):
     return (gaps * pixels).sum() / pixels.sum()
 
 
-def calibration_equal_counts(confidence, right):
-    order = np.argsort(confidence.ravel(), kind="stable")
-    c, r = confidence.ravel()[order], right.ravel()[order]
-    total = 0
-    for part in np.array_split(np.arange(len(c)), 10):
-        total += len(part) * abs(c[part].mean() - r[part].mean())
-    return total / len(c)
+def calibration_from_half(confidence, right):
+    bins = np.digitize(confidence, np.linspace(0.5, 1, 11))
+    gaps = [(confidence - right)[bins == b].sum() for b in range(12)]
+    return np.abs(gaps).sum() / confidence.size
 
 
 def calibration_middles(confidence, right):
@@ -544,65 +542,32 @@ def pixel_stable_softmax(logits, label):
     return -np.log(stable_softmax(logits)[label])
 
 
-IOU, ACCURACY, ENTROPY = "iou_and_dice", "accuracy_without_void", "cross_entropy_with_void"
+IOU, ENTROPY = "iou_and_dice", "cross_entropy_with_void"
 WEIGHTS, THRESHOLD, MEAN = "median_frequency_weights", "threshold_for_recall", "mean_per_image"
 CALIBRATION, PIXEL = "calibration_error", "pixel_loss"
 
 WRONG = [
-    (IOU, iou_with(lambda h, m, f: (iou(h, m, f), h / (2 * h + m + f))), "factor 2 is missing"),
+    (
+        IOU,
+        iou_with(lambda h, m, f: (iou(h, m, f), h / (2 * h + m + f))),
+        "The Dice: it is half of what is expected",
+    ),
     (IOU, iou_with(lambda h, m, f: (h / (2 * h + m + f), dice(h, m, f))), "hits are counted twice"),
     (IOU, iou_with(lambda h, m, f: (h / (2 * h + m + f),) * 2), "hits are counted twice"),
-    (IOU, iou_with(lambda h, m, f: (h / (m + f), dice(h, m, f))), "subtracted twice"),
+    (IOU, iou_by_trace, "`trace` stands where `diag` belongs"),
+    (IOU, iou_of_all, "added up before the division"),
     (IOU, iou_with(lambda h, m, f: (h / (h + m), dice(h, m, f))), "That is recall, not IoU"),
     (IOU, iou_with(lambda h, m, f: (h / (h + f), dice(h, m, f))), "That is precision, not IoU"),
     (IOU, iou_with(lambda h, m, f: (h / (h + m), h / (h + f))), "That is recall, not IoU"),
     (IOU, iou_with(lambda h, m, f: (h / (h + f), h / (h + m))), "That is precision, not IoU"),
-    (
-        IOU,
-        lambda c: (1 - (scores_of(c)[1] + scores_of(c)[2]) / c.sum(), iou_from_dice(c)[1]),
-        "that is accuracy",
-    ),
     (IOU, lambda confusion: iou_by_loop(confusion)[::-1], "swapped: first the IoU"),
     (IOU, nan_as(0), "gets 0, as if"),
     (IOU, iou_with_epsilon, "gets 0, as if"),
-    (IOU, nan_as(1), "gets 1, a present"),
-    (
-        IOU,
-        iou_with(lambda h, m, f: ((h + 1) / (h + m + f + 1), (2 * h + 1) / (2 * h + m + f + 1))),
-        "One is added",
-    ),
     (IOU, iou_where_true, "predicted but never true"),
-    (IOU, iou_means, "means over the classes"),
     (IOU, lambda confusion: [100 * s for s in iou_from_dice(confusion)], "per cent"),
     (IOU, lambda confusion: np.diag(confusion), "expected two things, IoU and Dice"),
-    (ACCURACY, lambda t, p: np.mean(t == p), "Void pixels are counted. Nobody"),
-    (ACCURACY, lambda t, p: np.sum((t == p) & (t != 255)) / t.size, "left out of the hits"),
-    (ACCURACY, lambda t, p: np.sum(t == p) / np.sum(t != 255), "left out below the line"),
-    (ACCURACY, lambda t, p: np.mean((t == p) | (t == 255)), "counted as right"),
-    (
-        ACCURACY,
-        lambda t, p: (((t == p) & (t < 255)).sum((1, 2)) / (t < 255).sum((1, 2))).mean(),
-        "mean of the images' accuracies",
-    ),
-    (ACCURACY, lambda t, p: (t[p != 255] == p[p != 255]).mean(), "confuses two of its arguments"),
-    (
-        ACCURACY,
-        lambda t, p: (t == p)[(t < 255) & (p < 255)].mean(),
-        "predicted as 255 is left out",
-    ),
-    (ACCURACY, lambda t, p: (t == p)[(t > 0) & (t < 255)].mean(), "Class 0 is left out"),
-    (ACCURACY, lambda t, p: (np.where(t == 255, 0, t) == p).mean(), "turned into class 0"),
-    (
-        ACCURACY,
-        lambda t, p: np.mean([np.mean(p[t == c] == c) for c in (0, 1, 2)]),
-        "mean over the classes",
-    ),
-    (ACCURACY, lambda t, p: 1 - accuracy_by_loop(t, p), "1 minus what is expected"),
-    (ACCURACY, lambda t, p: 100 * accuracy_by_loop(t, p), "per cent"),
-    (ACCURACY, lambda t, p: ((t == p) & (t < 255)).sum(), "`sum` stands where `mean`"),
     (ENTROPY, entropy_mean_over_all, "divided by all pixels"),
     (ENTROPY, entropy_void_as_0, "counted as class 0"),
-    (ENTROPY, entropy_void_as_last, "counted as the last class"),
     (ENTROPY, lambda y, z: losses_of(y, z).sum(), "`sum` stands where `mean`"),
     (ENTROPY, lambda y, z: losses_of(y, stable_softmax(z)).mean(), "applied twice"),
     (ENTROPY, lambda y, z: -np.log2(right_of(y, stable_softmax(z))).mean(), "base 2"),
@@ -625,9 +590,11 @@ WRONG = [
     (
         ENTROPY,
         lambda y, z: -np.log(right_of(y, naive_softmax(z, 0))).mean(),
-        "other axes than the classes",
+        "another axis than the classes",
     ),
-    (ENTROPY, lambda y, z: -log_probabilities(z).max(-1).mean(), "labels are not used"),
+    (ENTROPY, entropy_of_all_labels, "[:, labels] picks"),
+    (ENTROPY, lambda y, z: losses_of(np.where(y == 0, 255, y), z).mean(), "Class 0 is left out"),
+    (ENTROPY, entropy_with_one_sum, "The axis is missing in `np.exp(logits).sum("),
     (ENTROPY, entropy_of_images, "mean of the images' means"),
     (ENTROPY, entropy_naive, "exponential overflows"),
     (ENTROPY, entropy_stable_softmax, "its logarithm infinite"),
@@ -641,15 +608,9 @@ WRONG = [
     (WEIGHTS, weights_with(absent=np.inf), "never occurs gets the weight 0"),
     (WEIGHTS, weights_with(absent=np.nan), "never occurs gets the weight 0"),
     (WEIGHTS, weights_with(absent=1.0), "never occurs gets the weight 0"),
+    (WEIGHTS, weights_with(middle=lambda f: 1, void=None), "median is missing"),
     (WEIGHTS, weights_zeros_in_median, "take part in the median"),
     (WEIGHTS, weights_all_nan, "median of anything with nan"),
-    (WEIGHTS, weights_normalised, "sum 1"),
-    (WEIGHTS, lambda masks, n: sums(masks, n)[0], "only the pixels or the frequencies"),
-    (
-        WEIGHTS,
-        lambda masks, n: np.nan_to_num(np.divide(*sums(masks, n))),
-        "only the pixels or the frequencies",
-    ),
     (WEIGHTS, weights_of_shares, "averaged over images"),
     (WEIGHTS, lambda masks, n: weights_by_loop(masks[:1], n), "the first entry of masks alone"),
     (THRESHOLD, lambda p, t, recall: p[t == 1].min(), "right for recall = 1"),
@@ -666,7 +627,7 @@ WRONG = [
     (
         THRESHOLD,
         lambda p, t, recall: np.quantile(p[t == 1], 1 - recall, method="lower"),
-        "a higher threshold finds those",  # in some cases only, so it is not a convention
+        "one pixel too many",  # in some cases only, so it is not a convention
     ),
     (THRESHOLD, threshold_one_more, "a higher threshold finds those"),
     (THRESHOLD, threshold_one_less, "`2` stands where `1` belongs, in `np.arange(2, len"),
@@ -676,8 +637,10 @@ WRONG = [
         "1 minus what is expected",
     ),
     (THRESHOLD, lambda p, t, recall: 0.5, "It is always 0.5"),
-    (THRESHOLD, lambda p, t, recall: recall, "recall (or 1 - recall) is a share"),
-    (THRESHOLD, lambda p, t, recall: 1 - recall, "recall (or 1 - recall) is a share"),
+    (THRESHOLD, threshold_ascending, "`[::-1]` is missing"),
+    (THRESHOLD, threshold_rounded, "rounded down"),
+    (THRESHOLD, threshold_of_next, "one pixel too many"),
+    (THRESHOLD, lambda p, t, recall: p.min(), "finds everything"),
     (THRESHOLD, threshold_index, "cannot be a probability"),
     (THRESHOLD, lambda p, t, recall: descending(p, t), "expected one number"),
     (MEAN, lambda ious, absent: np.nanmean(np.nanmean(ious, axis=1)), "absent is not used"),
@@ -715,17 +678,20 @@ WRONG = [
         "`inside.mean()` is missing next to `gap`",
     ),
     (CALIBRATION, calibration_with(lambda c, a, n: np.abs(c - a).max()), "largest gap"),
-    (CALIBRATION, calibration_with(lambda c, a, n: weighed(c - a, n)), "no absolute value"),
-    (CALIBRATION, lambda c, right: abs(np.mean(c) - np.mean(right)), "one gap over all"),
-    (CALIBRATION, calibration_with(lambda c, a, n: weighed((c - a) ** 2, n)), "gaps are squared"),
     (
         CALIBRATION,
-        calibration_with(lambda c, a, n: weighed((c - a) ** 2, n) ** 0.5),
-        "gaps are squared",
+        calibration_with(lambda c, a, n: weighed(c - a, n)),
+        "absolute value of the gap",
     ),
+    (
+        CALIBRATION,
+        lambda c, right: abs(np.mean(c) - np.mean(right)),
+        "absolute value of the gap",
+    ),
+    (CALIBRATION, calibration_with(lambda c, a, n: weighed((c - a) ** 2, n)), "gaps are squared"),
     (CALIBRATION, lambda c, right: np.abs(c - right).mean(), "pixel by pixel, without bins"),
     (CALIBRATION, lambda c, right: np.mean((c - right) ** 2), "Brier"),
-    (CALIBRATION, calibration_equal_counts, "equally many pixels"),
+    (CALIBRATION, calibration_from_half, "The bins begin at 0.5"),
     (CALIBRATION, calibration_middles, "middle of the bin"),
     (
         CALIBRATION,
@@ -743,7 +709,7 @@ WRONG = [
         "0.1 times what is",
     ),
     (CALIBRATION, calibration_without_one, "exactly 1"),
-    (CALIBRATION, lambda c, right: 0, "always 0"),
+    (CALIBRATION, lambda c, right: 0, "It is always 0."),
     (CALIBRATION, lambda c, right: 100 * calibration_by_loop(c, right), "per cent"),
     (PIXEL, lambda z, label: log_probabilities(z)[label], "sign is wrong"),
     (PIXEL, lambda z, label: stable_softmax(z)[label], "A logarithm is missing: it is exp"),
@@ -758,8 +724,8 @@ WRONG = [
         lambda z, label: -log_probabilities(z)[label] / len(z),
         "divided by the length of logits",
     ),
-    (PIXEL, lambda z, label: -log_probabilities(z).max(), "label is not used"),
-    (PIXEL, lambda z, label: -z[label], "minus the logit"),
+    (PIXEL, lambda z, label: -log_probabilities(z).max(), "never uses its argument label"),
+    (PIXEL, lambda z, label: -z[label], "`log_of_sum` is missing next to `logits[label]`"),
     (PIXEL, lambda z, label: -log_probabilities(stable_softmax(z))[label], "applied twice"),
     (PIXEL, lambda z, label: -np.log(1 / (1 + np.exp(-z[label]))), "loss of a sigmoid"),
     (PIXEL, lambda z, label: -log_probabilities(z)[label - 1], "right for label - 1"),

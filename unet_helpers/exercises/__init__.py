@@ -1,8 +1,8 @@
 """The course's exercises: `exercises.<name>.check(answer)`, `.hint()` and `.solution()`.
 
-An exercise of a new notebook needs its texts in `tasks`, a judge and a reference in one of the
-modules here, a line below, a family of wrong answers in tests/, and a cell tagged "exercise" in
-the notebook.
+An exercise of a new notebook needs its texts in `tasks`, in one of the modules here `judge_NAME`
+and the reference NAME, a line below, a family of wrong answers in tests/, and a cell tagged
+"exercise" in the notebook.
 """
 
 from unet_helpers.exercises import (
@@ -18,84 +18,42 @@ from unet_helpers.exercises import (
 from unet_helpers.exercises.exercise import Exercise
 from unet_helpers.models import blocks, unet
 
-class_share = Exercise("class_share", images.judge_class_share, images.class_share)  # notebook 00
-stack_cost = Exercise(
-    "stack_cost", arithmetic.judge_stack_cost, arithmetic.stack_cost
-)  # notebook 01
-dense_as_convolution = Exercise(
-    "dense_as_convolution", arithmetic.judge_dense_as_convolution, arithmetic.dense_as_convolution
+
+def of(module, name, *shown):
+    """Make the exercise of a module's judge and reference; shown as for `Exercise`.
+
+    Where the module has no reference, the first that is shown is the reference.
+    """
+    reference = getattr(module, name, None) or shown[0]
+    return Exercise(name, getattr(module, f"judge_{name}"), reference, shown)
+
+
+class_share = of(images, "class_share")  # notebook 00
+stack_cost = of(arithmetic, "stack_cost")  # notebook 01
+dense_as_convolution = of(arithmetic, "dense_as_convolution")
+transposed_convolution = of(arithmetic, "transposed_convolution")
+output_size = of(arithmetic, "output_size")  # notebook 02
+conv_block = of(encoder, "conv_block", blocks.convolution, blocks.conv_block)
+normalised_block = of(encoder, "normalised_block", blocks.convolution, blocks.conv_block)
+receptive_field = of(arithmetic, "receptive_field")
+upsampling_block = of(  # notebook 03
+    decoder, "upsampling_block", blocks.upsampling_block, blocks.concat_skip, blocks.convolution
 )
-transposed_convolution = Exercise(
-    "transposed_convolution",
-    arithmetic.judge_transposed_convolution,
-    arithmetic.transposed_convolution,
-)
-output_size = Exercise(
-    "output_size", arithmetic.judge_output_size, arithmetic.output_size
-)  # notebook 02
-conv_block = Exercise(
-    "conv_block",
-    encoder.judge_conv_block,
-    encoder.conv_block,
-    shown=(blocks.convolution, blocks.conv_block),
-)
-normalised_block = Exercise(
-    "normalised_block",
-    encoder.judge_normalised_block,
-    encoder.normalised_block,
-    shown=(blocks.convolution, blocks.conv_block),
-)
-receptive_field = Exercise(
-    "receptive_field", arithmetic.judge_receptive_field, arithmetic.receptive_field
-)
-upsampling_block = Exercise(  # notebook 03
-    "upsampling_block",
-    decoder.judge_upsampling_block,
-    blocks.upsampling_block,
-    shown=(blocks.upsampling_block, blocks.concat_skip, blocks.convolution),
-)
-transposed_size = Exercise(
-    "transposed_size", arithmetic.judge_transposed_size, arithmetic.transposed_size
-)
-centre_crop = Exercise(
-    "centre_crop", decoder.judge_centre_crop, decoder.centre_crop, shown=(blocks.crop_to,)
-)
-unet_model = Exercise(  # notebook 04
-    "unet_model",
-    whole.judge_unet_model,
-    unet.unet_model,
-    shown=(unet.unet_model, unet.logits_layer),
-)
-pixel_loss = Exercise("pixel_loss", losses.judge_pixel_loss, losses.pixel_loss)
-resize_mask = Exercise("resize_mask", images.judge_resize_mask, images.resize_mask)  # notebook 05
-trimap_to_classes = images.trimap_to_classes_exercise  # notebook 06
-cross_entropy_with_void = Exercise(
-    "cross_entropy_with_void", losses.judge_cross_entropy_with_void, losses.cross_entropy_with_void
-)  # notebook 07
-accuracy_without_void = scores.accuracy_without_void_exercise
-median_frequency_weights = Exercise(
-    "median_frequency_weights",
-    losses.judge_median_frequency_weights,
-    losses.losses.median_frequency_weights,
-)
-threshold_for_recall = Exercise(
-    "threshold_for_recall", scores.judge_threshold_for_recall, scores.threshold_for_recall
-)  # notebook 08
-iou_and_dice = Exercise(
-    "iou_and_dice", scores.judge_iou_and_dice, scores.iou_and_dice
-)  # notebook 09
-mean_per_image = Exercise("mean_per_image", scores.judge_mean_per_image, scores.mean_per_image)
-calibration_error = Exercise(
-    "calibration_error", scores.judge_calibration_error, scores.calibration_error
-)
-split_by_recording = Exercise(
-    "split_by_recording", images.judge_split_by_recording, images.split_by_recording
-)  # notebook 10
-augmentation = Exercise("augmentation", images.judge_augmentation, images.augmentation)
-tile_starts = Exercise(
-    "tile_starts", images.judge_tile_starts, images.tiles.tile_starts
-)  # notebook 11
-fold = Exercise("fold", speed.judge_fold, speed.folding.folded_kernel)  # notebook 12
-roofline = Exercise("roofline", speed.judge_roofline, speed.profiling.roofline)
+transposed_size = of(arithmetic, "transposed_size")
+centre_crop = of(decoder, "centre_crop", blocks.crop_to)
+unet_model = of(whole, "unet_model", unet.unet_model, unet.logits_layer)  # notebook 04
+pixel_loss = of(losses, "pixel_loss")
+resize_mask = of(images, "resize_mask")  # notebook 05
+cross_entropy_with_void = of(losses, "cross_entropy_with_void")  # notebook 07
+median_frequency_weights = of(losses, "median_frequency_weights")
+threshold_for_recall = of(scores, "threshold_for_recall")  # notebook 08
+iou_and_dice = of(scores, "iou_and_dice")  # notebook 09
+mean_per_image = of(scores, "mean_per_image")
+calibration_error = of(scores, "calibration_error")
+split_by_recording = of(images, "split_by_recording")  # notebook 10
+augmentation = of(images, "augmentation")
+tile_starts = of(images, "tile_starts")  # notebook 11
+fold = of(speed, "fold")  # notebook 12
+roofline = of(speed, "roofline")
 
 ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Exercise)}

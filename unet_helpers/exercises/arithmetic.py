@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from unet_helpers.exercises.comparison import compare, same
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, as_pair
+from unet_helpers.exercises.exercise import Incorrect, as_array, as_number, as_pair
 
 
 def output_size(size, kernel, stride, padding):
@@ -17,19 +17,21 @@ def output_size(size, kernel, stride, padding):
 
 def judge_output_size(attempt):
     sizes = [(96, 3, 1), (96, 3, 2), (97, 3, 2), (97, 2, 2), (10, 5, 3), (64, 4, 2), (11, 4, 3)]
+    sizes += [(12, 2, 1), (30, 6, 2)]
     cases = [(*size, padding) for size in sizes for padding in ("valid", "same")]
     mistakes = {
         'With padding "valid" the size is rounded up: a last window that sticks out of the image '
         "gives no output.": lambda n, k, s, p: (
             math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s)
         ),
+        'With padding "same", kernel // 2 zeros on each side are one too many for an even kernel. '
+        "Keras adds what makes it size / stride, rounded up.": lambda n, k, s, p: (
+            (n - k + (k // 2 * 2 if p == "same" else 0)) // s + 1
+        ),
         'It is the size of the input. Only padding "same" with stride 1 keeps '
         "it.": lambda n, k, s, p: n,
     }
     compare(attempt, cases, output_size, mistakes)
-
-
-output_size_exercise = Exercise("output_size", judge_output_size, output_size)
 
 
 def transposed_size(size, kernel, stride, padding):
@@ -47,9 +49,6 @@ def judge_transposed_size(attempt):
         "gives a larger output.": output_size,
     }
     compare(attempt, cases, transposed_size, mistakes)
-
-
-transposed_size_exercise = Exercise("transposed_size", judge_transposed_size, transposed_size)
 
 
 def receptive_field(layers):
@@ -80,32 +79,28 @@ def field_with(grow, start=1):
 def judge_receptive_field(attempt):
     block, pooling = [(3, 1), (3, 1)], (2, 2)
     chains = [[(3, 1)], block, [*block, pooling, *block], [(7, 2), (3, 2), (3, 1)]]
-    chains += [[*block, pooling] * 4 + block, [(5, 1), (4, 3)], [(4, 2), (2, 1), (6, 1)]]
+    chains += [[*block, pooling] * 4 + block, [(5, 1), (4, 3), (3, 1)], [(4, 2), (2, 1), (6, 3)]]
     mistakes = {
-        "The strides are ignored. After a stride of 2 every later kernel reaches twice as "
-        "far.": field_with(lambda f, j, k, s: (f + k - 1, j)),
         "A layer's own stride is counted too early. It counts for the layers after it.": field_with(
             lambda f, j, k, s: (f + (k - 1) * j * s, j * s)
         ),
+        "The whole field is multiplied by the stride. A stride only spreads what the layers after "
+        "it add.": field_with(lambda f, j, k, s: ((f + k - 1) * s, 1)),
         "Each kernel is counted whole. A 3x3 kernel adds 2 pixels; the start is 1, the pixel "
         "itself.": field_with(lambda f, j, k, s: (f + k * j, j * s), start=0),
-        "The strides are added up; they multiply.": field_with(
-            lambda f, j, k, s: (f + (k - 1) * j, j + s - 1)
-        ),
+        "Each kernel is counted by half. It reaches to both sides: a 3x3 kernel adds 2 "
+        "pixels.": field_with(lambda f, j, k, s: (f + k // 2 * j, j * s)),
+        "All strides together count for every layer. They count for the layers after "
+        "them.": lambda layers: 1 + sum(k - 1 for k, _ in layers) * math.prod(s for _, s in layers),
         "The poolings are left out. They look at 2 pixels, and they spread what comes after.": (
             lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
             field_with(lambda f, j, k, s: (f + (k - 1) * j * (s == 1), j * s)),
         ),
-        "The kernels are multiplied; each one only adds its reach to what was seen "
-        "before.": lambda layers: np.prod([kernel for kernel, _ in layers]),
         "Kernel and stride are swapped: a layer is (kernel, stride).": lambda layers: (
             receptive_field([(k, s) for s, k in layers])
         ),
     }
     compare(attempt, [(layers,) for layers in chains], receptive_field, mistakes)
-
-
-receptive_field_exercise = Exercise("receptive_field", judge_receptive_field, receptive_field)
 
 
 def stack_cost(height, width, channels, n_filters, n_layers):
@@ -154,17 +149,12 @@ def judge_stack_cost(attempt):
         ),
         "The multiply-adds are those of one pixel. Each weight is used at every pixel of the "
         "image.": cost_with(lambda h, w, weights, f: weights),
-        "The multiply-adds lack the channels of the input: each filter multiplies all of "
-        "them.": lambda h, w, c, f, n: (0, 9 * f * h * w * n),
         "The multiply-adds contain the biases. A bias is only added; it is not a "
         "multiply-add.": cost_with(lambda h, w, weights, f: (weights + f) * h * w),
         'The multiply-adds are those of padding "valid". With "same" there is an output at every '
         "pixel.": cost_with(lambda h, w, weights, f: weights * (h - 2) * (w - 2)),
     }
     compare(attempt, cases, stack_cost, mistakes, convert=two_numbers, parts=parts)
-
-
-stack_cost_exercise = Exercise("stack_cost", judge_stack_cost, stack_cost)
 
 
 def dense_as_convolution(weights, height, width):
@@ -186,8 +176,6 @@ def judge_dense_as_convolution(attempt):
         "rows.": lambda x, h, w: x.reshape(w, h, -1, x.shape[1]).transpose(1, 0, 2, 3),
         'The first axis runs fastest (order="F"). Flatten and NumPy run through the last axis '
         "fastest.": lambda x, h, w: x.reshape((h, w, -1, x.shape[1]), order="F"),
-        "The kernel is turned by 180 degrees. The textbook's convolution does that; Keras's "
-        "Conv2D does not.": lambda x, h, w: dense_as_convolution(x, h, w)[::-1, ::-1],
         "Channels and classes have changed places in the shape. The classes stay the last "
         "axis.": lambda x, h, w: x.reshape(h, w, x.shape[1], -1),
         "The axes are in another order. Conv2D's kernel is (height, width, channels, classes).": (
@@ -201,15 +189,8 @@ def judge_dense_as_convolution(attempt):
             lambda x, h, w: x,
             lambda x, h, w: x.reshape(h, w, -1),
         ),
-        "This is the kernel of a 1x1 convolution; expected one as large as the "
-        "map.": lambda x, h, w: x.reshape(1, 1, -1, x.shape[1]),
     }
     compare(attempt, cases, dense_as_convolution, mistakes, convert=as_array)
-
-
-dense_as_convolution_exercise = Exercise(
-    "dense_as_convolution", judge_dense_as_convolution, dense_as_convolution
-)
 
 
 def transposed_convolution(inputs, kernel, stride):
@@ -240,24 +221,17 @@ def judge_transposed_convolution(attempt):
         kernel = random.integers(1, 5, (side, side, out, channels)).astype("float32")
         cases.append((inputs, kernel, stride))
 
-    def same_padding(x, k, s, lost=0):
-        sheet = stamps(x, k, s)
-        return sheet[lost : len(x) * s + lost, lost : x.shape[1] * s + lost]
-
     mistakes = {
         "The stamps lie side by side, one kernel apart. They should be stride pixels apart, and "
         "overlap where the kernel is larger.": lambda x, k, s: stamps(x, k, len(k)),
         "Only the first channel of the input is used. The stamps of all channels add "
         "up.": lambda x, k, s: stamps(x[..., :1], k[..., :1], s),
-        "The output channels are summed into one; each has its own kernel and its own "
-        "sheet.": lambda x, k, s: stamps(x, k, s).sum(-1, keepdims=True),
+        "The last row and column of the input are left out. range(n) ends at n - 1 by "
+        "itself.": lambda x, k, s: stamps(np.pad(x[:-1, :-1], ((0, 1), (0, 1), (0, 0))), k, s),
         'This is what padding="same" leaves of it. The exercise asks for the whole sheet, '
-        "(size - 1) * stride + kernel pixels wide.": (
-            same_padding,
-            lambda x, k, s: same_padding(x, k, s, (len(k) - s) // 2),
-        ),
-        "The sheet of the first output channel alone: the result is (rows, columns, channels "
-        "out).": lambda x, k, s: stamps(x, k, s)[..., 0],
+        "(size - 1) * stride + kernel pixels wide.": lambda x, k, s: stamps(x, k, s)[
+            : len(x) * s, : x.shape[1] * s
+        ],
         "The sheet is too large: the last stamp begins at (size - 1) * stride.": lambda x, k, s: (
             np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0)))
         ),
@@ -270,8 +244,3 @@ def judge_transposed_convolution(attempt):
             "(side, side, channels out, channels in)."
         )
     compare(attempt, cases, stamps, mistakes, convert=as_array)
-
-
-transposed_convolution_exercise = Exercise(
-    "transposed_convolution", judge_transposed_convolution, transposed_convolution
-)

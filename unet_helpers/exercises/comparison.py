@@ -40,6 +40,7 @@ REARRANGED = {
     "The last two axes are swapped.": lambda x: np.swapaxes(x, -1, -2),
     "The first axis is in the opposite order.": lambda x: x[::-1],
     "The second axis is in the opposite order.": lambda x: x[:, ::-1],
+    "It is turned by 180 degrees.": lambda x: x[::-1, ::-1],
 }
 # What may be used in place of an argument
 NUMBERS = {
@@ -101,6 +102,9 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
     if len(parts) == 2:
         told = f"The two results are swapped: first the {parts[0]}, then the {parts[1]}."
         mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))
+    number = isinstance(answers[0], np.ndarray) and not answers[0].ndim
+    if number and len(cases) > 2 and all(np.all(answer == answers[0]) for answer in answers):
+        mistakes.append((f"It is always {shown(answers[0])}.", lambda *case: answers[0]))
     mistakes += with_other_arguments(reference, cases, names)
     for some in (mistakes, slips(reference)):
         results = [
@@ -130,8 +134,10 @@ def explain_some(answers, right, results, cases, names, tolerance, parts=(), pre
             one, other = ([result[number] for result in all_] for all_ in (answers, right))
             explain_some(one, other, of_part, cases, names, tolerance, prefix=f"The {part}: ")
             if not same(one, other, tolerance):
-                return
-    tell_change(answers, right, cases, names, tolerance, prefix)
+                return  # what is wrong in the next part may follow from this one
+        return
+    if right[0].dtype.kind != "U":
+        tell_change(answers, right, cases, names, tolerance, prefix)
     for index, name in enumerate(names or ()):
         words = {case[index] for case in cases if isinstance(case[index], str)}
         for word in sorted(words) if len(words) > 1 else ():
@@ -183,7 +189,9 @@ def same(a, b, tolerance):
 
 
 def agree(a, b, tolerance):
-    """Tell for each value whether it is right to rounding."""
+    """Tell for each value whether it is right to rounding; words must be equal."""
+    if b.dtype.kind == "U":
+        return a == b
     # Counts are exact, however large; computed values come from float32.
     rtol = 1e-6 if np.array_equal(b, np.round(b), equal_nan=True) else 1e-4
     return np.isclose(a, b, atol=tolerance, rtol=rtol, equal_nan=True)
@@ -203,27 +211,28 @@ def with_other_arguments(reference, cases, names):
         """Make the reference with some arguments replaced: dict from index to function (case)."""
         return lambda *case: reference(*(new.get(i, itemgetter(i))(case) for i in range(len(case))))
 
-    found = []
+    of_words, others = [], []
     for i, name in enumerate(names or ()):
         values = [case[i] for case in cases]
         words = sorted(set(values)) if isinstance(values[0], str) else []
         if len(words) == 2:
             other = dict(zip(words, words[::-1], strict=True))
             told = f'The rules for {name} "{words[0]}" and "{words[1]}" are swapped.'
-            found.append((told, given({i: lambda case, i=i, other=other: other[case[i]]})))
+            of_words.append((told, given({i: lambda case, i=i, other=other: other[case[i]]})))
         changes = ARRAYS if isinstance(values[0], list | np.ndarray) else NUMBERS
         if words:
             changes = {f'{{}} "{word}" in all cases': lambda _, word=word: word for word in words}
         for told, change in changes.items():
             told = f"It gives what is right for {told.format(name)}."
-            found.append((told, given({i: lambda case, i=i, change=change: change(case[i])})))
+            changed = given({i: lambda case, i=i, change=change: change(case[i])})
+            (of_words if words else others).append((told, changed))
         for j in range(len(names)):
             if i != j and type(values[0]) is type(cases[0][j]):
                 told = f"It uses {names[j]} where {name} belongs."
-                found.append((told, given({i: itemgetter(j)})))
+                others.append((told, given({i: itemgetter(j)})))
                 told = f"It confuses two of its arguments, {name} and {names[j]}."
-                found.append((told, given({i: itemgetter(j), j: itemgetter(i)})))
-    return found
+                others.append((told, given({i: itemgetter(j), j: itemgetter(i)})))
+    return of_words + others
 
 
 def tell_change(answers, right, cases, names, tolerance, prefix):
@@ -248,48 +257,41 @@ def tell_change(answers, right, cases, names, tolerance, prefix):
         np.concatenate([a[w] for a, w in zip(all_, wrong, strict=True)])
         for all_ in (answers, right)
     )
+    place = where(cases, wrong_cases, names)
     if sum(wrong_cases) > 1 and np.isnan(given).all():
-        place = where(cases, wrong_cases, names)
         tell(f"It is nan. Is something divided by 0, or the mean of no values taken?{place}")
     if sum(wrong_cases) < 2 or len(np.unique(wanted)) < 2:
         return
-    place = where(cases, wrong_cases, names)
     size = sum(mask.size for mask, is_wrong in zip(wrong, wrong_cases, strict=True) if is_wrong)
     if len(wanted) < size:
         place = f" This is so for {len(wanted)} of {size} values; the others are right."
 
-    def explains(values):
-        return values.shape == given.shape and agree(values, given, tolerance).all()
-
-    with np.errstate(all="ignore"):
+    def candidates():
+        """Yield (sentence, what the values would be)."""
         for sentence, change in CHANGES.items():
-            if explains(change(wanted)):
-                tell(sentence + place)
+            yield sentence, change(wanted)
         for name, values in numbers_of(cases, names):
             of_value = np.repeat(values, [mask.sum() for mask in wrong])
-            if len(np.unique(of_value)) < 2:
-                continue
-            for sentence, values in {
-                f"It is what is expected plus {name}.": wanted + of_value,
-                f"It is what is expected minus {name}.": wanted - of_value,
-                f"It is what is expected times {name}. Is it multiplied once too often, or is a "
-                "sum taken for a mean?": wanted * of_value,
-                f"It is what is expected divided by {name}. Is it divided once too often, or is "
-                "a mean taken for a sum?": wanted / of_value,
-            }.items():
-                if explains(values):
-                    tell(sentence + place)
+            if len(np.unique(of_value)) > 1:
+                expected = "It is what is expected"
+                yield f"{expected} plus {name}.", wanted + of_value
+                yield f"{expected} minus {name}.", wanted - of_value
+                told = "Is it multiplied once too often, or is a sum taken for a mean?"
+                yield f"{expected} times {name}. {told}", wanted * of_value
+                told = "Is it divided once too often, or is a mean taken for a sum?"
+                yield f"{expected} divided by {name}. {told}", wanted / of_value
         # A constant is found from one value, so one more must confirm it.
         if len(np.unique(wanted)) > 2:
             largest = np.argmax(np.abs(np.nan_to_num(wanted, posinf=0, neginf=0)))
             factor, more = given[largest] / wanted[largest], given[largest] - wanted[largest]
-            if explains(factor * wanted):
-                tell(f"It is {factor:.4g} times what is expected.{place}")
-            if explains(wanted + more):
-                size = f"{abs(more):.4g} too {'large' if more > 0 else 'small'}"
-                tell(f"It is always {size}.{place}")
-            if explains(np.full_like(wanted, given[0])):
-                tell(f"It is always {given[0]:.4g}.{place}")
+            yield f"It is {factor:.4g} times what is expected.", factor * wanted
+            size = f"{abs(more):.4g} too {'large' if more > 0 else 'small'}"
+            yield f"It is always {size}.", wanted + more
+
+    with np.errstate(all="ignore"):
+        for sentence, values in candidates():
+            if agree(values, given, tolerance).all():
+                tell(sentence + place)
 
 
 def numbers_of(cases, names):
@@ -347,6 +349,8 @@ def shown(value):
     """Write a result down, short."""
     if isinstance(value, tuple):
         return " and ".join(shown(part) for part in value)
+    if value.dtype.kind == "U":
+        return f'"{value}"'
     if value.shape == ():
         number = float(value)
         return f"{int(number)}" if number.is_integer() else f"{number:.4g}"

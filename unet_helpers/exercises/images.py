@@ -1,15 +1,15 @@
 """Exercises on masks, splits, augmentation and tiles: what happens to images around training."""
 
+import itertools
 import math
 
 import numpy as np
 
-from unet_helpers.datasets import pets
 from unet_helpers.datasets.images import resize_mask
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_pair, describe
+from unet_helpers.exercises.exercise import Incorrect, as_array, as_pair, describe
 from unet_helpers.exercises.running import raise_first, run
-from unet_helpers.inference import tiles
+from unet_helpers.inference.tiles import tile_starts
 from unet_helpers.labels import VOID
 
 # ---------------------------------------------------------------- the share of a class
@@ -21,51 +21,34 @@ def class_share(mask, c):
     return (mask == c).sum() / labelled.sum()
 
 
-SHARE_MISTAKES = {
-    "Void pixels are counted in the denominator. Nobody says what they are: divide by the number "
-    "of pixels with mask != 255.": lambda mask, c: (mask == c).mean(),
-    "Void pixels are counted as if they had class c.": (
-        lambda mask, c: ((mask == c) | (mask == VOID)).mean()
-    ),
-    "It divides by the pixels of the other classes: a ratio, not a share.": (
-        lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum()
-    ),
-    "Class 0 is missing in the denominator. Only 255 is left out.": (
-        lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum()
-    ),
-    "It is the share of pixels that have any label; c is not used.": (
-        lambda mask, c: (mask != VOID).mean()
-    ),
-    "It adds up labels and not pixels: sum mask == c.": (
-        lambda mask, c: mask[mask == c].sum() / (mask != VOID).sum()
-    ),
-    "It takes the mean of the rows' shares. Rows with more void count as much as the others then; "
-    "count all pixels first.": (
-        lambda mask, c: np.nan_to_num([class_share(row, c) for row in mask]).mean()
-    ),
-    "It counts classes and not pixels: a class of one pixel gets as much as the largest.": (
-        lambda mask, c: (c in mask) / len(np.unique(mask[mask != VOID]))
-    ),
-}
-
-
 def judge_class_share(attempt):
     small = np.array([[0, 0, 1, 255], [2, 1, 1, 255], [0, 2, 255, 1]], np.uint8)
     tall = np.array([[1, 3, 1], [1, 0, 255], [1, 1, 1], [255, 255, 255], [3, 3, 0]], np.uint8)
     full = np.array([[2, 0, 2, 2, 1]], np.uint8)
+    mistakes = {
+        "Void pixels are counted in the denominator. Nobody says what they are: divide by the "
+        "number of pixels with mask != 255.": lambda mask, c: (mask == c).mean(),
+        "It divides by the pixels of the other classes: a ratio, not a share.": (
+            lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum()
+        ),
+        "Class 0 is missing in the denominator. Only 255 is left out.": (
+            lambda mask, c: (mask == c).sum() / (mask > 0).sum(),
+            lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum(),
+        ),
+        "It takes the mean of the shares in rows or columns. Those with more void count as much "
+        "as the others then; count all pixels first.": tuple(
+            lambda mask, c, axis=axis: np.mean(
+                (mask == c).sum(axis) / np.maximum((mask != VOID).sum(axis), 1)
+            )
+            for axis in (0, 1)
+        ),
+    }
     cases = [(mask, c) for mask in (small, tall, full) for c in range(4)]
-    compare(attempt, cases, class_share, SHARE_MISTAKES)
-
-
-class_share_exercise = Exercise("class_share", judge_class_share, class_share)
+    cases.append((np.array([[3, 255, 3]], np.uint8), 3))
+    compare(attempt, cases, class_share, mistakes)
 
 
 # ---------------------------------------------------------------- resizing a mask
-
-
-def coded_mask(height, width):
-    """Make a mask in which every pixel has a label of its own (at most 250 pixels)."""
-    return np.arange(height * width, dtype=np.uint8).reshape(height, width)
 
 
 def taking(positions):
@@ -84,13 +67,10 @@ def taking(positions):
 RESIZING_MISTAKES = {
     "The mask is shifted by half a pixel up and to the left: i * scale is where pixel i begins. "
     "Its centre is (i + 0.5) * scale.": taking(lambda new, old: np.arange(new) * old // new),
-    "The mask is shifted by half a pixel down and to the right: it takes the label where the new "
-    "pixel ends, not at its centre.": (
-        taking(lambda new, old: np.ceil(np.arange(1, new + 1) * old / new) - 1)
-    ),
     "First and last pixels are laid onto each other (as linspace does), so the mask is stretched "
     "against its image. Pixel centres lie at (i + 0.5) * scale.": (
-        taking(lambda new, old: np.linspace(0, old - 1, new))
+        taking(lambda new, old: np.linspace(0, old - 1, new)),
+        taking(lambda new, old: np.round(np.linspace(0, old - 1, new))),
     ),
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel. Cut its fraction off "
     "instead: pixel 3 goes from 3.0 to 4.0.": (
@@ -99,10 +79,11 @@ RESIZING_MISTAKES = {
     "The scale is upside down: it is the old side divided by the new one.": (
         taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
     ),
-    "It cuts out a part, the upper left corner or the middle. Resizing keeps the whole image.": (
-        taking(lambda new, old: np.arange(new)),
-        taking(lambda new, old: np.arange(new) + (old - new) // 2),
+    "It cuts out the upper left corner. Resizing keeps the whole image.": (
+        taking(lambda new, old: np.arange(new))
     ),
+    "It fills the new shape with the labels in their order, as np.resize and reshape do, so they "
+    "move to other places.": np.resize,
 }
 
 
@@ -112,15 +93,14 @@ def judge_resize_mask(attempt):
     any_factors = [((7, 11), (4, 6)), ((5, 7), (15, 7)), ((5, 7), (8, 9)), ((9, 5), (6, 13))]
     for sizes in (whole_factors, any_factors):
         for old, new in sizes:
-            check_resized(attempt, old, new, sizes is any_factors)
-        compare(
-            attempt,
-            [(coded_mask(*old), new) for old, new in sizes],
-            resize_mask,
-            RESIZING_MISTAKES,
-            convert=as_array,
-        )
-    kind = as_array(attempt(coded_mask(9, 15), (3, 5))).dtype
+            begin = "F" if sizes is whole_factors else "Whole factors work, but f"
+            check_resized(attempt, old, new, begin)
+        # masks in which every pixel has a label of its own
+        cases = [
+            (np.arange(math.prod(old), dtype=np.uint8).reshape(old), new) for old, new in sizes
+        ]
+        compare(attempt, cases, resize_mask, RESIZING_MISTAKES, convert=as_array)
+    kind = as_array(attempt(*cases[0])).dtype
     if kind.kind not in "iu":
         raise Incorrect(
             f"The labels are right, but come back as {kind}. Labels are whole numbers: keep the "
@@ -128,7 +108,7 @@ def judge_resize_mask(attempt):
         )
 
 
-def check_resized(attempt, old, new, after_whole_factors=False):
+def check_resized(attempt, old, new, begin):
     """Raise Incorrect unless a mask of the old size gets the new one and only labels it had."""
     mask = np.where(np.random.default_rng(0).random(old) < 0.5, 3, 9).astype(np.uint8)
     mask[:2] = VOID
@@ -136,76 +116,15 @@ def check_resized(attempt, old, new, after_whole_factors=False):
     shape, strange = result.shape, np.setdiff1d(result, mask)
     raise_first(
         {
-            f"Whole factors work, but {old} to {new} gives the shape {shape}. Compute where every "
-            "new pixel's centre lies in the old mask.": shape != new and after_whole_factors,
             f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
             "(height, width); Pillow and OpenCV take (width, height).": shape == new[::-1] != new,
-            f"The mask keeps its shape {old}; expected the shape {new}.": shape == old,
-            f"From {old} to {new} the shape is {shape}; a mask has two axes only.": shape != new,
+            f"{begin}rom {old} to {new} the shape is {shape}. Compute where every new pixel's "
+            "centre lies in the old mask.": shape != new,
             "A mask with the labels 3, 9 and 255 gets new ones, such as "
             f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take "
             "one, the nearest: halfway between sky and road there is no car.": strange.size,
         }
     )
-
-
-resize_mask_exercise = Exercise("resize_mask", judge_resize_mask, resize_mask)
-
-
-# ---------------------------------------------------------------- trimaps
-
-
-def table(pet, background, outline):
-    """Make a function that turns the labels 1, 2 and 3 of a trimap into these."""
-    return lambda trimap: np.array([0, pet, background, outline])[trimap]
-
-
-TRIMAP_MISTAKES = {
-    "The labels are unchanged. Three classes are 0, 1 and 2; a label 3 has no logit.": (
-        table(1, 2, 3)
-    ),
-    "Background and outline are swapped: 2 is the background and 3 the outline, the strip between "
-    "the two.": table(0, 2, 1),
-    "Pet and background are swapped: pet is class 0, background class 1.": table(1, 0, 2),
-    "That is a binary mask, pet or not. Here the outline is a class of its own, and pet is 0.": (
-        table(1, 0, 0)
-    ),
-    "The outline becomes void (255), which no loss would count. Here it is class 2.": (
-        table(0, 1, 255)
-    ),
-    "Labels are clipped, not shifted: 2 and 3 become one class.": table(1, 2, 2),
-    "The outline is counted as background; it is class 2.": table(0, 1, 1),
-    "The outline is counted as pet; it is class 2.": table(0, 1, 0),
-    "A remainder (% 3) puts the outline first. Subtract one instead: pet is 0.": table(1, 2, 0),
-    "Labels are replaced one after the other, so 2 becomes 1 and then 0. Start with the smallest, "
-    "or compare with the old trimap.": table(0, 0, 2),
-    "The order is reversed: pet is 0 and outline 2.": table(2, 1, 0),
-    "That is one-hot, a channel per class. Here a mask is (H, W) with class numbers.": (
-        lambda trimap: np.eye(3)[trimap - 1]
-    ),
-}
-
-
-def judge_trimap_to_classes(attempt):
-    cases = [
-        (np.array([[1, 1, 2], [3, 2, 2]], np.uint8),),
-        (np.array([[2, 3, 1, 1], [3, 3, 1, 2], [2, 2, 3, 1]], np.uint8),),
-        (np.array([[3, 1, 3, 1, 3]], np.uint8),),
-    ]
-    compare(attempt, cases, pets.trimap_to_classes, TRIMAP_MISTAKES, convert=as_array)
-    kind = as_array(attempt(*cases[0])).dtype
-    if kind.kind not in "iu":
-        raise Incorrect(
-            f"The classes are right, but come back as {kind}. Classes are whole numbers: use "
-            ".astype(np.uint8)."
-        )
-    if kind.itemsize > 1:
-        return f"({kind} works; uint8 takes {kind.itemsize} times less memory.)"
-
-
-trimap_to_classes_exercise = Exercise(
-    "trimap_to_classes", judge_trimap_to_classes, pets.trimap_to_classes
-)
 
 
 # ---------------------------------------------------------------- augmentation
@@ -225,218 +144,184 @@ def augmentation(image, mask, rng):
 
 
 FARTHEST = 8  # pixels
-CODED_SIZES = ((24, 32), (21, 27))
-SEARCHED = 20  # shifts up to here are recognised, to tell how far an image went
 STILL = (False, 0, 0)
 
 
-def coded_pair(height, width):
-    """Make a pair in which each pixel tells where it comes from."""
-    rows, columns = np.mgrid[:height, :width]
-    mask = 3 * np.random.default_rng(height).integers(0, 4, (height, width))
-    image = np.stack([5 * rows + 9, 5 * columns + 9, mask + 1], axis=-1)
-    return image.astype(np.uint8), mask.astype(np.uint8)
+def inside(shift, height, width):
+    """Tell for each pixel of a shifted image whether something of the old image lies there."""
+    rows, columns = np.mgrid[:height, :width] - np.reshape(shift, (2, 1, 1))
+    return (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
 
 
-def moves_of(mask, mode="constant", **options):
-    """List all mirrored and shifted copies of a mask, as dict from their bytes to the move.
+def move_of(rows, columns):
+    """Find the move that brought pixels here, from their old rows and columns; None if none did.
 
-    A move is (mirrored, pixels down, pixels to the right); mode and options are np.pad's.
+    A move is (mirrored, pixels down, pixels to the right). What lies outside the old image may be
+    anything.
     """
-    height, width = mask.shape
-    found = {}
-    for mirrored in (False, True):
-        padded = np.pad(mask[:, ::-1] if mirrored else mask, SEARCHED, mode, **options)
-        for down in range(-SEARCHED, SEARCHED + 1):
-            for right in range(-SEARCHED, SEARCHED + 1):
-                top, left = SEARCHED - down, SEARCHED - right
-                part = padded[top : top + height, left : left + width]
-                found.setdefault(part.tobytes(), (mirrored, down, right))
-    return found
-
-
-def fits(result, image, move):
-    """Tell whether an image was mirrored and shifted by a move, whatever its margin shows."""
-    mirrored, *shift = move
-    moved = np.roll(image[:, ::-1] if mirrored else image, shift, axis=(0, 1))
-    inside = tuple(slice(max(0, pixels), min(0, pixels) or None) for pixels in shift)
-    return np.array_equal(result[inside], moved[inside])
-
-
-def move_of_image(result, image):
-    """Find the move of an image, or None."""
-    height, width = image.shape[:2]
-    row, column = height // 2, width // 2
-    # The middle pixel tells its old place (see coded_pair), whether mirrored or not
-    old_row, old_column = (result[row, column, :2].astype(int) - 9) // 5
-    for mirrored, old in ((False, old_column), (True, width - 1 - old_column)):
-        move = (mirrored, int(row - old_row), int(column - old))
-        if fits(result, image, move):
-            return move
+    height, width = rows.shape
+    for mirrored, old in ((False, columns), (True, width - 1 - columns)):
+        shifts = np.mgrid[:height, :width] - (rows, old)
+        found, counts = np.unique(shifts.reshape(2, -1), axis=1, return_counts=True)
+        shift = found[:, counts.argmax()]  # the most frequent
+        known = inside(shift, height, width)
+        # of the other hypothesis, one column can fit by chance
+        if known.mean() > 0.1 and (shift == shifts[:, known].T).all():
+            return mirrored, *shift.tolist()
     return None
 
 
 def judge_augmentation(attempt):
-    pairs = [coded_pair(*size) for size in CODED_SIZES]
-    known = [moves_of(mask, constant_values=VOID) for _, mask in pairs]
-    moves, results = [], []
-    for seed in range(200):
-        image, mask = pairs[seed % 2]
+    images, masks = [], []  # their moves
+    for seed in range(100):
+        height, width = ((24, 32), (21, 27))[seed % 2]
+        # Pixels tell where they come from; masks in steps of 4, so that averages are new labels.
+        places = np.mgrid[:height, :width]
+        image = np.stack([*places, 200 - places[0]], axis=-1).astype(np.uint8) + 9
+        coded = (4 * places + 4).astype(np.uint8)  # a mask of rows, and one of columns
 
-        def augmented(image=image, mask=mask, seed=seed):
+        def augmented(mask, image=image, seed=seed):
             result = attempt(image, mask, np.random.default_rng(seed))
             return as_image_and_mask(result, image, mask)
 
-        new_image, new_mask = augmented()
-        move = known[seed % 2].get(new_mask.tobytes())
-        if move is None:
-            raise Incorrect(what_happened_to_mask(new_mask, mask))
-        moves.append(move)
-        results.append((new_image, image))
-        if seed < 10 and not all(map(np.array_equal, augmented(), (new_image, new_mask))):
+        (new_image, of_rows), (other_image, of_columns) = map(augmented, coded)
+        again = augmented(coded[0])[1] if seed < 10 else of_rows
+        if not np.array_equal(new_image, other_image) or not np.array_equal(again, of_rows):
             raise Incorrect(
                 "Two generators with the same seed give different images: some numbers are not "
                 "drawn from rng. Use rng.random() and rng.integers(), not np.random."
             )
-    if not all(fits(*result, move) for result, move in zip(results, moves, strict=True)):
-        explain_difference(results[:16], moves[:16])
-    return check_variety(moves)
+        images.append(move_of_image(new_image.astype(int) - 9))
+        masks.append(move_of_mask(of_rows, of_columns))
+    explain_difference(images, masks)
+    return check_variety(images)
 
 
 def as_image_and_mask(value, image, mask):
     """Take an image and a mask of the shapes and dtypes that were given."""
     new_image, new_mask = as_pair(value, "image", "mask")
-    if new_image.shape == mask.shape and new_mask.shape == image.shape:
-        raise Incorrect("It returns the mask first; expected (image, mask).")
+    strange = np.setdiff1d(new_mask, [*np.unique(mask), 0, VOID])
+    raise_first(
+        {
+            "It returns the mask first; expected (image, mask).": (
+                (new_image.shape, new_mask.shape) == (mask.shape, image.shape)
+            ),
+            f"The mask gets labels that it did not have, such as {strange[:1]}. Labels are never "
+            "averaged: shift by whole pixels, or take the nearest.": strange.size,
+        }
+    )
     for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
-        if new.shape != old.shape:
-            raise Incorrect(
+        raise_first(
+            {
                 f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted image "
-                "keeps its size: fill up what is missing."
-            )
-    strange = np.setdiff1d(new_mask, [*np.unique(mask), VOID])
-    if strange.size:
-        raise Incorrect(
-            f"The mask gets labels that it did not have, such as {strange[0]:.4g}. Labels are "
-            "never averaged: shift by whole pixels, or take the nearest."
-        )
-    for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
-        if new.dtype != old.dtype:
-            raise Incorrect(
+                "keeps its size: fill up what is missing.": new.shape != old.shape,
                 f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype: "
-                "a data set has one, and the model rescales by itself."
-            )
+                "a data set has one, and the model rescales by itself.": new.dtype != old.dtype,
+            }
+        )
     return new_image, new_mask
 
 
-INVENTED = "The mask's margin is repeated or mirrored outwards: invented labels. Fill with 255."
-MARGINS = {
-    "wrap": "What leaves the mask on one side comes back on the other, as np.roll does. What comes "
-    "in is unknown, so it is void (255).",
-    "constant": "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
-    "there: fill the mask with 255, void.",
-    "edge": INVENTED,
-    "symmetric": INVENTED,
-    "reflect": INVENTED,
-}
-
-
-def what_happened_to_mask(result, mask):
-    """Say why a mask is not a mirrored and shifted copy with a void margin."""
-    for mode, sentence in MARGINS.items():
-        if result.tobytes() in moves_of(mask, mode):
-            return sentence
-    if result.tobytes() in moves_of(mask[::-1], constant_values=VOID):
-        return (
-            "The pair is turned upside down. Only left and right are swapped, image[:, ::-1]: "
-            "streets with the sky below do not occur."
-        )
-    return (
-        "The mask is no copy that was mirrored and shifted by whole pixels, with 255 where nothing "
-        "of the image comes in."
+def move_of_image(image):
+    """Find the move of an image; raises Incorrect when there is none, with what happened to it."""
+    rows, columns, reversed_rows = np.moveaxis(image, -1, 0)
+    move = move_of(rows, columns)
+    if move and (reversed_rows + rows == 200)[inside(move[1:], *rows.shape)].all():
+        return move
+    raise_first(
+        {
+            "The image is turned upside down. Only left and right are swapped, image[:, ::-1]: "
+            "streets with the sky below do not occur.": move_of(len(rows) - 1 - rows, columns),
+            "The image's channels are in the opposite order. Columns are axis 1, image[:, ::-1]; "
+            "image[..., ::-1] swaps red and blue.": move_of(200 - rows, columns),
+            "The image is not a copy that was mirrored and shifted by whole pixels. Are its "
+            "values changed?": True,
+        }
     )
 
 
-def explain_difference(results, moves):
+def move_of_mask(of_rows, of_columns):
+    """Find the move of a mask whose margin is void; raises Incorrect when there is none."""
+    rows, columns = (mask.astype(int) // 4 - 1 for mask in (of_rows, of_columns))
+    move = move_of(rows, columns)
+    margin = of_rows[~inside(move[1:], *rows.shape)] if move else np.array([])
+    raise_first(
+        {
+            "The mask is not a copy that was mirrored and shifted by whole pixels.": not move,
+            "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
+            "there: fill the mask with 255, void.": margin.size and not margin.any(),
+            "The mask's margin is repeated, mirrored outwards, or what left on the other side (as "
+            "np.roll does): invented labels. What comes in is unknown, so it is void (255).": (
+                (margin != VOID).any()
+            ),
+        }
+    )
+    return move
+
+
+def explain_difference(images, masks):
     """Raise Incorrect with how the moves of images differ from those of their masks."""
-    of_images = [move_of_image(*result) for result in results]
-    if None in of_images:
-        raise Incorrect(
-            "The mask is moved well, but the image is no copy that was mirrored and shifted by "
-            "whole pixels. Are its values changed, or did it go upside down?"
-        )
-    pairs = list(zip(of_images, moves, strict=True))
-    same_mirror = all(image[0] == mask[0] for image, mask in pairs)
-    same_shift = all(image[1:] == mask[1:] for image, mask in pairs)
-    for one, other, of_other in (("image", "mask", moves), ("mask", "image", of_images)):
-        mirrored = any(move[0] for move in of_other)
-        shifted = any(move[1:] != (0, 0) for move in of_other)
+    if images == masks:
+        return
+    for one, of_one, other, of_other in (
+        ("image", images, "mask", masks),
+        ("mask", masks, "image", images),
+    ):
         raise_first(
             {
                 f"Only the {one} moves. The {other} must make the same moves, or labels no longer "
-                "fit.": not mirrored and not shifted,
-                f"The {one} is mirrored, but its {other} is not.": same_shift and not mirrored,
-                f"Both are mirrored, but only the {one} is shifted.": same_mirror and not shifted,
+                "fit.": set(of_other) == {STILL},
+                f"The {one} is mirrored, but its {other} is not.": (
+                    of_other == [(False, *move[1:]) for move in of_one]
+                ),
+                f"Both are mirrored, but only the {one} is shifted.": (
+                    of_other == [(move[0], 0, 0) for move in of_one]
+                ),
             }
         )
     raise_first(
         {
-            "The mask is shifted the opposite way to its image. Is there a sign too many?": all(
-                image[1:] == (-mask[1], -mask[2]) for image, mask in pairs
+            "The mask is shifted the opposite way to its image. Is there a sign too many?": (
+                images == [(mirrored, -down, -right) for mirrored, down, right in masks]
             ),
             "The mask is shifted down by what its image is shifted to the right, and the other way "
-            "round: axis 0 is rows, axis 1 columns.": all(
-                image[1:] == mask[:0:-1] for image, mask in pairs
+            "round: axis 0 is rows, axis 1 columns.": (
+                images == [(mirrored, right, down) for mirrored, down, right in masks]
             ),
+            "Image and mask make different moves: each draws its own random numbers. Draw once, "
+            "and use the numbers for both.": True,
         }
-    )
-    raise Incorrect(
-        "Image and mask make different moves: each draws its own random numbers. Draw once, and "
-        "use the numbers for both."
     )
 
 
 def check_variety(moves):
     """Raise Incorrect unless the moves are as random as they should be; may return a note."""
     share = sum(mirrored for mirrored, _, _ in moves) / len(moves)
-    downs, rights = ([move[place] for move in moves] for place in (1, 2))
+    _, downs, rights = zip(*moves, strict=True)
     farthest = max(map(abs, downs + rights))
-    together = any(downs) and downs == rights
-    raise_first(
-        {
-            "Nothing changes: 200 random generators gave 200 times the same image.": (
-                set(moves) == {STILL}
-            ),
-            "It makes the same move whatever rng is. Is there a generator or a seed inside the "
-            "function? Draw from the rng that is given.": len(set(moves)) == 1,
-            f"It shifts by {farthest} pixels; expected at most {FARTHEST}.": farthest > FARTHEST,
-            "It never mirrors; expected about every second image.": share == 0,
-            f"It mirrors {share:.0%} of the images; expected about half.": not 0.3 < share < 0.7,
-            "Rows and columns always shift by the same number: draw two.": together,
-        }
-    )
-    for shifts, names in ((downs, ("down", "up")), (rights, ("right", "left"))):
-        there, never = names if min(shifts) >= 0 else names[::-1]
-        largest, one_way = max(map(abs, shifts)), min(shifts) >= 0 or max(shifts) <= 0
-        raise_first(
-            {
-                f"It never shifts {names[0]} or {names[1]}.": not largest,
-                f"It shifts {there} only, never {never}: draw from -{FARTHEST} to {FARTHEST}.": (
-                    one_way
-                ),
-                f"It shifts by {largest} pixels at most; expected up to {FARTHEST}.": (
-                    largest <= FARTHEST // 2
-                ),
-            }
+    faults = {
+        "Nothing changes: 100 random generators gave 100 times the same image.": (
+            set(moves) == {STILL}
+        ),
+        "It makes the same move whatever rng is. Is there a generator or a seed inside the "
+        "function? Draw from the rng that is given.": len(set(moves)) == 1,
+        f"It shifts by {farthest} pixels; expected at most {FARTHEST}.": farthest > FARTHEST,
+        "It never mirrors; expected about every second image.": share == 0,
+        f"It mirrors {share:.0%} of the images; expected about half.": not 0.3 < share < 0.7,
+        "Rows and columns always shift by the same number: draw two.": any(downs)
+        and downs == rights,
+    }
+    for shifts, axis in ((downs, "rows"), (rights, "columns")):
+        told = f"It shifts {axis} by {min(shifts)} to {max(shifts)} pixels; expected {-FARTHEST} to"
+        faults[f"{told} {FARTHEST}, either way."] = (
+            min(shifts) > -FARTHEST // 2 or max(shifts) < FARTHEST // 2
         )
+    raise_first(faults)
     if max(downs + rights) < FARTHEST:
         return (
             f"(Down and right it never goes the full {FARTHEST} pixels: rng.integers leaves its "
             f"upper end out. rng.integers(-{FARTHEST}, {FARTHEST + 1}) reaches both.)"
         )
-
-
-augmentation_exercise = Exercise("augmentation", judge_augmentation, augmentation)
 
 
 # ---------------------------------------------------------------- splits
@@ -460,42 +345,42 @@ def frames_of(recordings):
     return [f"{name}/{frame:04d}.png" for i, name in numbered for frame in range(3 + i % 5)]
 
 
-def recording_of(name):
-    return name.split("/")[0]
+def recordings_of(names):
+    return {name.split("/")[0] for name in names}
 
 
 def judge_split_by_recording(attempt):
+    def split(names, test_share, seed):
+        parts = as_split(attempt(names, test_share, seed))
+        check_names(*parts, names)
+        return tuple(map(frozenset, parts))
+
     names = frames_of([f"data{letter}" for letter in "ABCDEFGHIJ"])
-    trials = [(seed, test_share) for seed in range(10) for test_share in (0.2, 0.3)]
-    splits = []
-    for seed, test_share in trials:
-        split = as_split(attempt(names, test_share, seed))
-        check_names(split, names)
-        check_whole_recordings(*split)
-        if sets_of(split) != sets_of(as_split(attempt(names, test_share, seed))):
-            raise Incorrect(
-                "Two calls with the same seed give different splits: use "
-                "np.random.default_rng(seed), or images wander from train to test."
-            )
-        splits.append(split)
-    in_order = [
-        check_order(attempt, frames_of([f"{prefix}{i}" for i in range(18)]))
-        for prefix in ("data", "drive", "street")
-    ]
-    for (_, test_share), split in zip(trials, splits, strict=True):
-        check_size(*split, test_share)
-    if len({sets_of(split)[1] for split in splits[1::2]}) == 1:
+    splits = {
+        (seed, share): split(names, share, seed) for seed in range(10) for share in (0.2, 0.3)
+    }
+    if any(split(names, share, seed) != parts for (seed, share), parts in splits.items()):
+        raise Incorrect(
+            "Two calls with the same seed give different splits: use np.random.default_rng(seed), "
+            "or images wander from train to test."
+        )
+    for prefix, seed in itertools.product(("data", "drive", "street"), range(5)):
+        numbered = frames_of([f"{prefix}{i}" for i in range(18)])
+        first = split(numbered, 0.3, seed)
+        for order in range(6):
+            shuffled = np.random.default_rng(order).permutation(numbered).tolist()
+            if split(shuffled, 0.3, seed) != first:
+                raise Incorrect(
+                    "The split depends on the order in which the names come. Folders and sets "
+                    "have no fixed order: sort the recordings before you shuffle them."
+                )
+    check_sizes(splits)
+    if len({test for (_, share), (_, test) in splits.items() if share == 0.3}) == 1:
         raise Incorrect(
             "The seed changes nothing: ten seeds give the same ten times the same split."
         )
-    few = frames_of(["dataA", "dataB"])
     for test_share in (0.1, 0.9):
-        check_names(as_split(attempt(few, test_share, 0)), few)
-    if not all(in_order):
-        return (
-            "(Inside the lists, the names stand in the order in which they came. The course sorts "
-            "them; it makes no difference to the split.)"
-        )
+        split(frames_of(["dataA", "dataB"]), test_share, 0)
 
 
 def as_split(value):
@@ -505,100 +390,59 @@ def as_split(value):
     for part in value:
         if not isinstance(part, list | tuple | set | frozenset | np.ndarray):
             raise Incorrect(f"It returns {describe(part)} for a list of names.")
-    return tuple([str(name) for name in part] for part in value)
+    return [[str(name) for name in part] for part in value]
 
 
-def sets_of(split):
-    return tuple(map(frozenset, split))
-
-
-def check_names(split, names):
-    """Raise Incorrect unless every name is in exactly one list, and neither is empty."""
-    train, test = split
+def check_names(train, test, names):
+    """Raise Incorrect unless every recording is in one list, whole, and neither is empty."""
     strange = sorted({*train, *test} - set(names))
     twice = sorted(set(train) & set(test))
     lost = sorted(set(names) - {*train, *test})
-    empty = "test" if train else "train"
-    frames = " Return the names of the frames, not of the recordings."
+    frames = "" if "/" in "".join(strange) else " Return names of frames, not of recordings."
+    n_recordings = len(recordings_of(names))
+    # only with more than ten recordings does the name of one begin like another's
+    alike = " Compare whole names: data10 only begins like data1." if n_recordings > 10 else ""
+    torn = sorted(recordings_of(train) & recordings_of(test))
     raise_first(
         {
-            f"A list holds {strange[:1]}, which is not one of the names."
-            f"{'' if '/' in ''.join(strange[:1]) else frames}": strange,
-            f"{twice[:1]} is in train and in test: every name belongs in one list.": twice,
+            f"A list holds {strange[:1]}, which is not one of the names.{frames}": strange,
+            f"{twice[:1]} is in train and in test: every name belongs in one list.{alike}": twice,
             f"{len(lost)} of {len(names)} names are in neither list, such as {lost[:1]}.": lost,
             "Some names stand twice in one list.": len(train) + len(test) > len(names),
-            f"With {len(set(map(recording_of, names)))} recordings the {empty} list is empty. "
-            "Both sides need at least one recording, even if the share rounds to none.": not train
-            or not test,
+            f"With {n_recordings} recordings the {'test' if train else 'train'} list is empty. "
+            "Both sides need at least one recording, even if the share rounds to none. A "
+            'recording\'s name is all of name.split("/")[0].': not train or not test,
+            f"Frames of {torn[:1]} are in train and in test. Neighbouring frames look alike, so "
+            "the test would repeat the training. Draw recordings, not frames, and keep each "
+            "whole: it is the folder, name.split('/')[0].": torn,
         }
     )
 
 
-def check_whole_recordings(train, test):
-    """Raise Incorrect when a recording is on both sides, with how it came about."""
-    torn = sorted(set(map(recording_of, train)) & set(map(recording_of, test)))
-    if not torn:
-        return
-    frames = [{name.split("/")[1] for name in part} for part in (train, test)]
-    cut = True
-    for recording in torn:
-        first, second = (
-            [n for n in part if recording_of(n) == recording] for part in (train, test)
-        )
-        cut = cut and (max(first) < min(second) or min(first) > max(second))
-    raise_first(
-        {
-            "It sorts by the frame's number: all frames 0000 are on one side, of whatever "
-            "recording. What belongs together is the folder, name.split('/')[0].": not (
-                frames[0] & frames[1]
-            ),
-            f"Recordings are cut in two, such as {torn[0]}: the first frames on one side, the "
-            "rest on the other. Count recordings, not frames, so that each stays whole.": cut,
-            f"Frames of {torn[0]} are in train and in test: frames are drawn one by one. "
-            "Neighbouring frames look alike, so the test would repeat the training. Draw "
-            "recordings.": True,
-        }
-    )
+def check_sizes(splits):
+    """Raise Incorrect unless the test has its share of the recordings, or of the frames.
 
-
-def check_order(attempt, names):
-    """Raise Incorrect when the order of the names changes the split.
-
-    Returns whether even the lists are the same, in the same order.
+    splits: dict from (seed, share) to (train, test) of ten recordings.
     """
-    same = True
-    for seed in range(5):
-        first = as_split(attempt(names, 0.3, seed))
-        for order in range(6):
-            shuffled = np.random.default_rng(order).permutation(names).tolist()
-            other = as_split(attempt(shuffled, 0.3, seed))
-            if sets_of(other) != sets_of(first):
-                raise Incorrect(
-                    "The split depends on the order in which the names come. Folders and sets "
-                    "have no fixed order: sort the recordings before you shuffle them."
-                )
-            same = same and other == first
-    return same
 
+    def near(share, train, test):
+        # by frames, the last recording may be too many: the longest has an eighth of them
+        of_recordings, of_frames = len(recordings_of(test)) / 10, len(test) / len(train | test)
+        return abs(of_recordings - share) < 0.11 or abs(of_frames - share) < 0.15
 
-def check_size(train, test, test_share):
-    """Raise Incorrect unless the test has its share of the recordings, or of the frames."""
-    recordings = len(set(map(recording_of, test)))
-    everything = len(set(map(recording_of, train + test)))
-    of_recordings, of_frames = recordings / everything, len(test) / len(train + test)
-    largest = 7 / len(train + test)  # the longest recording has 7 frames
-    near_share = abs(of_recordings - test_share) < 1.01 / everything
-    if near_share or abs(of_frames - test_share) < 1.01 * largest:
-        return
-    told = f"With test_share {test_share} the test has {recordings} of {everything} recordings"
-    if abs(of_recordings - (1 - test_share)) < 1.01 / everything:
-        raise Incorrect(f"{told}: train and test are swapped. Return (train, test).")
-    raise Incorrect(f"{told}; expected about {test_share * everything:.0f}.")
-
-
-split_by_recording_exercise = Exercise(
-    "split_by_recording", judge_split_by_recording, split_by_recording
-)
+    wrong = [
+        (share, test)
+        for (_, share), (train, test) in splits.items()
+        if not near(share, train, test)
+    ]
+    swapped = all(near(share, *parts[::-1]) for (_, share), parts in splits.items())
+    if wrong and swapped:
+        raise Incorrect("Train and test are swapped: the larger part is train, and comes first.")
+    for share, test in wrong:
+        raise Incorrect(
+            f"With test_share {share} the test has {len(recordings_of(test))} of 10 recordings; "
+            f"expected about {share * 10:.0f}."
+        )
 
 
 # ---------------------------------------------------------------- tiles
@@ -606,63 +450,41 @@ split_by_recording_exercise = Exercise(
 
 def judge_tile_starts(attempt):
     # Overlap 0 comes last: a step of 0 is easier to explain where it does not raise.
-    overlapping = [(10, 4, 1), (23, 8, 3), (24, 8, 3), (97, 32, 8), (17, 5, 2), (9, 8, 3)]
-    short = [(8, 8, 3), (5, 8, 3), (31, 32, 8)]
-    apart = [(10, 4, 0), (12, 4, 0), (25, 6, 0)]
-    evenly = False
-    for cases in (overlapping + short, apart):
-        pairs = []
-        for case in cases:
-            told = "That is for length {}, tile {}, overlap {}.".format(*case)
-            starts = run(attempt, *case, explain=lambda *_, told=told: told)
-            pairs.append((as_starts(starts, case), case))
-        for starts, case in pairs:
-            explain_starts(starts, *case)
-        evenly = evenly or any(sorted(a.tolist()) != tiles.tile_starts(*c) for a, c in pairs)
-    if evenly:
-        return (
-            "(The course takes full steps and pulls the last tile back; yours lie elsewhere, and "
-            "cover the image with as few. Spread evenly, they share more: as good.)"
-        )
+    cases = [(10, 4, 1), (23, 8, 3), (24, 8, 3), (97, 32, 8), (17, 5, 2), (9, 8, 3), (8, 8, 3)]
+    cases += [(5, 8, 3), (31, 32, 8), (10, 4, 0), (12, 4, 0), (25, 6, 0)]
+    for case in cases:
+        told = "That is for length {}, tile {}, overlap {}.".format(*case)
+        check_starts(run(attempt, *case, explain=lambda *_, told=told: told), *case)
 
 
-def as_starts(value, case):
-    """Take a list of whole numbers."""
-    length, tile, overlap = case
+def check_starts(value, length, tile, overlap):
+    """Raise Incorrect when starts do not cover an image, or are more than needed."""
     found = as_array(sorted(value) if isinstance(value, set) else value)
+    said = f"For length {length}, tile {tile}, overlap {overlap} it gives {found.tolist()}"
     raise_first(
         {
-            f"It returns {describe(value)}; expected a list of numbers.": found.ndim != 1,
-            f"For length {length}, tile {tile} it returns no tile at all. An image shorter "
-            "than the tile or as long as it has one: [0].": not found.size,
-            f"For length {length}, tile {tile}, overlap {overlap} the starts are floats, such "
-            f"as {found.ravel()[-1:]}, and no image can be cut there: make them whole numbers, "
-            "with // in place of /.": found.dtype.kind == "f",
+            f"{said}; expected a list of numbers.": found.ndim != 1,
+            f"{said}: no tile at all. An image shorter than the tile or as long as it has one: "
+            "[0].": not found.size,
+            f"{said}: floats, and no image can be cut there. Make them whole numbers, with // in "
+            "place of /.": found.dtype.kind == "f",
         }
     )
-    return found.astype(int)
-
-
-def explain_starts(found, length, tile, overlap):
-    """Raise Incorrect when the starts do not cover an image, or are more than needed."""
-    said = f"For length {length}, tile {tile}, overlap {overlap} it gives {found.tolist()}"
-    found = np.sort(found)
+    found = np.sort(found.astype(int))
+    if found.tolist() == tile_starts(length, tile, overlap):
+        return
     steps, end = np.diff(found), found[-1] + tile
     widest = steps.max(initial=0)
-    needed = math.ceil((length - overlap) / (tile - overlap))
+    needed = len(tile_starts(length, tile, overlap))
     last, step = "the last tile begins at length - tile.", "the step is tile - overlap."
     raise_first(
         {
             f"{said}: a negative start, which NumPy counts from the end; expected [0].": (
                 found[0] < 0
             ),
-            f"{said}; expected one tile, [0].": length <= tile and found.tolist() != [0],
-        }
-    )
-    if length <= tile:
-        return
-    raise_first(
-        {
+            f"{said}; expected one tile, [0].": length <= tile,
+            f"{said}: these are the tiles' ends, not where they begin.": found[0] == tile
+            and found[-1] == length,
             f"{said}: the first {found[0]} pixels are not covered.": found[0] > 0,
             f"{said}: the last tile sticks out by {end - length} pixels; {last}": end > length,
             f"{said}: the last {length - end} pixels are not covered; {last}": end < length,
@@ -675,6 +497,3 @@ def explain_starts(found, length, tile, overlap):
             f"{said}: {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
         }
     )
-
-
-tile_starts_exercise = Exercise("tile_starts", judge_tile_starts, tiles.tile_starts)

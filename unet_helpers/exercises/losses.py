@@ -3,9 +3,9 @@
 import numpy as np
 
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number
+from unet_helpers.exercises.exercise import Incorrect, as_array, as_number
 from unet_helpers.labels import VOID
-from unet_helpers.training import losses
+from unet_helpers.training.losses import median_frequency_weights
 
 
 def softmax(logits, axis=-1):
@@ -106,11 +106,16 @@ def judge_cross_entropy_with_void(attempt):
         "label names.": lambda y, z: -np.log(softmax(z[y != VOID])).mean(),
         "That is minus the logit of the right class. It becomes a probability by softmax: "
         "subtract log(sum(exp(logits))) first.": mean_of(np.negative),
-        "Softmax runs over other axes than the classes of each pixel, axis=-1.": (
-            mean_of(lambda logits: -np.log(softmax(logits, axis=0))),
-            mean_of(lambda logits: -np.log(softmax(logits, axis=None))),
+        "Softmax runs over another axis than the classes of each pixel, axis=-1.": mean_of(
+            lambda logits: -np.log(softmax(logits, axis=0))
         ),
-        "The labels are not used.": lambda y, z: -np.log(softmax(z)).max(axis=-1).mean(),
+        "[:, labels] picks all labels' classes at every pixel. It is one class at each: "
+        "[np.arange(len(labels)), labels].": lambda y, z: (
+            -np.log(softmax(z[y != VOID])[:, y[y != VOID]]).mean()
+        ),
+        "Class 0 is left out. It is a class like the others; only 255 is void.": lambda y, z: each(
+            np.where(y == 0, VOID, y), z
+        ).mean(),
         "That is the mean of the images' means. Average over all labelled pixels at "
         "once.": lambda y, z: np.mean([each(*image).mean() for image in zip(y, z, strict=True)]),
     }
@@ -127,11 +132,6 @@ def judge_cross_entropy_with_void(attempt):
     high, low, wrong = (np.array(logits, np.float32) for logits in (high, low, wrong))
     mild, surely_wrong = [(labels, high), (labels, low)], [(labels, wrong)]
     check_large_logits(attempt, mild, surely_wrong, cross_entropy_with_void)
-
-
-cross_entropy_with_void_exercise = Exercise(
-    "cross_entropy_with_void", judge_cross_entropy_with_void, cross_entropy_with_void
-)
 
 
 def pixel_loss(logits, label):
@@ -157,12 +157,7 @@ def judge_pixel_loss(attempt):
         "All classes go into it; only the right class counts, the one that label names.": (
             lambda logits, label: -np.log(p(logits)).mean(),
             lambda logits, label: -np.log(p(logits)).sum(),
-            lambda logits, label: np.log(p(logits)).sum(),
         ),
-        "The label is not used: that is the loss if the most likely class were "
-        "right.": lambda logits, label: -np.log(p(logits).max()),
-        "That is minus the logit of the right class; log(sum(exp(logits))) is "
-        "missing.": lambda logits, label: -logits[label],
         "The logarithm of the sum is missing: that is sum(exp(logits)) minus the logit of the "
         "right class.": lambda logits, label: np.exp(logits).sum() - logits[label],
         "Softmax is applied twice: log-sum-exp takes the logits as they "
@@ -175,9 +170,6 @@ def judge_pixel_loss(attempt):
     mild = pixels(([1000, 999, 1000], 1), ([-1000, -999, -1001, -1000], 3), ([1000, -1000], 0))
     surely_wrong = pixels(([1000, -1000, 0], 1), ([0, -1000], 1), ([1000, 0, -1000], 1))
     check_large_logits(attempt, mild, surely_wrong, pixel_loss)
-
-
-pixel_loss_exercise = Exercise("pixel_loss", judge_pixel_loss, pixel_loss)
 
 
 def judge_median_frequency_weights(attempt):
@@ -225,8 +217,10 @@ def judge_median_frequency_weights(attempt):
     mistakes = {
         "A class's pixels are divided by those of all images. Its frequency counts only the "
         "images in which the class occurs.": weights_of(overall),
-        "The median is missing: 1 / frequency. Then all weights are above 1, and the loss "
-        "grows.": weights_of(frequencies, lambda f: 1.0),
+        "The median is missing: 1 / frequency. Then all weights are above 1, and the loss grows.": (
+            weights_of(frequencies, lambda f: 1.0),
+            weights_of(lambda masks, n: frequencies(masks, n, np.size), lambda f: 1.0),
+        ),
         "Void pixels are counted in the totals of the images. Divide by the labelled "
         "pixels.": weights_of(lambda masks, n: frequencies(masks, n, np.size)),
         "A class that never occurs gets the weight 0. From 0 / 0 it would be infinite or nan, and "
@@ -237,27 +231,7 @@ def judge_median_frequency_weights(attempt):
         "occur belong in it.": weights_of(frequencies, lambda f: np.median(np.nan_to_num(f))),
         "All weights become nan: so is the median of anything with nan. Leave absent classes "
         "out.": weights_of(frequencies, np.median, np.nan),
-        "The weights are scaled to the sum 1. The median class has the weight 1: leave them as "
-        "they are.": lambda masks, n: (w := weights_of(frequencies)(masks, n)) / w.sum(),
-        "These are only the pixels or the frequencies. A weight is the median frequency over that "
-        "of the class.": (
-            lambda masks, n: pixels(masks, n).sum(axis=0),
-            lambda masks, n: np.nan_to_num(frequencies(masks, n)),
-        ),
         "The frequency is averaged over images. Add up pixels first, then divide: large images "
         "count more than small ones.": weights_of(mean_of_images),
-        "Of an even number of frequencies the median is the mean of the middle two: use "
-        "np.median.": (
-            weights_of(frequencies, lambda f: np.nanquantile(f, 0.5, method="lower")),
-            weights_of(frequencies, lambda f: np.nanquantile(f, 0.5, method="higher")),
-        ),
     }
-    reference = losses.median_frequency_weights
-    compare(attempt, cases, reference, mistakes, tolerance=1e-4, convert=as_array)
-
-
-median_frequency_weights_exercise = Exercise(
-    "median_frequency_weights",
-    judge_median_frequency_weights,
-    losses.median_frequency_weights,
-)
+    compare(attempt, cases, median_frequency_weights, mistakes, tolerance=1e-4, convert=as_array)

@@ -1,26 +1,18 @@
-"""Exercises on scores, computed in NumPy: void, absent classes, thresholds, calibration."""
-
-import contextlib
+"""Exercises on scores, computed in NumPy: absent classes, thresholds, calibration."""
 
 import numpy as np
 
-from unet_helpers.evaluation import metrics
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import (
-    Exercise,
-    Incorrect,
-    Unexplained,
-    as_array,
-    as_number,
-    describe,
-)
+from unet_helpers.exercises.exercise import Incorrect, Unexplained, as_number, describe, to_numpy
 from unet_helpers.labels import VOID
 
 
 def iou_and_dice(confusion):
     """Return the IoU and the Dice of every class, nan where a class is absent."""
-    result = metrics.scores(confusion)
-    return result.iou, result.dice
+    hits = np.diag(confusion)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # of an absent class: 0 / 0 is nan
+        return hits / (true + predicted - hits), 2 * hits / (true + predicted)
 
 
 def scores_with(iou=lambda h, t, p: h / (t + p - h), dice=lambda h, t, p: 2 * h / (t + p)):
@@ -47,21 +39,12 @@ def judge_iou_and_dice(attempt):
         return lambda confusion: tuple(change(scores) for scores in iou_and_dice(confusion))
 
     mistakes = {
-        "The factor 2 is missing in Dice: without it a perfect mask would get one half.": (
-            scores_with(dice=lambda h, t, p: h / (t + p))
-        ),
         "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
         "once.": scores_with(iou=lambda h, t, p: h / (t + p)),
-        "The hits are subtracted twice from the union; they belong to it, once.": scores_with(
-            iou=lambda h, t, p: h / (t + p - 2 * h)
-        ),
         "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
         "union, too.": scores_with(iou=lambda h, t, p: h / t),
         "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
         "union, too.": scores_with(iou=lambda h, t, p: h / p),
-        "IoU is divided by all pixels; expected those of the union.": scores_with(
-            iou=lambda h, t, p: h / t.sum()
-        ),
         "In Dice the hits are subtracted below the line. Its two sums count them twice, above and "
         "below.": (
             scores_with(dice=lambda h, t, p: 2 * h / (t + p - h)),
@@ -72,24 +55,17 @@ def judge_iou_and_dice(attempt):
             scores_with(lambda h, t, p: h / (2 * t - h), lambda h, t, p: h / t),
             scores_with(lambda h, t, p: h / (2 * p - h), lambda h, t, p: h / p),
         ),
-        "Pixels that rightly do not have the class count as hits: that is accuracy, not "
-        "IoU.": scores_with(iou=lambda h, t, p: (t.sum() - t - p + 2 * h) / t.sum()),
+        "The classes are added up before the division; expected one score for every class.": (
+            scores_with(
+                lambda h, t, p: h.sum() / (2 * t - h).sum() + 0 * h,
+                lambda h, t, p: h.sum() / t.sum() + 0 * h,
+            )
+        ),
         "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
         "below the line gives 0, too.)": changed(np.nan_to_num),
-        "An absent class gets 1, a present to every model. It has no score: nan.": changed(
-            lambda scores: np.nan_to_num(scores, nan=1)
-        ),
-        "One is added above and below the line. That smooths a loss; a score is exact, and nan "
-        "where a class is "
-        "absent.": scores_with(
-            lambda h, t, p: (h + 1) / (t + p - h + 1), lambda h, t, p: (2 * h + 1) / (t + p + 1)
-        ),
         "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
         "Absent means in neither of the two.": scores_with(
             lambda h, t, p: h / (t + p - h) / (t > 0), lambda h, t, p: 2 * h / (t + p) / (t > 0)
-        ),
-        "These are the means over the classes; expected one number for every class.": changed(
-            np.nanmean
         ),
         "Absent classes are left out. They stay in the arrays, as nan.": changed(
             lambda scores: scores[~np.isnan(scores)]
@@ -97,72 +73,6 @@ def judge_iou_and_dice(attempt):
     }
     cases = [(np.array(matrix),) for matrix in matrices]
     compare(attempt, cases, iou_and_dice, mistakes, parts=("IoU", "Dice"))
-
-
-iou_and_dice_exercise = Exercise(
-    "iou_and_dice", judge_iou_and_dice, iou_and_dice, shown=(iou_and_dice, metrics.scores)
-)
-
-
-def accuracy_without_void(truth, prediction):
-    """Return the share of right pixels among those that have a label."""
-    labelled = truth != VOID
-    return (truth[labelled] == prediction[labelled]).mean()
-
-
-def judge_accuracy_without_void(attempt):
-    rng = np.random.default_rng(1)
-    cases = []
-    for shape in ((2, 3, 5), (3, 4, 4), (2, 7, 3)):
-        truth = rng.integers(0, 3, shape).astype(np.uint8)
-        prediction = np.where(rng.random(shape) < 0.6, truth, rng.integers(0, 3, shape))
-        truth[:, :1] = VOID
-        truth[0, :, :2] = VOID  # the images have unequally many labelled pixels, and
-        prediction[0] = truth[0]  # unequal accuracies
-        prediction[0, 0, 0] = VOID  # a void pixel that is predicted as void is not a hit, and
-        prediction[-1, -1, 1] = VOID  # a labelled one is wrong
-        cases.append((truth, prediction.astype(np.uint8)))
-
-    def of_images(truth, prediction):
-        pairs = zip(truth, prediction, strict=True)
-        return np.mean([accuracy_without_void(t, p) for t, p in pairs])
-
-    def of_classes(truth, prediction):
-        return np.mean([(prediction[truth == c] == c).mean() for c in range(3)])
-
-    def over(counted):
-        """Make the accuracy over other pixels than the labelled ones."""
-        return lambda t, p: (t == p)[counted(t, p)].mean()
-
-    mistakes = {
-        "Void pixels are counted. Nobody knows what they are, so leave them out, above and below "
-        "the line.": lambda t, p: (t == p).mean(),
-        "Void pixels are left out of the hits, but not of the pixels that you divide by, so all "
-        "of them count as errors.": lambda t, p: ((t == p) & (t != VOID)).mean(),
-        "Void pixels are left out below the line, but not above it: where void is predicted as "
-        "void, that counts as a hit.": lambda t, p: (t == p).sum() / (t != VOID).sum(),
-        "Void pixels are counted as right. Leave them out, above and below the "
-        "line.": lambda t, p: ((t == p) | (t == VOID)).mean(),
-        "That is the mean of the images' accuracies, where an image with few labelled pixels "
-        "counts as much as a full one. Count the pixels of all images together.": of_images,
-        "A labelled pixel that is predicted as 255 is left out; it is wrong. Void is what the "
-        "truth says.": over(lambda t, p: (t != VOID) & (p != VOID)),
-        "Class 0 is left out. It is a class like the others; only 255 is void.": (
-            over(lambda t, p: (t != VOID) & (t > 0)),
-            over(lambda t, p: t != 0),
-        ),
-        "Void is turned into class 0 and counted. Leave it out.": lambda t, p: (
-            np.where(t == VOID, 0, t) == p
-        ).mean(),
-        "That is the mean over the classes (mean recall), where a rare class counts as much as a "
-        "common one. Accuracy counts pixels.": of_classes,
-    }
-    compare(attempt, cases, accuracy_without_void, mistakes)
-
-
-accuracy_without_void_exercise = Exercise(
-    "accuracy_without_void", judge_accuracy_without_void, accuracy_without_void
-)
 
 
 def threshold_for_recall(probabilities, truth, recall):
@@ -183,36 +93,51 @@ def judge_threshold_for_recall(attempt):
         truth[rng.random(shape) < 0.2] = VOID
         truth.flat[probabilities.argmax()] = 1  # so that precision can be 1, too
         cases += [(probabilities, truth, recall) for recall in (0.5, 0.75, 0.9, 1.0)]
-    answers = [as_number(attempt(*case)) for case in cases]
-    notes = [note_on_threshold(answer, *case) for answer, case in zip(answers, cases, strict=True)]
-    if "" in notes:  # sometimes a lower threshold than in other cases: not a convention
-        notes = [None if note else note for note in notes]
-    if None not in notes:
-        return next((note for note in notes if note), None)
 
-    def sure(probabilities, truth):
-        return np.sort(probabilities[truth == 1])[::-1]
+    answers = [float(as_number(attempt(*case))) for case in cases]
+    right = [threshold_for_recall(*case) for case in cases]
+    # in all cases, or it is not a convention
+    if all(
+        given < best and not ((p > given) & (p < best) & (truth == 1)).any()
+        for given, best, (p, truth, _) in zip(answers, right, cases, strict=True)
+    ):
+        return (
+            "(The course counts a pixel as found when its probability is the threshold or more. "
+            "Yours lies a little lower: with > in place of >= it finds the same pixels.)"
+        )
+    if max(answers) > 1:
+        raise Incorrect(
+            f"It gives {max(answers):.4g}, which cannot be a probability. Is it a number of "
+            "pixels, or a position in the sorted array?"
+        )
+
+    def ranked(rounded):
+        """Make the threshold that finds rounded(pixels to find) pixels."""
+
+        def threshold(probabilities, truth, recall):
+            surest = np.sort(probabilities[truth == 1])[::-1]
+            number = rounded(np.round(recall * len(surest), 9))
+            return surest[int(np.clip(number, 1, len(surest))) - 1]
+
+        return threshold
 
     def for_precision(probabilities, truth, share):
-        fits = [
-            t
-            for t in probabilities[truth != VOID]
-            if (truth[(probabilities >= t) & (truth != VOID)] == 1).mean() >= share
-        ]
-        return min(fits)
+        labelled = truth != VOID
+        probabilities, hits = probabilities[labelled], truth[labelled] == 1
+        return min(t for t in probabilities if hits[probabilities >= t].mean() >= share)
 
     def among(chosen):
         return lambda p, truth, recall: threshold_for_recall(p, chosen(truth), recall)
 
-    def rounded_down(probabilities, truth, recall):
-        surest = sure(probabilities, truth)
-        return surest[max(int(recall * len(surest) + 1e-9), 1) - 1]
-
     mistakes = {
-        "A threshold of 0 finds everything, and calls all else object, too. Expected the highest "
-        "that still finds enough.": lambda p, truth, recall: 0.0,
+        "A threshold so low finds everything, and calls all else object, too. Expected the highest "
+        "that still finds enough.": (
+            lambda p, truth, recall: 0.0,
+            lambda p, truth, recall: p.min(),
+            lambda p, truth, recall: p[truth != VOID].min(),
+        ),
         "That is the highest probability in the object, which finds one "
-        "pixel.": lambda p, truth, recall: sure(p, truth)[0],
+        "pixel.": lambda p, truth, recall: p[truth == 1].max(),
         "That is a threshold for precision: the share of object among what is found. Recall is "
         "the share of the object that is found.": for_precision,
         "Void pixels are counted as object: 255 is above 0, too. The object is truth == 1.": among(
@@ -230,54 +155,27 @@ def judge_threshold_for_recall(attempt):
             among(lambda truth: truth >= 0),
         ),
         "The number of pixels to find is rounded down, so it finds too few: 90 % of 7 pixels are "
-        "6.3, which takes 7 pixels.": rounded_down,
-        "A threshold is a probability, and recall (or 1 - recall) is a share of the object's "
-        "pixels. Look at the probabilities of these.": (
-            lambda p, truth, recall: recall,
-            lambda p, truth, recall: 1 - recall,
+        "6.3, which takes 7 pixels.": (ranked(np.floor), ranked(np.round)),
+        "It finds one pixel too many. Places count from 0: that of the n-th is n - 1.": (
+            ranked(lambda number: np.ceil(number) + 1),
+            ranked(lambda number: np.floor(number) + 1),
         ),
     }
-    with contextlib.suppress(
-        Unexplained
-    ):  # only names a mistake; below it is said how many are found
+    try:
         compare(attempt, cases, threshold_for_recall, mistakes)
-    first = notes.index(None)
-    given, (probabilities, truth, recall) = float(answers[first]), cases[first]
-    if max(answers) > 1:
-        raise Incorrect(
-            f"It gives {given:.4g}, which cannot be a probability. Is it a number of pixels, or a "
-            "position in the sorted array?"
+    except Unexplained as error:
+        given, wanted, (probabilities, truth, recall) = next(
+            case
+            for case in zip(answers, right, cases, strict=True)
+            if abs(case[0] - case[1]) > 1e-5
         )
-    surest = sure(probabilities, truth)
-    found = (surest >= given).sum()
-    needed = (surest >= threshold_for_recall(probabilities, truth, recall)).sum()
-    raise Unexplained(
-        f"For recall {recall} it gives {given:.3f}, which finds {found} of the object's "
-        f"{surest.size} pixels; {needed} are needed, and "
-        + ("that is too few." if found < needed else "a higher threshold finds those, too.")
-    )
-
-
-def note_on_threshold(given, probabilities, truth, recall):
-    """Return "" for the course's threshold, a note for an equal one, None for a wrong one."""
-    right = threshold_for_recall(probabilities, truth, recall)
-    if abs(given - right) < 1e-5:
-        return ""
-    lower = probabilities[(truth == 1) & (probabilities < right)]
-    if not lower.size:
-        lower = np.append(probabilities[probabilities < right], 0)
-    lowest = lower.max()
-    if lowest - 1e-5 <= given < right:
-        return (
-            "(The course counts a pixel as found when its probability is the threshold or more. "
-            "Yours lies a little lower: with > in place of >= it finds the same pixels.)"
-        )
-    return None
-
-
-threshold_for_recall_exercise = Exercise(
-    "threshold_for_recall", judge_threshold_for_recall, threshold_for_recall
-)
+        of_object = probabilities[truth == 1]
+        found, needed = ((of_object >= threshold).sum() for threshold in (given, wanted))
+        raise Unexplained(
+            f"For recall {recall} it gives {given:.3f}, which finds {found} of the object's "
+            f"{of_object.size} pixels; {needed} are needed, and "
+            + ("that is too few." if found < needed else "a higher threshold finds those, too.")
+        ) from error
 
 
 def mean_per_image(ious, absent):
@@ -300,7 +198,10 @@ def judge_mean_per_image(attempt):
 
     mistakes = {
         "absent is not used: absent classes are always left out. (nan == nan is False; np.isnan "
-        "finds nan.)": lambda ious, absent: mean_per_image(ious, nan),
+        "finds nan.)": (
+            lambda ious, absent: mean_per_image(ious, nan),
+            lambda ious, absent: np.nanmean(ious),
+        ),
         "All entries go into one mean, so an image with more classes counts more. Take the mean "
         "of each image first.": lambda ious, absent: np.nanmean(filled(ious, absent)),
         "One absent class makes the mean nan. np.isnan finds nan (nan == nan is False), and "
@@ -318,8 +219,8 @@ def judge_mean_per_image(attempt):
     }
 
     def convert(value):
-        array = as_array(value) if not isinstance(value, float | int) else np.asarray(value)
-        if array.ndim == 1 and array.size > 1:
+        array = to_numpy(value)
+        if array is not None and array.ndim == 1 and array.size > 1:
             raise Incorrect(
                 f"It returns {describe(value)}, one mean per image or class; the mean over "
                 "those is still missing."
@@ -327,9 +228,6 @@ def judge_mean_per_image(attempt):
         return as_number(value)
 
     compare(attempt, cases, mean_per_image, mistakes, convert=convert)
-
-
-mean_per_image_exercise = Exercise("mean_per_image", judge_mean_per_image, mean_per_image)
 
 
 def calibration_error(confidence, right):
@@ -354,27 +252,21 @@ def judge_calibration_error(attempt):
         confidence = said[number]
         # too modest and too sure by turns, so that gaps cancel when bins are merged
         chance = np.where(number % 2, confidence - 0.3, confidence + 0.3)
-        right = rng.random(shape) < chance
-        cases.append((confidence, right))
+        cases.append((confidence, rng.random(shape) < chance))
 
-    def bins_of(confidence, right, n=10):
-        """Return mean confidence, accuracy and share of the pixels of every bin with pixels."""
-        bins = np.ceil(confidence * n)
-        inside = [bins == b for b in np.unique(bins)]
-        return (
-            np.array([confidence[i].mean() for i in inside]),
-            np.array([right[i].mean() for i in inside]),
-            np.array([i.mean() for i in inside]),
-        )
+    def of_bins(formula, bins=lambda confidence: np.ceil(confidence * 10)):
+        """Make a function from a formula of confidence, accuracy and share of pixels per bin."""
 
-    def of_bins(formula, n=10):
-        return lambda confidence, right: formula(*bins_of(confidence, right, n))
+        def error(confidence, right):
+            number = bins(confidence)
+            inside = [number == b for b in np.unique(number)]
+            said, true = ([some[i].mean() for i in inside] for some in (confidence, right))
+            return formula(np.array(said), np.array(true), np.array([i.mean() for i in inside]))
 
-    def equal_counts(confidence, right):
-        order = np.argsort(confidence.ravel(), kind="stable")
-        parts = np.array_split(order, 10)
-        gaps = [abs(confidence.ravel()[p].mean() - right.ravel()[p].mean()) for p in parts]
-        return np.average(gaps, weights=[len(p) for p in parts])
+        return error
+
+    def weighed(said, true, share):
+        return (abs(said - true) * share).sum()
 
     mistakes = {
         "The bins are not weighed: a bin with three pixels counts as much as one with thousands. "
@@ -384,36 +276,32 @@ def judge_calibration_error(attempt):
         ),
         "That is the largest gap (the maximum calibration error); expected the mean gap, weighed "
         "by pixels.": of_bins(lambda said, true, share: abs(said - true).max()),
-        "The gaps have no absolute value, so too sure in one bin and too modest in another "
-        "cancel.": (
+        "Too sure here and too modest there cancel. Take the absolute value of the gap in every "
+        "bin, before they are added up.": (
             of_bins(lambda said, true, share: ((said - true) * share).sum()),
             of_bins(lambda said, true, share: ((true - said) * share).sum()),
+            lambda confidence, right: abs(confidence.mean() - right.mean()),
         ),
-        "That is one gap over all pixels, without bins: too sure here and too modest there "
-        "cancel.": lambda c, right: abs(c.mean() - right.mean()),
-        "The gaps are squared; expected their absolute value.": (
-            of_bins(lambda said, true, share: ((said - true) ** 2 * share).sum()),
-            of_bins(lambda said, true, share: np.sqrt(((said - true) ** 2 * share).sum())),
+        "The gaps are squared; expected their absolute value.": of_bins(
+            lambda said, true, share: ((said - true) ** 2 * share).sum()
         ),
         "The gap is taken pixel by pixel, without bins (squared, that is the Brier score). A "
         "single pixel is right or wrong; only many together have an accuracy.": (
             lambda confidence, right: np.abs(confidence - right).mean(),
             lambda confidence, right: ((confidence - right) ** 2).mean(),
         ),
-        "The bins hold equally many pixels. Here they are equally wide: 0 to 0.1, 0.1 to 0.2, and "
-        "so on.": equal_counts,
+        "Confidence is compared with the share of wrong pixels; expected the share of right "
+        "ones.": of_bins(lambda said, true, share: (abs(said + true - 1) * share).sum()),
         "The middle of the bin stands where the mean confidence of its pixels "
         "belongs.": lambda confidence, right: calibration_error(
             (np.ceil(confidence * 10) - 0.5) / 10, right
         ),
-        "Confidence is compared with the share of wrong pixels; expected the share of right "
-        "ones.": of_bins(lambda said, true, share: (abs(said + true - 1) * share).sum()),
-        "It is always 0, but these probabilities are not calibrated.": lambda c, right: 0.0,
+        "The bins begin at 0.5. With more than two classes the largest probability can be lower: "
+        "they go from 0 to 1.": of_bins(weighed, lambda c: np.maximum(np.ceil(c * 20), 10)),
+    } | {
+        f"There are {n} bins; expected ten.": of_bins(weighed, lambda c, n=n: np.ceil(c * n))
+        for n in (5, 9, 11, 15, 20)
     }
-    for n in (5, 9, 11, 15, 20):
-        mistakes[f"There are {n} bins; expected ten."] = of_bins(
-            lambda said, true, share: (abs(said - true) * share).sum(), n
-        )
     compare(attempt, cases, calibration_error, mistakes)
     # two of three sure pixels are right, and the bin of the fourth is 0.25 off
     confidence, right = np.array([1.0, 1.0, 1.0, 0.75]), np.array([True, True, False, True])
@@ -423,8 +311,3 @@ def judge_calibration_error(attempt):
             f"For the confidence {confidence.tolist()} and right {right.tolist()} it gives "
             f"{given:.4g}; expected 0.3125. A confidence of exactly 1 belongs to the last bin."
         )
-
-
-calibration_error_exercise = Exercise(
-    "calibration_error", judge_calibration_error, calibration_error
-)

@@ -1,7 +1,7 @@
 """Small slips made in the solution's own code, to find the one that an answer contains.
 
-A forgotten term, a wrong operator, a number off by one, a sum for a mean: each is put into the
-reference, one at a time, and what then comes out is compared with the answer.
+A forgotten term or line, a wrong operator, a number off by one, a sum for a mean: each is put into
+the reference, one at a time, and what then comes out is compared with the answer.
 """
 
 import ast
@@ -32,17 +32,8 @@ FUNCTIONS = {
     "min": ("max",),
     "ceil": ("floor", "round"),
     "argmax": ("argmin",),
+    "diag": ("trace",),
 }
-
-
-class Replacing(ast.NodeTransformer):
-    """Puts a node into a syntax tree in place of another."""
-
-    def __init__(self, old, new):
-        self.old, self.new = old, new
-
-    def visit(self, node):
-        return self.new if node is self.old else super().visit(node)
 
 
 def slips(function):
@@ -57,21 +48,19 @@ def slips(function):
         return
     if not isinstance(tree.body[0], ast.FunctionDef) or function.__closure__:
         return
-    names = [argument.arg for argument in tree.body[0].args.args]
-    names += [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and type(n.ctx) is ast.Store]
     nodes = list(ast.walk(tree))
-    parents = {id(part): i for i, node in enumerate(nodes) for part in ast.iter_child_nodes(node)}
-    for number, node in enumerate(nodes):
+    names = {argument.arg: None for argument in tree.body[0].args.args}  # in order, each once
+    names |= {n.id: None for n in nodes if isinstance(n, ast.Name) and type(n.ctx) is ast.Store}
+    parents = {id(part): node for node in nodes for part in ast.iter_child_nodes(node)}
+    for node in nodes[1:]:
         for sentence, wrong in changes(node, names):
-            changed = copy.deepcopy(tree)
-            copies = list(ast.walk(changed))
-            Replacing(copies[number], wrong).visit(changed)
-            ast.fix_missing_locations(changed)
-            space = dict(function.__globals__)
-            exec(compile(changed, "<slip>", "exec"), space)
-            around = copies[parents[id(node)]] if number else changed
+            around = parents[id(node)]
+            changed = copy.deepcopy(tree, {id(node): wrong})  # the tree, wrong in place of node
             if isinstance(around, ast.expr) and "stands" in sentence:
+                around = copy.deepcopy(around, {id(node): wrong})
                 sentence = f"{sentence[:-1]}, in `{ast.unparse(around)}`."
+            space = dict(function.__globals__)
+            exec(compile(ast.fix_missing_locations(changed), "<slip>", "exec"), space)
             yield sentence, space[function.__name__]
 
 
@@ -79,7 +68,7 @@ def changes(node, names):
     """Yield (sentence, changed copy) for every way to slip at a node of the syntax tree."""
 
     def changed(**fields):
-        new = copy.deepcopy(node)
+        new = copy.copy(node)
         for field, value in fields.items():
             setattr(new, field, value)
         return new
@@ -87,15 +76,32 @@ def changes(node, names):
     def stands(right, wrong, **fields):
         return f"`{wrong}` stands where `{right}` belongs.", changed(**fields)
 
+    text = ast.unparse(node)
     if isinstance(node, ast.BinOp):
         left, right = ast.unparse(node.left), ast.unparse(node.right)
         yield f"`{right}` is missing next to `{left}`.", node.left
-        yield f"`{left}` is missing next to `{right}`.", node.right
+        rest = {ast.Sub: ast.UnaryOp(ast.USub(), node.right)}
+        rest[ast.Div] = ast.BinOp(ast.Constant(1), ast.Div(), node.right)
+        yield f"`{left}` is missing next to `{right}`.", rest.get(type(node.op), node.right)
+        if isinstance(node.op, ast.Sub | ast.Div):
+            wrong = changed(left=node.right, right=node.left)
+            yield f"`{ast.unparse(wrong)}` is the wrong way round.", wrong
     if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
         called, inside = ast.unparse(node.func), ast.unparse(node.args[0])
         yield f"`{called}` is missing around `{inside}`.", node.args[0]
+        if called == "range":
+            yield stands(text, f"range(1, {inside})", args=[ast.Constant(1), node.args[0]])
+            less = ast.BinOp(node.args[0], ast.Sub(), ast.Constant(1))
+            yield stands(text, f"range({inside} - 1)", args=[less])
+    if isinstance(node, ast.Call) and node.keywords and node.keywords[0].arg == "axis":
+        yield f"The axis is missing in `{text}`.", changed(keywords=node.keywords[1:])
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        whole = ast.unparse(node.value)
+        yield f"`{text.removeprefix(whole)}` is missing behind `{whole}`.", node.value
     if isinstance(node, ast.UnaryOp):
         yield f"The sign before `{ast.unparse(node.operand)}` is missing.", node.operand
+    if isinstance(node, ast.Assign | ast.AugAssign):
+        yield f"A step like `{text}` is missing.", ast.Pass()
     if isinstance(node, ast.BinOp | ast.AugAssign):
         for operator in OPERATORS.get(type(node.op), ()):
             wrong = changed(op=operator())

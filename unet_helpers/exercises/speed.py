@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from unet_helpers.exercises.comparison import argument_names, compare, written
-from unet_helpers.exercises.exercise import Exercise, Incorrect, as_number, describe
-from unet_helpers.models import folding, profiling
+from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.exercise import Incorrect, as_number, describe
+from unet_helpers.models.folding import folded_kernel as fold
 
 
 def fold_with(
@@ -12,13 +12,13 @@ def fold_with(
     bias=lambda b, m, f: b - m * f,
     factor=lambda g, v, e: g / np.sqrt(v + e),
 ):
-    """Make a function like `folding.folded_kernel` with another kernel, bias or factor."""
+    """Make a function like `fold` with another kernel, bias or factor."""
 
-    def fold(k, gamma, beta, mean, variance, epsilon):
+    def folding(k, gamma, beta, mean, variance, epsilon):
         f = factor(gamma, variance, epsilon)
         return kernel(k, f), bias(beta, mean, f)
 
-    return fold
+    return folding
 
 
 def fold_case(random, height, width, n_in, n_out, epsilon):
@@ -41,12 +41,6 @@ def judge_fold(attempt):
         "epsilon is added after the root. It belongs to the variance, under the root.": fold_with(
             factor=lambda g, v, e: g / (np.sqrt(v) + e)
         ),
-        "gamma is missing: it multiplies what has been normalised.": fold_with(
-            factor=lambda g, v, e: 1 / np.sqrt(v + e)
-        ),
-        "The factor stands on its head: the normalisation divides by the standard deviation and "
-        "multiplies by gamma.": fold_with(factor=lambda g, v, e: np.sqrt(v + e) / g),
-        "beta is missing: it is added at the very end.": fold_with(bias=lambda b, m, f: -m * f),
         "beta is scaled in the bias. It is added after the scaling, so it stays as it "
         "is.": fold_with(bias=lambda b, m, f: (b - m) * f),
         "The factor lies on the channels that come in. The normalisation scales what comes out, "
@@ -58,13 +52,14 @@ def judge_fold(attempt):
         return f"a kernel of shape {kernel.shape}"
 
     for some, told in ((cases, mistakes), (wide, {})):
-        compare(attempt, some, folding.folded_kernel, told, call, parts=("kernel", "bias"))
+        compare(attempt, some, fold, told, call, parts=("kernel", "bias"))
 
 
-fold_exercise = Exercise("fold", judge_fold, folding.folded_kernel)
-
-
-LIMITS = ("compute", "memory")
+def roofline(operations, bytes_moved, peak_operations, bandwidth):
+    """Return the shortest time that some work can take on a machine, and what limits it."""
+    computing, moving = operations / peak_operations, bytes_moved / bandwidth
+    # a machine does both at the same time, so the longer one counts
+    return max(computing, moving), "compute" if computing >= moving else "memory"
 
 
 def as_limit(value):
@@ -75,72 +70,49 @@ def as_limit(value):
     seconds, limit = value
     if isinstance(seconds, str) and not isinstance(limit, str):
         raise Incorrect("The two results are swapped: first the seconds, then what limits.")
-    if not isinstance(limit, str) or limit not in LIMITS:
+    if not isinstance(limit, str) or limit not in ("compute", "memory"):
         raise Incorrect(f"Its second result is {describe(limit)}; {wanted}.")
-    return as_number(seconds), limit
+    return as_number(seconds), np.array(limit)
 
 
 def judge_roofline(attempt):
     # operations, bytes, operations a second, bytes a second
-    cases = [
-        (800.0, 10.0, 100.0, 20.0),
-        (30.0, 60.0, 100.0, 20.0),
-        (50.0, 40.0, 100.0, 20.0),
-        (6e9, 8e8, 2e9, 1e9),
-        (100.0, 300.0, 5.0, 40.0),
-        (900.0, 45.0, 60.0, 2.0),
-    ]
+    cases = [(800.0, 10.0, 100.0, 20.0), (30.0, 60.0, 100.0, 20.0), (50.0, 40.0, 100.0, 20.0)]
+    cases += [(6e9, 8e8, 2e9, 1e9), (100.0, 300.0, 5.0, 40.0), (900.0, 45.0, 60.0, 2.0)]
+    cases += [(70.0, 90.0, 20.0, 30.0), (40.0, 70.0, 9.0, 4.0), (500.0, 30.0, 3.0, 7.0)]
+    cases += [(64.0, 800.0, 50.0, 100.0), (3e6, 2e5, 8e5, 4e5), (7e6, 9e5, 8e6, 4e5)]
+
+    def seconds(formula):
+        return lambda *case: (formula(*case), roofline(*case)[1])
+
+    def limit(is_compute):
+        return lambda *case: (roofline(*case)[0], "compute" if is_compute(*case) else "memory")
+
     mistakes = {
         "The two times are added up. A machine computes while it loads, so at best the longer of "
-        "the two is all it takes.": lambda o, b, p, w: o / p + b / w,
+        "the two is all it takes.": seconds(lambda o, b, p, w: o / p + b / w),
         "This is the shorter of the two times. Both must be done, so the longer one "
-        "counts.": lambda o, b, p, w: min(o / p, b / w),
+        "counts.": seconds(lambda o, b, p, w: min(o / p, b / w)),
         "The memory is left out of the seconds: a layer cannot be done before its bytes have "
-        "moved.": lambda o, b, p, w: o / p,
+        "moved.": seconds(lambda o, b, p, w: o / p),
         "The computing is left out of the seconds: a layer cannot be done before its operations "
-        "are.": lambda o, b, p, w: b / w,
-        "This is the mean of the two times. Both must be done, so the longer one "
-        "counts.": lambda o, b, p, w: (o / p + b / w) / 2,
+        "are.": seconds(lambda o, b, p, w: b / w),
         "The divisions stand on their heads: seconds are operations divided by operations a "
-        "second.": lambda o, b, p, w: max(p / o, w / b),
-        "This is the intensity, operations per byte. It tells what limits; the seconds are asked "
-        "for as well.": lambda o, b, p, w: o / b,
-        "This is the speed that can be reached, in operations a second. The seconds are the "
-        "operations divided by it.": lambda o, b, p, w: min(p, o / b * w),
+        "second.": seconds(lambda o, b, p, w: max(p / o, w / b)),
         "The bytes are turned into bits. The bandwidth is in bytes a second: convert "
-        "nothing.": lambda o, b, p, w: max(o / p, 8 * b / w),
-    }
-
-    def seconds(operations, bytes_moved, peak_operations, bandwidth):
-        return profiling.roofline(operations, bytes_moved, peak_operations, bandwidth)[0]
-
-    compare(lambda *case: as_limit(attempt(*case))[0], cases, seconds, mistakes)
-    labels = [as_limit(attempt(*case))[1] for case in cases]
-    right = [profiling.roofline(*case)[1] for case in cases]
-    if labels == right:
-        return
-    times = "The seconds are right, but "
-    if len(set(labels)) == 1:
-        raise Incorrect(f'{times}it always says "{labels[0]}". Which of the two times is longer?')
-    for sentence, is_compute in {
-        "what limits is swapped: it is the part that takes longer.": lambda o, b, p, w: (
-            o / p < b / w
+        "nothing.": seconds(lambda o, b, p, w: max(o / p, 8 * b / w)),
+        "This is the speed that can be reached, in operations a second. The seconds are the "
+        "operations divided by it.": seconds(lambda o, b, p, w: min(p, o / b * w)),
+        "What limits is swapped: it is the part that takes longer.": limit(
+            lambda o, b, p, w: o / p < b / w
         ),
-        "operations are compared with bytes, as if the machine were equally fast at both. Compare "
-        "their times.": lambda o, b, p, w: o > b,
-        "what limits is read from the machine alone. On the same machine one layer can be limited "
-        "by computing, and another by memory.": lambda o, b, p, w: p < w,
-        "the intensity is compared with one of the two speeds. Compare it with their "
-        "ratio.": lambda o, b, p, w: o / b > w,
-    }.items():
-        if labels == ["compute" if is_compute(*case) else "memory" for case in cases]:
-            raise Incorrect(times + sentence)
-    first = [given == wanted for given, wanted in zip(labels, right, strict=True)].index(False)
-    case = written(cases[first], argument_names(seconds, cases))
-    raise Incorrect(
-        f'For {case} the seconds are right, but it says "{labels[first]}"; '
-        f'expected "{right[first]}".'
-    )
-
-
-roofline_exercise = Exercise("roofline", judge_roofline, profiling.roofline)
+        'It always says "compute". Which of the two times is longer?': limit(lambda *case: True),
+        'It always says "memory". Which of the two times is longer?': limit(lambda *case: False),
+        "Operations are compared with bytes, as if the machine were equally fast at both. Compare "
+        "their times.": limit(lambda o, b, p, w: o > b),
+        "The intensity is compared with one of the two speeds. Compare it with their ratio.": (
+            limit(lambda o, b, p, w: o / b > w),
+            limit(lambda o, b, p, w: o / b > p),
+        ),
+    }
+    compare(attempt, cases, roofline, mistakes, convert=as_limit, parts=("seconds", "limit"))

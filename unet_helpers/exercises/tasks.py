@@ -164,15 +164,6 @@ TASKS = {
         "rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int), columns "
         "likewise, then mask[rows][:, columns]. Or let Pillow do it with NEAREST.",
     ),
-    "trimap_to_classes": Task(
-        "my_trimap_to_classes(trimap)",
-        5,
-        "Turn a trimap of the pets (1 pet, 2 background, 3 outline) into the classes 0 pet, 1 "
-        "background, 2 outline, as uint8.",
-        "Write the three old labels in a row, and the new ones below. What happens to each?",
-        "All three change by the same amount.",
-        "Subtract one: the trimap is uint8, and so is trimap - 1.",
-    ),
     "cross_entropy_with_void": Task(
         "my_cross_entropy_with_void(labels, logits)",
         20,
@@ -182,16 +173,6 @@ TASKS = {
         "Subtracting a pixel's largest logit changes no probability, and exp is at most 1.",
         "log_p = z - np.log(np.exp(z).sum(-1, keepdims=True)) with z = logits - largest; then "
         "-log_p[np.arange(len(labels)), labels].mean().",
-    ),
-    "accuracy_without_void": Task(
-        "my_accuracy_without_void(truth, prediction)",
-        5,
-        "Give the share of right pixels among all labelled ones, from 0 to 1, for a whole batch "
-        "of masks (N, H, W). Where the truth is 255 (void), nothing is counted. A labelled pixel "
-        "that is predicted as 255 is wrong.",
-        "Which pixels belong below the line?",
-        "truth != 255 is an array of True and False; in square brackets it picks out pixels.",
-        "labelled = truth != 255; then the mean of truth[labelled] == prediction[labelled].",
     ),
     "median_frequency_weights": Task(
         "my_median_frequency_weights(masks, n_classes)",

@@ -10,10 +10,7 @@ import statistics
 from results import FOLDER, ROOT
 
 PAGE = ROOT / "docs" / "results.md"
-DESIGNS = ("fcn_32s", "fcn_16s", "fcn_8s", "unet", "without_skips")
-SKIPS = ("unet", *(f"without_skip_{level}" for level in (1, 2, 3, 4)), "without_skips")
-RECIPES = ("unet", "no_weights", "full_weights", "no_augmentation", "dropout", "no_batch_norm")
-RECIPES += ("batch_norm_once_a_block", "plain")
+DESIGNS = ("fcn_8s", "unet")
 
 
 def load(name):
@@ -77,8 +74,6 @@ def tables():
     streets = load("streets")
     return {
         "designs": by_street(streets, DESIGNS) + "\n\n" + by_class(streets, DESIGNS),
-        "skips": by_street(streets, SKIPS) + "\n\n" + by_class(streets, SKIPS, "unet"),
-        "recipes": by_street(streets, RECIPES) + "\n\n" + by_class(streets, RECIPES, "unet"),
     }
 
 

@@ -189,7 +189,7 @@ def test_missing_exercises_are_those_of_the_notebook_it_was(tmp_path):
     _, texts = read_notebook(command.COURSE / "05_carla_training.ipynb")
     some = {*sorted(texts)[:3], "a text of the student"}
     assert command.expected(tmp_path / "02.ipynb", some, course) == ["resize_mask"]
-    assert command.expected(tmp_path / "06 Anna.ipynb", set(), course) == ["trimap_to_classes"]
+    assert command.expected(tmp_path / "08 Anna.ipynb", set(), course) == ["threshold_for_recall"]
     assert command.expected(tmp_path / "anna.ipynb", set(), course) is None
     assert command.expected(tmp_path / "06.ipynb", texts, {}) is None
 

@@ -80,10 +80,10 @@ def tables():
 def filled(page):
     """Return a page's text with all tables renewed."""
     for name, text in tables().items():
-        pattern = rf"(?s)(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)"
+        pattern = rf"(?s)(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
         if not re.search(pattern, page):
             raise SystemExit(f"{PAGE} has no place for the table {name}.")
-        page = re.sub(pattern, rf"\1{text}\2", page)
+        page = re.sub(pattern, rf"\1{text}\n\2", page)
     return page
 
 

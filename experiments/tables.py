@@ -10,7 +10,7 @@ import statistics
 from results import FOLDER, ROOT
 
 PAGE = ROOT / "docs" / "results.md"
-DESIGNS = ("fcn_8s", "unet")
+DESIGNS = ("unet", "fcn_8s")
 
 
 def load(name):

@@ -197,9 +197,9 @@ def test_carla_follows_links_and_says_which_recordings_it_uses(recordings, tmp_p
     for _ in range(2):
         pairs = carla.find_pairs("train", recordings)
         assert [image.parts[-3] for image, _ in pairs] == ["dataA", "dataB", "dataC"]
-    assert capsys.readouterr().out.endswith(
-        "has dataA (1 frames), dataB (1 frames), dataC (1 frames), dataD (1 frames), dataF (1 "
-        "frames); the train split is dataA, dataB, dataC.\n"
+    assert capsys.readouterr().out == (
+        "Recordings: dataA (1 frames), dataB (1 frames), dataC (1 frames), dataD (1 frames), "
+        "dataF (1 frames). The train split is dataA, dataB, dataC.\n"
     )
 
 

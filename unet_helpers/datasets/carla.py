@@ -59,7 +59,7 @@ def find_pairs(split, root=None, split_by="recording", seed=0):
         )
     if set(recordings) != set().union(*RECORDINGS.values()):
         found = (f"{name} ({len(frames)} frames)" for name, frames in recordings.items())
-        note(f"{folder} has {', '.join(found)}; the {split} split is {', '.join(wanted)}.")
+        note(f"Recordings: {', '.join(found)}. The {split} split is {', '.join(wanted)}.")
     return [pair for name in wanted for pair in recordings[name]]
 
 

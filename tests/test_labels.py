@@ -150,6 +150,12 @@ def test_overlay_of_full_opacity_is_the_mask():
     np.testing.assert_array_equal(mixed, mask_to_colour(mask, TWO))
 
 
+@pytest.mark.parametrize("opacity", [5, -0.1, float("nan")])
+def test_overlay_refuses_other_opacities(opacity):
+    with pytest.raises(DataError, match=rf"opacity is {opacity}; expected a number from 0 to 1"):
+        overlay(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), TWO, opacity)
+
+
 def test_class_shares_count_labelled_pixels_only():
     masks = [np.array([[0, 0], [0, 1]], np.uint8), np.array([[255, 1, 1, 255]], np.uint8)]
     np.testing.assert_allclose(class_shares(masks, 3), [3 / 6, 3 / 6, 0])

@@ -179,10 +179,12 @@ def about_colours(colour, unknown, palette, where, names):
 
 
 def overlay(image, mask, labels, opacity=0.5):
-    """Lay a mask's colours over its image; opacity is the share of the mask.
+    """Lay a mask's colours over its image; opacity is the share of the mask, 0 to 1.
 
-    Shapes: uint8 (H, W, 3), uint8 (H, W) -> uint8 (H, W, 3).
+    Shapes: uint8 (H, W, 3), uint8 (H, W) -> uint8 (H, W, 3). Raises DataError for other opacities.
     """
+    if not 0 <= opacity <= 1:
+        raise DataError(f"opacity is {opacity}; expected a number from 0 to 1.")
     colour = mask_to_colour(mask, labels).astype(np.float32)
     return (image * (1 - opacity) + colour * opacity).astype(np.uint8)
 

@@ -107,9 +107,9 @@ def together(streets):
 
 def main():
     keep = results.Results("streets", SETTINGS)
-    for variant in sys.argv[1:] or VARIANTS:
-        build, differs = VARIANTS[variant]
-        for left_out in STREETS:
+    for left_out in STREETS:
+        for variant in sys.argv[1:] or VARIANTS:
+            build, differs = VARIANTS[variant]
             if keep.has(variant=variant, left_out=left_out):
                 continue
             keras.utils.set_random_seed(SETTINGS["seed"])

@@ -16,8 +16,6 @@ from pathlib import Path
 import keras
 import results
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from unet_helpers import datasets, evaluation, models, training
 from unet_helpers.datasets import camvid, pets
 
@@ -59,12 +57,7 @@ def train_and_score(recipe, seed, train, test, labels, size, epochs):
     training.fit(model, batches, epochs=epochs, steps_per_epoch=steps, progress=False)
     seconds = round(time.monotonic() - start)
     scores = evaluation.scores(evaluation.evaluate(model, datasets.batches(test), labels.n_classes))
-    return {
-        "seconds": seconds,
-        "accuracy": float(scores.pixel_accuracy),
-        "mean_iou": float(scores.mean_iou),
-        "iou": dict(zip(labels.classes, map(float, scores.iou), strict=True)),
-    }
+    return {"seconds": seconds, **results.of_scores(scores, labels.classes)}
 
 
 def main():

@@ -3,10 +3,15 @@
 import json
 import platform
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the scripts that import this one find the package, too
+
+from unet_helpers.files import atomic_write  # noqa: E402
+
 FOLDER = ROOT / "data" / "results"
 
 
@@ -33,11 +38,18 @@ class Results:
         self.kept["runs"].append(run | {"commit": commit(), "machine": machine()})
         settings = json.dumps(self.kept["settings"])
         runs = ",\n".join(json.dumps(run) for run in self.kept["runs"])
-        FOLDER.mkdir(exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(f'{{"settings": {settings},\n"runs": [\n{runs}\n]}}\n')
-        part.replace(self.path)
+        with atomic_write(self.path) as part:
+            part.write_text(f'{{"settings": {settings},\n"runs": [\n{runs}\n]}}\n')
         print({key: value for key, value in run.items() if key != "iou"}, flush=True)
+
+
+def of_scores(scores, classes):
+    """Return what is kept of `evaluation.Scores`: accuracy, mean IoU and each class's IoU."""
+    return {
+        "accuracy": float(scores.pixel_accuracy),
+        "mean_iou": float(scores.mean_iou),
+        "iou": dict(zip(classes, map(float, scores.iou), strict=True)),
+    }
 
 
 def rounded(value):

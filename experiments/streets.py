@@ -5,19 +5,16 @@
 Every variant is trained on four recordings and scored on the fifth, once per recording: streets
 differ more than seeds do. No choice is made on the fifth. Each run is added to
 data/results/streets.json as it ends, and runs that are there are not repeated. A run takes about
-a minute on two cores; `python experiments/tables.py` prints the tables.
+two minutes on two cores; `python experiments/tables.py` writes the tables of docs/results.md.
 """
 
 import functools
 import sys
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
 import results
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from unet_helpers import datasets, evaluation, models, training
 from unet_helpers.datasets import carla
@@ -93,11 +90,7 @@ def score(model, pairs):
     """Score a model on (images, masks), from one confusion matrix."""
     batches = datasets.batches(datasets.from_arrays(*pairs))
     scores = evaluation.scores(evaluation.evaluate(model, batches, CARLA.n_classes))
-    return {
-        "accuracy": float(scores.pixel_accuracy),
-        "mean_iou": float(scores.mean_iou),
-        "iou": dict(zip(CARLA.classes, map(float, scores.iou), strict=True)),
-    }
+    return results.of_scores(scores, CARLA.classes)
 
 
 def together(streets):

@@ -3,24 +3,15 @@
 A table stands between the lines <!-- NAME --> and <!-- end of NAME -->; the rest is left alone.
 """
 
-import json
 import re
 import statistics
 
-from results import FOLDER, ROOT
+from results import ROOT
+
+from unet_helpers.evaluation import stored_runs
 
 PAGE = ROOT / "docs" / "results.md"
 DESIGNS = ("unet", "fcn_8s")
-
-
-def load(name):
-    """Return the runs of an experiment, grouped: dict from variant to list of runs."""
-    runs = json.loads((FOLDER / f"{name}.json").read_text())["runs"]
-    return {key: [run for run in runs if run["variant"] == key] for key in unique(runs, "variant")}
-
-
-def unique(runs, key):
-    return dict.fromkeys(run[key] for run in runs)
 
 
 def spread(values, sign=False):
@@ -71,7 +62,7 @@ def by_class(found, variants, base=None):
 
 def tables():
     """Return all tables: dict from name to Markdown."""
-    streets = load("streets")
+    streets = stored_runs("streets")
     return {
         "designs": by_street(streets, DESIGNS) + "\n\n" + by_class(streets, DESIGNS),
     }

@@ -7,5 +7,6 @@ __getattr__, __dir__ = hand_on(
     baselines="",
     boundaries="border boundary_distance boundary_f1 dilate error_rates",
     metrics="Scores confusion_matrix evaluate image_ious score_lines scores",
+    results="stored_runs",
     uncertainty="Ensemble Reliability entropy flip_tta mc_dropout reliability risk_coverage",
 )

@@ -1,0 +1,22 @@
+"""The stored runs of the course's experiments, which notebooks and docs/results.md quote."""
+
+import json
+
+from unet_helpers.files import sample_folder
+
+
+def stored_runs(experiment):
+    """Return the stored runs of an experiment, grouped by variant.
+
+    Args:
+        experiment: name of a file in `data/results`, such as "streets".
+
+    Returns:
+        dict from variant to a list of runs, each a dict with "mean_iou", "accuracy", "iou" (dict
+        from class to IoU) and what tells the run from its like, such as "left_out" or "seed".
+    """
+    path = sample_folder("results") / f"{experiment}.json"
+    groups = {}
+    for run in json.loads(path.read_text())["runs"]:
+        groups.setdefault(run["variant"], []).append(run)
+    return groups

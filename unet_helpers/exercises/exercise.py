@@ -14,6 +14,7 @@ import traceback
 import keras
 import numpy as np
 
+from unet_helpers.exercises import kept
 from unet_helpers.exercises.tasks import TASKS
 
 WIDTH = 100  # characters a line: fits a notebook's output and a terminal
@@ -69,8 +70,22 @@ class Exercise:
             bool: True when the answer is right. Nothing an answer does raises here.
         """
         passed, sentence = self.verdict(answer)
+        if passed and f"my_{self.name}" in kept.PARTS:
+            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer)}".strip()
         say(f"{self.name}: {sentence}")
         return passed
+
+    def yours(self):
+        """Return the learner's function that passed this check, from my_unet.py.
+
+        Where there is none, returns the course's. Prints which of the two it is, and why.
+        """
+        name = f"my_{self.name}"
+        if name not in kept.PARTS:
+            raise ValueError(f"No answer to {self.name} is kept, only {', '.join(kept.PARTS)}.")
+        function, why = kept.find(name)
+        say(f"{name}: the course's, because {why}" if why else f"{name}: yours, from {kept.FILE}.")
+        return function or self.reference
 
     def verdict(self, answer):
         """Judge an answer; returns (passed, sentence) and prints nothing."""

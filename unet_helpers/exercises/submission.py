@@ -20,6 +20,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from unet_helpers import exercises
 from unet_helpers.exercises.kept import global_names
+from unet_helpers.exercises.showing import complete_stubs
 
 # What these take as their last argument is Python, to be run in the notebook.
 PYTHON_MAGICS = {("run_cell_magic", name) for name in ("capture", "time", "timeit")}
@@ -69,7 +70,7 @@ def read_statements(codes):
 
 def parse(code, place):
     """Parse a cell as IPython does; returns the list of its statements."""
-    code = TransformerManager().transform_cell(code)
+    code = TransformerManager().transform_cell("".join(complete_stubs([code])))
     compile(code, place, "exec")  # finds what the parser lets through, such as a lone return
     # With the source at hand, messages can quote the line that raised.
     name = f"<{place}>"

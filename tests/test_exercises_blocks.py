@@ -208,6 +208,17 @@ def pools_the_first(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2)(first) if max_pooling else x, x
 
 
+def result_dropped(inputs, n_filters, dropout_prob, max_pooling):
+    x = layers.Conv2D(n_filters, 3, **SAME)(inputs)
+    layers.ReLU()(x)
+    x = layers.Conv2D(n_filters, 3, **RELU)(x)
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
+def always_normalises(inputs, n_filters, dropout_prob, max_pooling):
+    return normalised_encoder()(inputs, n_filters, dropout_prob, max_pooling)
+
+
 LINEAR = SAME
 
 CONV_BLOCK_MISTAKES = [
@@ -266,6 +277,9 @@ CONV_BLOCK_MISTAKES = [
         encoder(result=lambda pooled, x: (pooled, layers.Conv2D(8, 1)(x))),
         "without the third Conv2D it is right",
     ),
+    (result_dropped, "With a ReLU after the first Conv2D it is right"),
+    (encoder(pool=layers.MaxPooling2D(3, 2, "same")), "in place of the MaxPooling2D it is right"),
+    (always_normalises, "With batch_norm=False: There are layers too many: without all BatchNorm"),
     (encoder(first={**RELU, "kernel_size": 5}), "has a kernel of the shape (5, 5, 3, 8)"),
     (encoder(pool=layers.GlobalMaxPooling2D()), "has the shape (None, 8); expected (batch, height"),
 ]
@@ -322,6 +336,11 @@ class Frozen(layers.Layer):
 
 def frozen(x):
     return Frozen()(x)
+
+
+def forgotten(x):
+    layers.BatchNormalization()(x)
+    return ops.relu(x)
 
 
 def shared_normalisation(inputs, n_filters, *options):
@@ -397,6 +416,9 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
             "without the Dropout",
         ),
         (normalised_encoder(frozen, frozen), "Is training=False set"),
+        (normalised_encoder(forgotten, forgotten), "missing, or nothing takes what it returns"),
+        (normalised_encoder(lambda x: bn_relu(x, center=False)), "no normalisation after it whose"),
+        (normalised_encoder(after=lambda x, p: x), "dropout_prob=0.4 changes nothing"),
         (normalised_encoder(always_training, always_training), "Do not set training=True"),
         (
             normalised_encoder(
@@ -468,6 +490,12 @@ def normalised_decoder(bias=False, after=(bn_relu, bn_relu)):
     return normalised
 
 
+def normalised_before_join(expansive_input, contractive_input, n_filters):
+    up = layers.BatchNormalization()(upsample(expansive_input, n_filters))
+    x = layers.Concatenate()([up, contractive_input])
+    return layers.Conv2D(n_filters, 3, **RELU)(layers.Conv2D(n_filters, 3, **RELU)(x))
+
+
 @pytest.mark.parametrize(
     "answer, told",
     [
@@ -476,6 +504,7 @@ def normalised_decoder(bias=False, after=(bn_relu, bn_relu)):
         (normalised_decoder(after=(bn_relu, ops.relu)), "Only the first convolution is normalised"),
         (normalised_decoder(after=(ops.relu, ops.relu), bias=True), "Nothing is normalised"),
         (normalised_decoder(after=(frozen, frozen)), "Is training=False set"),
+        (normalised_before_join, "Only the transposed convolution is normalised"),
         (normalised_decoder(after=(always_training, bn_relu)), "not yet. With batch_norm=True"),
     ],
 )
@@ -541,6 +570,20 @@ def both_take_the_join(expansive_input, contractive_input, n_filters):
     return layers.Conv2D(n_filters, 3, **RELU)(x)
 
 
+def second_takes_the_upsampled(expansive_input, contractive_input, n_filters):
+    up = upsample(expansive_input, n_filters)
+    layers.Conv2D(n_filters, 3, **RELU)(layers.Concatenate()([up, contractive_input]))
+    return layers.Conv2D(n_filters, 3, **RELU)(layers.Conv2D(n_filters, 3, **RELU)(up))
+
+
+def swapped_inputs(expansive_input, contractive_input, n_filters):
+    return decoder()(contractive_input, expansive_input, n_filters)
+
+
+def pooled_at_the_end(expansive_input, contractive_input, n_filters):
+    return layers.MaxPooling2D(2)(decoder()(expansive_input, contractive_input, n_filters))
+
+
 def joined_late(expansive_input, contractive_input, n_filters):
     x = layers.Conv2D(n_filters, 3, **RELU)(upsample(expansive_input, n_filters))
     return layers.Conv2D(n_filters, 3, **RELU)(layers.Concatenate()([x, contractive_input]))
@@ -600,6 +643,9 @@ def skip_only(expansive_input, contractive_input, n_filters):
             decoder(join=lambda up, skip, n: ops.relu(ops.concatenate([up, skip], -1))),
             "without the Relu it is right",
         ),
+        (second_takes_the_upsampled, "do the convolutions take the joined tensor?"),
+        (swapped_inputs, "The two inputs are swapped: expansive_input, from below, is upsampled"),
+        (pooled_at_the_end, "strides=2 is missing in the transposed convolution, or the result is"),
         (joined_late, "joins after the first of the two convolutions"),
         (interpolated_only, "Layers with kernels in use: 2; expected 3"),
         (decoder(first=dict(activation="relu")), 'padding="same" missing'),
@@ -824,6 +870,15 @@ def bottleneck_twice(input_size, n_filters, n_classes, dropout_prob, batch_norm)
     return keras.Model(inputs, layers.Conv2D(n_classes, 1)(x))
 
 
+def encoder_swapped(input_size, n_filters, n_classes, dropout_prob, batch_norm):
+    inputs = keras.Input(input_size)
+    x, skips = layers.Rescaling(1 / 255)(inputs), []
+    for width in (1, 2, 4, 8):
+        skip, x = models.conv_block(x, width * n_filters)
+        skips.append(skip)
+    return models.upsampling_block(x, skips[3], 8 * n_filters)
+
+
 def head(activation):
     return lambda x, n: layers.Conv2D(n, 1, activation=activation, dtype="float32")(x)
 
@@ -855,16 +910,25 @@ def head(activation):
         (unet(order=(3, 2, 1)), "16x24 instead of 32x48: four encoder blocks halve"),
         (unet(bottleneck=False), "bottleneck is missing"),
         (unet(widths=(1, 2, 4, 8, 8)), "The first convolution of the bottleneck"),
-        (unet(rescale=lambda x: x), "goes in as it is, 0 to 255"),
-        (unet(rescale=lambda x: x / 255 / 255), "divided by 255 twice"),
-        (unet(rescale=lambda x: x / 127.5 - 1), "scaled to -1 to 1"),
+        (unet(rescale=lambda x: x), "to 255; in the course's networks they are 0 to 1"),
+        (unet(rescale=lambda x: x / 255 / 255), "to 0.00392; in the course's networks"),
+        (unet(rescale=lambda x: x / 127.5 - 1), "takes values from -1 to"),
         (
             unet(rescale=lambda x: layers.Rescaling(1 / 255)(layers.ReLU(9)(x))),
-            "without the first ReLU at 32x48",
+            "to 0.0353; in the course's networks",
         ),
         (unet(pooled_bottleneck=True), "Does the bottleneck still pool?"),
         (unet(last=two_more_convolutions), "Layers with kernels in use: 26; expected 23"),
         (bottleneck_twice, "Decoder block 2 does not take what decoder block 1 returns"),
+        (
+            encoder_swapped,
+            "Decoder block 1 gets 32x48 from below and should get 2x3. Does every encoder block",
+        ),
+        (
+            lambda size, n, c, **rest: models.upsampling_block(keras.Input(size), [1], n),
+            "A list of tensors is passed where one tensor belongs",
+        ),
+        (unet(rescale=lambda x: x / 127.5), "takes values from 0"),
         (without_skip_1, "The skip connection of encoder block 1 is not used"),
         (
             unet(model=lambda inputs, outputs: outputs),

@@ -114,7 +114,7 @@ def test_the_file_runs_by_itself(repo):
         ("from unet_helpers import models", "models.unet", "import unet_helpers.models as models"),
         ("from unet_helpers.models import conv_block", "conv_block", "import conv_block"),
         ("SAME = dict(padding='same')", "SAME['padding']", "SAME = {'padding': 'same'}"),
-        ("def helper(x):\n    return SIZE * x\nSIZE = 3", "helper(1)", "SIZE = 3\n\ndef helper"),
+        ("def helper(x):\n    return SIZE * x\nSIZE = 3", "helper(1)", "SIZE = 3\n\n\ndef helper"),
         ("def helper(x):\n    return x\nhelp_me = helper", "help_me(1)", "help_me = helper"),
         ("def my_conv_block():\n    pass", "my_upsampling_block", ""),
         ("", "[layers.ReLU for _ in range(3)][0]", ""),

@@ -47,6 +47,11 @@ def decoder_model(attempt, below, skip, n_filters, **options):
     ]
 
     def explain(shapes):
+        if below in shapes[:2] and (2 * skip[0], 2 * skip[1]) in [shape[:2] for shape in shapes]:
+            return (
+                "The two inputs are swapped: expansive_input, from below, is upsampled, and "
+                "contractive_input is the skip connection."
+            )
         if len(shapes) < 2 or skip not in shapes[:2]:
             return ""
         up = next((shape for shape in shapes[:2] if shape != skip), skip)
@@ -66,7 +71,7 @@ def explain_decoder_shape(model, height, width, n_filters):
         "The result",
         model.outputs[0].shape[1:],
         (2 * height, 2 * width, n_filters),
-        "is strides=2 missing in the transposed convolution?",
+        "either strides=2 is missing in the transposed convolution, or the result is pooled.",
         "the features are doubled once, and joined along the channels (the last axis).",
     )
 

@@ -155,7 +155,7 @@ def part_of(name, answer):
         lines.append(source)
 
     add(answer)
-    return "\n\n".join(["\n".join(imports), *lines, *alias(name, answer)]).strip()
+    return "\n\n\n".join(["\n".join(imports), *lines, *alias(name, answer)]).strip()
 
 
 def alias(name, function):

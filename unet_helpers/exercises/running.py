@@ -121,6 +121,10 @@ CAUSES = (
         r"The layer \1 itself is passed on. Call it on a tensor: layers.\1(...)(x).",
     ),
     (
+        r"'(list|tuple)' object has no attribute 'shape'",
+        r"A \1 of tensors is passed where one tensor belongs.",
+    ),
+    (
         r"too many positional arguments",
         "Layers that join take one list of tensors: layers.Concatenate()([up, skip]).",
     ),
@@ -150,7 +154,8 @@ def run(attempt, *args, explain=lambda shapes: "", **options):
     ]
     for frame, _ in traceback.walk_tb(failed.__traceback__) if failed else ():
         if frame.f_code is concat_skip.__code__:  # its text has the sizes only
-            shapes = [tuple(frame.f_locals[name].shape[1:]) for name in ("up", "skip")]
+            both = [frame.f_locals[name] for name in ("up", "skip")]
+            shapes = [tuple(x.shape[1:]) for x in both if hasattr(x, "shape")]
     cause = explain(shapes)
     for pattern, known in CAUSES:
         if found := re.search(pattern, text):
@@ -360,11 +365,15 @@ def explain_kernels(stages, expected):
 
 def in_both_ways(judge, attempt):
     """Judge a block by judge(attempt, batch_norm), without and with; returns the first note."""
-    notes = [judge(attempt, False)]
-    try:
-        notes.append(judge(attempt, True))
-    except Incorrect as error:
-        raise Incorrect(f"With batch_norm=True: {error}") from None
+    notes = []
+    for batch_norm in (False, True):
+        try:
+            notes.append(judge(attempt, batch_norm))
+        except Incorrect as error:
+            # Without normalisation the setting matters only for one that is there all the same.
+            if not batch_norm and "BatchNormalization" not in str(error):
+                raise
+            raise Incorrect(f"With batch_norm={batch_norm}: {error}") from None
     return next(filter(None, notes), None)
 
 
@@ -381,13 +390,17 @@ def explain_normalisation(model, inputs, n_filters, in_other_mode, training):
             "normalisation takes mean and variance over the whole batch, per channel.": (
                 not first and not second and "gamma" in stages[-1]
             ),
-            "Nothing is normalised: layers.BatchNormalization()(x) is missing.": (
-                not first and not second
+            "Only the transposed convolution is normalised; the two others should be.": (
+                not first and not second and "moving_mean" in stages[0]
             ),
+            "Nothing is normalised: layers.BatchNormalization()(x) is missing, or nothing takes "
+            "what it returns.": not first and not second,
             f"Only the {'first' if first else 'second'} convolution is normalised; both should "
             "be.": first != second,
             "The normalisation is over another axis than the channels: axis=-1, the default.": any(
-                stage["moving_mean"].shape != (n_filters,) for stage in stages[-2:] if first
+                stage["moving_mean"].shape != (n_filters,)
+                for stage in stages[-2:]
+                if "moving_mean" in stage
             ),
         }
     )
@@ -410,9 +423,11 @@ def note_on_biases(stages):
 
     Raises Incorrect when one has neither.
     """
-    if any("bias" not in stage and "gamma" not in stage for stage in stages):
-        raise Incorrect("A convolution has no bias, and no normalisation after it to replace it.")
-    if any("bias" in stage and "gamma" in stage for stage in stages):
+    if any("bias" not in stage and "beta" not in stage for stage in stages):
+        raise Incorrect(
+            "A convolution has no bias, and no normalisation after it whose beta replaces it."
+        )
+    if any("bias" in stage and "moving_mean" in stage for stage in stages):
         return (
             "The biases of your convolutions do nothing: the normalisation subtracts them again. "
             "use_bias=False saves them."

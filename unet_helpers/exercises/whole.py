@@ -4,7 +4,7 @@ import functools
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 from unet_helpers.exercises.exercise import Incorrect, describe
 from unet_helpers.exercises.running import (
@@ -70,13 +70,13 @@ def explain_network(model, images, batch_norm):
     """Compare a network with the course's; returns how it differs, and raises Incorrect."""
     stages = stages_of(model)
     places = [place for place, *_ in kernels(stages)]
-    normalised = ["gamma" in stage for stage in stages]
+    normalised = ["moving_mean" in stage for stage in stages]
     if batch_norm and not any(normalised):
         raise Incorrect("batch_norm=True changes nothing. Pass it on to every block.")
     if any(normalised) and not batch_norm:
         raise Incorrect("With batch_norm=False there is still a batch normalisation.")
     note_on_biases(stages)
-    name = explain_model(model, images, RIGHT, WRONG)
+    name = explain_model(model, images, RIGHT, WRONG | wrong_scale(model, images[0]))
     explain_kernels(stages, kernels(stages))
     for place, has_one in zip(places, normalised, strict=True):
         if batch_norm and not has_one and "convolution of" in place:
@@ -123,6 +123,12 @@ def explain_skip(shapes, image, n_filters):
         return "Does the bottleneck still pool? It is the one block with max_pooling=False."
     if number and up[:2] == sides[1]:
         return f"Decoder block {number + 1} does not take what decoder block {number} returns."
+    if up[:2] not in sides[:2]:
+        return (
+            f"Decoder block {number + 1} gets {up[0] // 2}x{up[1] // 2} from below and should get "
+            f"{sides[1][0]}x{sides[1][1]}. Does every encoder block take the next_layer of the one "
+            "before?"
+        )
     below = (*sides[1], 2 * up[2])
     told = explain_join(up, skip, below, (*sides[0], up[2]))
     return f"Decoder block {number + 1} belongs to encoder block {4 - number}. {told}"
@@ -141,7 +147,10 @@ def explain_logits(logits, image, n_filters, n_classes):
             f"The output has {n_filters} channels, the features of the last decoder block. A 1x1 "
             "convolution with n_classes filters turns them into logits."
         )
-    half = "four encoder blocks halve it four times, so four decoder blocks must double it."
+    half = (
+        "four encoder blocks halve it four times, so four decoder blocks must double it, each what "
+        "the one before returns."
+    )
     twice = "it is doubled more often than halved."
     explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
 
@@ -179,7 +188,9 @@ def wired(
     def block(x, n_convolutions=2):
         for _ in range(n_convolutions):
             stage = next(stages)
-            x = chain(x, [stage], [(normalise, ops.relu) if "gamma" in stage else (ops.relu,)])
+            x = chain(
+                x, [stage], [(normalise, ops.relu) if "moving_mean" in stage else (ops.relu,)]
+            )
         return x
 
     x, kept = scale(x), []
@@ -205,14 +216,6 @@ RIGHT = {  # as good as the course's
     "nearest upsampling and a convolution": functools.partial(wired, interpolation="nearest"),
     "bilinear upsampling and a convolution": functools.partial(wired, interpolation="bilinear"),
 }
-SCALES = {
-    "The image goes in as it is, 0 to 255. The course's networks divide by 255 in their first "
-    "layer: layers.Rescaling(1 / 255).": lambda x: x,
-    "The image is divided by 255 twice; once is right.": lambda x: x / 255**2,
-    "The image is scaled to -1 to 1. The course's networks divide by 255, to 0 to 1.": (
-        lambda x: x / 127.5 - 1
-    ),
-}
 WRONG = {
     "The bottleneck is missing, or its result is not passed on: below the four encoder blocks lies "
     "one block of 16 n_filters without pooling.": functools.partial(wired, bottleneck=False),
@@ -226,11 +229,25 @@ WRONG = {
         )
         for n in (1, 2, 3, 4)
     },
-    **{
-        sentence: tuple(functools.partial(function, scale=scale) for function in RIGHT.values())
-        for sentence, scale in SCALES.items()
-    },
 }
+
+
+def wrong_scale(model, image):
+    """Make the mistake of a network whose first convolution takes other values: a dict like WRONG.
+
+    It is empty for a network that has no convolution among its own layers.
+    """
+    first = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)][:1]
+    if not first:
+        return {}
+    scale = keras.Model(model.inputs[0], first[0].input)
+    values = numbers(scale(image))
+    told = (
+        f"The first convolution takes values from {values.min():.3g} to {values.max():.3g}; in the "
+        "course's networks they are 0 to 1. Divide the image by 255, once: "
+        "layers.Rescaling(1 / 255)."
+    )
+    return {told: tuple(functools.partial(function, scale=scale) for function in RIGHT.values())}
 
 
 def kernels(stages):

@@ -11,6 +11,7 @@ from unet_helpers.exercises import (
     encoder,
     images,
     losses,
+    pipeline,
     scores,
     speed,
     whole,
@@ -43,6 +44,7 @@ centre_crop = of(decoder, "centre_crop", blocks.crop_to)
 unet_model = of(whole, "unet_model", unet.unet_model, unet.logits_layer)  # notebook 04
 pixel_loss = of(losses, "pixel_loss")
 resize_mask = of(images, "resize_mask")  # notebook 05
+input_pipeline = of(pipeline, "input_pipeline")
 cross_entropy_with_void = of(losses, "cross_entropy_with_void")  # notebook 07
 median_frequency_weights = of(losses, "median_frequency_weights")
 threshold_for_recall = of(scores, "threshold_for_recall")  # notebook 08

@@ -258,7 +258,7 @@ CONV_BLOCK_MISTAKES = [
         "dropped at prediction, too",
     ),
     (encoder(second={**RELU, "use_bias": False}), "no bias"),
-    (encoder(between=lambda x: layers.BatchNormalization()(x)), "without the BatchNormalization"),
+    (encoder(between=lambda x: layers.BatchNormalization()(x)), "there is still a batch norm"),
     (doubled, "16 channels instead of 8, the filters of its last convolution"),
     (fixed_filters, "32 channels instead of 8"),
     (always_pools, "still pooled"),
@@ -279,7 +279,7 @@ CONV_BLOCK_MISTAKES = [
     ),
     (result_dropped, "With a ReLU after the first Conv2D it is right"),
     (encoder(pool=layers.MaxPooling2D(3, 2, "same")), "in place of the MaxPooling2D it is right"),
-    (always_normalises, "With batch_norm=False: There are layers too many: without all BatchNorm"),
+    (always_normalises, "With batch_norm=False there is still a batch normalisation"),
     (encoder(first={**RELU, "kernel_size": 5}), "has a kernel of the shape (5, 5, 3, 8)"),
     (encoder(pool=layers.GlobalMaxPooling2D()), "has the shape (None, 8); expected (batch, height"),
 ]
@@ -372,7 +372,7 @@ def always_training(x):
         (normalised_encoder(), ""),
         (normalised_encoder(bn_relu, lambda x: bn_relu(x, momentum=0.9, epsilon=1e-5)), ""),
         (normalised_encoder(bias=True), "The biases of your convolutions do nothing"),
-        (normalised_encoder(relu_bn, relu_bn), "its normalisation after the ReLU"),
+        (normalised_encoder(relu_bn, relu_bn), "the normalisation after each ReLU"),
     ],
 )
 def test_conv_block_with_normalisation_in_other_words(answer, note):
@@ -387,11 +387,11 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
         (normalised_encoder(layers.ReLU(), lambda x: ops.relu(x)), "Nothing is normalised"),
         (
             normalised_encoder(second=lambda x: ops.relu(x)),
-            "Only the first convolution is normalised",
+            "The second convolution is not normalised",
         ),
         (
             normalised_encoder(first=lambda x: ops.relu(x)),
-            "Only the second convolution is normalised",
+            "The first convolution is not normalised",
         ),
         (
             normalised_encoder(
@@ -409,14 +409,14 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
         ),
         (normalised_encoder(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
         (shared_normalisation, "BatchNormalization layer object is called 2 times"),
-        (normalised_before, "before the first convolution"),
+        (normalised_before, "The second convolution is not normalised"),
         (relu_before_and_after, "Without the activation of all 3x3 Conv2D layers it is right"),
         (
             normalised_encoder(result=lambda p, x: (p, layers.Dropout(0.5)(x))),
             "without the Dropout",
         ),
         (normalised_encoder(frozen, frozen), "Is training=False set"),
-        (normalised_encoder(forgotten, forgotten), "missing, or nothing takes what it returns"),
+        (normalised_encoder(forgotten, forgotten), "nothing takes what it returns"),
         (normalised_encoder(lambda x: bn_relu(x, center=False)), "no normalisation after it whose"),
         (normalised_encoder(after=lambda x, p: x), "dropout_prob=0.4 changes nothing"),
         (normalised_encoder(always_training, always_training), "Do not set training=True"),
@@ -500,11 +500,11 @@ def normalised_before_join(expansive_input, contractive_input, n_filters):
     "answer, told",
     [
         (normalised_decoder(bias=True), "right. The biases of your convolutions do nothing"),
-        (normalised_decoder(after=(relu_bn, relu_bn)), "right. Yours has its normalisation after"),
-        (normalised_decoder(after=(bn_relu, ops.relu)), "Only the first convolution is normalised"),
+        (normalised_decoder(after=(relu_bn, relu_bn)), "right. Yours has the normalisation after"),
+        (normalised_decoder(after=(bn_relu, ops.relu)), "The second convolution after the join is"),
         (normalised_decoder(after=(ops.relu, ops.relu), bias=True), "Nothing is normalised"),
         (normalised_decoder(after=(frozen, frozen)), "Is training=False set"),
-        (normalised_before_join, "Only the transposed convolution is normalised"),
+        (normalised_before_join, "The first convolution after the join is not normalised"),
         (normalised_decoder(after=(always_training, bn_relu)), "not yet. With batch_norm=True"),
     ],
 )
@@ -659,7 +659,10 @@ def skip_only(expansive_input, contractive_input, n_filters):
             "With a ReLU in place of softmax after the second Conv2D",
         ),
         (decoder(second={**RELU, "use_bias": False}), "has no bias"),
-        (on_the_skip(lambda skip: layers.BatchNormalization()(skip)), "without the BatchNormal"),
+        (
+            on_the_skip(lambda skip: layers.BatchNormalization()(skip)),
+            "there is still a batch norm",
+        ),
         (on_the_skip(lambda skip: layers.Conv2D(4, 1)(skip)), "without the Conv2D at 12x16"),
         (on_the_skip(lambda skip: layers.Dropout(0.5)(skip)), "without the Dropout"),
         (
@@ -900,11 +903,11 @@ def head(activation):
         (lambda size, n, c, **rest: unet()(size, 8, c, **rest), "(3, 3, 3, 8); expected 3x3, from"),
         (unet(rates=lambda p: (0, 0, 0, 0, 0)), "dropout_prob=0.5 changes nothing"),
         (unet(rates=lambda p: (0, 0, 0, 0.3, 0.3)), "With dropout_prob=0.0 values are still"),
-        (unet(normalised=lambda batch_norm: (False,) * 9), "batch_norm=True changes nothing"),
+        (unet(normalised=lambda batch_norm: (False,) * 9), "batch_norm is not passed on"),
         (unet(normalised=lambda batch_norm: (True,) * 9), "there is still a batch normalisation"),
         (
             unet(normalised=lambda batch_norm: (batch_norm,) * 5 + (False,) * 4),
-            "no normalisation after the first convolution of decoder block 1",
+            "The first convolution of decoder block 1 is not normalised",
         ),
         (unet(last=lambda x, n: x), "turns them into logits"),
         (unet(order=(3, 2, 1)), "16x24 instead of 32x48: four encoder blocks halve"),
@@ -928,7 +931,7 @@ def head(activation):
             lambda size, n, c, **rest: models.upsampling_block(keras.Input(size), [1], n),
             "A list of tensors is passed where one tensor belongs",
         ),
-        (unet(rescale=lambda x: x / 127.5), "takes values from 0"),
+        (unet(rescale=lambda x: x / 127.5), "to 2; in the course's networks they are 0 to 1"),
         (without_skip_1, "The skip connection of encoder block 1 is not used"),
         (
             unet(model=lambda inputs, outputs: outputs),

@@ -190,8 +190,10 @@ def test_on_colab_drive_is_used_or_asked_for(tmp_path, monkeypatch, capsys):
     assert "mount Google Drive and check your function again, or paste it into this cell" in (
         capsys.readouterr().out.replace("\n", " ")
     )
+    assert "the next notebook runs on another machine: mount Google Drive" in keep(BLOCK)
+    kept.FILE.unlink()
     kept.DRIVE.mkdir()
-    keep(BLOCK)
+    assert keep(BLOCK) == "Kept in my_unet.py, for the notebooks that follow."
     assert (kept.DRIVE / "my_unet.py").exists() and not kept.FILE.exists()
     assert exercises.conv_block.yours()(1, 2) == (1, 2)
 

@@ -8,16 +8,14 @@ import numpy as np
 from keras import layers, ops
 
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Incorrect, as_array
+from unet_helpers.exercises.exercise import as_array
 from unet_helpers.exercises.running import (
-    NORMALISED,
-    PLAIN,
+    BEFORE,
+    NORMALISATIONS,
     chain,
     close,
     explain_join,
-    explain_kernels,
     explain_model,
-    explain_normalisation,
     explain_settings,
     explain_shape,
     fill,
@@ -83,76 +81,63 @@ def concatenate(up, skip):
 def decoded(
     pair,
     stages,
+    training=False,
+    steps=BEFORE,
     interpolation=None,
     after_up=lambda x: x,
     join=concatenate,
     late=0,
-    steps=PLAIN[""],
-    training=False,
 ):
     """Compute a decoder block with parts of it exchanged.
 
     Args:
-        pair: arrays from below and of the skip connection.
+        pair: features from below and the skip connection.
         stages: weights of its convolutions.
+        training: whether a normalisation takes the batch's own mean and variance.
+        steps: what follows each convolution after the join.
         interpolation: of an upsampling that is followed by a convolution, in place of the
             transposed one.
         after_up: what follows the upsampling.
         join: function (up, skip).
         late: number of convolutions that come before the join.
-        steps: what follows each of the two convolutions.
-        training: whether a normalisation takes the batch's own mean and variance.
     """
     below, skip = pair
     transposed, *two = stages
     if len(two) != 2:
         raise ValueError("The block has three kernels.")
-    x = after_up(upsample(below, transposed, interpolation))
-    x = chain(x, two[:late], steps[:late], training)
-    return [chain(join(x, skip), two[late:], steps[late:], training)]
+    x = chain(after_up(upsample(below, transposed, interpolation)), two[:late], training, steps)
+    return [chain(join(x, skip), two[late:], training, steps)]
 
 
-UPSAMPLINGS = {
-    "": {},
-    "nearest upsampling and a convolution": {"interpolation": "nearest"},
-    "bilinear upsampling and a convolution": {"interpolation": "bilinear"},
+CHOICES = (  # how a block may differ from the course's, and the parts of it
+    {
+        "": {},
+        "nearest upsampling and a convolution": {"interpolation": "nearest"},
+        "bilinear upsampling and a convolution": {"interpolation": "bilinear"},
+    },
+    {"": {}, "a ReLU right after upsampling": {"after_up": ops.relu}},
+    {"": {}, "the skip connection first": {"join": lambda up, skip: concatenate(skip, up)}},
+    NORMALISATIONS,
+)
+RIGHT = {  # as good as the course's
+    " and ".join(filter(None, names)): functools.reduce(
+        lambda function, part: functools.partial(function, **part),
+        (choice[name] for choice, name in zip(CHOICES, names, strict=True)),
+        decoded,
+    )
+    for names in itertools.product(*CHOICES)
 }
-RELUS = {"": {}, "a ReLU right after upsampling": {"after_up": ops.relu}}
-ORDERS = {
-    "": {},
-    "the skip connection first": {"join": lambda up, skip: concatenate(skip, up)},
+WRONG = {
+    "The upsampled features and the skip connection are added. U-Net concatenates them, so that "
+    "the next convolution can weigh each by itself.": functools.partial(decoded, join=ops.add),
+    "The skip connection joins after the first of the two convolutions; it belongs before "
+    "both.": functools.partial(decoded, late=1),
 }
-
-
-def right_blocks(ways, training=False):
-    """Make the blocks that are as good as the course's: a dict from how they differ to a function.
-
-    ways: `PLAIN` or `NORMALISED`.
-    """
-    some = {name: {"steps": steps, "training": training} for name, steps in ways.items()}
-    return {
-        " and ".join(filter(None, names)): functools.partial(
-            decoded,
-            **UPSAMPLINGS[names[0]],
-            **RELUS[names[1]],
-            **ORDERS[names[2]],
-            **some[names[3]],
-        )
-        for names in itertools.product(UPSAMPLINGS, RELUS, ORDERS, some)
-    }
-
-
-def wrong_blocks(steps, training):
-    """Make wrong blocks: a dict from a mistake's sentence to a function."""
-    wrong = functools.partial(decoded, steps=steps, training=training)
-    return {
-        "The upsampled features and the skip connection are added. U-Net concatenates them, so "
-        "that the next convolution can weigh each by itself.": functools.partial(
-            wrong, join=ops.add
-        ),
-        "The skip connection joins after the first of the two convolutions; it belongs before "
-        "both.": functools.partial(wrong, late=1),
-    }
+KERNELS = (
+    ("The transposed convolution", None, CHANNELS, N_FILTERS),
+    ("The first convolution after the join", (3,), 2 * N_FILTERS, N_FILTERS),
+    ("The second convolution after the join", (3,), N_FILTERS, N_FILTERS),
+)
 
 
 def upsampling_block(expansive_input, contractive_input, n_filters=32, batch_norm=False):
@@ -190,25 +175,7 @@ def judge_block(attempt, batch_norm):
             "The features from below have no influence on the result.": close(given, without_below),
         }
     )
-    ways = NORMALISED if batch_norm else PLAIN
-    for training in (False, True):
-        right, wrong = right_blocks(ways, training), wrong_blocks(ways[""], training)
-        choice = explain_model(model, pairs, right, wrong, training)
-        expected = [
-            ("The transposed convolution", None, CHANNELS, N_FILTERS),
-            ("The first convolution after the join", (3,), 2 * N_FILTERS, N_FILTERS),
-            ("The second convolution after the join", (3,), N_FILTERS, N_FILTERS),
-        ]
-        explain_kernels(stages_of(model), expected)
-        if choice is None and batch_norm:
-            other = right_blocks(ways, not training)
-            explain_normalisation(model, pairs, N_FILTERS, other, training)
-        if choice is None:
-            raise Incorrect(
-                "With the same weights as the course's block it gives other numbers. Expected: "
-                "transposed convolution, concatenate, then twice convolution, "
-                f"{'batch normalisation, ' * batch_norm}ReLU."
-            )
+    choice = explain_model(model, pairs, RIGHT, WRONG, KERNELS, batch_norm)
     biases = note_on_biases(stages_of(model))
     for sizes in (((3, 5, 2), (6, 10, 7), 3), ((1, 1, 8), (2, 2, 1), 6)):
         explain_decoder_shape(make(*sizes), *sizes[0][:2], sizes[2])

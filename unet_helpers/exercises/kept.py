@@ -56,6 +56,11 @@ def keep(name, answer):
             file.write_text(text, encoding="utf-8")
     except DataError as error:
         return f"It is not kept in {FILE}: {error}"
+    if on_colab_without_drive():
+        return (
+            f"Kept in {FILE}, but on Colab the next notebook runs on another machine: mount Google "
+            "Drive and check again, so that it finds the file."
+        )
     return f"Kept in {FILE}, for the notebooks that follow."
 
 
@@ -71,12 +76,17 @@ def find(name):
         why = f"yours is not in {FILE} yet (notebook {PARTS[name][0]})."
     except DataError as error:
         why = str(error)
-    if "google.colab" in sys.modules and not DRIVE.is_dir():
+    if on_colab_without_drive():
         why += (
             " On Colab every notebook runs on another machine: mount Google Drive and check your "
             "function again, or paste it into this cell."
         )
     return None, why
+
+
+def on_colab_without_drive():
+    """Tell whether what is written here is lost to the next notebook."""
+    return "google.colab" in sys.modules and not DRIVE.is_dir()
 
 
 def path():

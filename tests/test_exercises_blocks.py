@@ -750,16 +750,21 @@ def crop_swapped(features, target):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (lambda x, t: x[:, : t.shape[1], : t.shape[2]], "upper left corner"),
-        (lambda x, t: x[:, -t.shape[1] :, -t.shape[2] :], "lower right corner"),
-        (crop_twice, "halve them"),
-        (lambda x, t: ops.image.resize(x, t.shape[1:3]), "resized"),
-        (crop_with_negative_ends, "x[a:-0]"),
-        (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "Only the rows"),
-        (lambda x, t: crop_by_slices(t, x), "confuses two of its arguments, features and target"),
-        (crop_evenly, "a difference that is odd leaves one too many"),
-        (crop_one_late, "begins one pixel too late"),
-        (crop_swapped, "Height and width are swapped"),
+        (
+            lambda x, t: x[:, : t.shape[1], : t.shape[2]],
+            "For features of 10x12 and a target of 8x8 it keeps rows 0 to 7 and columns 0 to 7, "
+            "counted from 0; the centre is rows 1 to 8 and columns 2 to 9",
+        ),
+        (lambda x, t: x[:, -t.shape[1] :, -t.shape[2] :], "rows 2 to 9 and columns 4 to 11, coun"),
+        (crop_twice, "keeps rows 2 to 7 and columns 4 to 7"),
+        (lambda x, t: ops.image.resize(x, t.shape[1:3]), "is not a part of the features"),
+        (crop_with_negative_ends, "features of 6x6 and a target of 6x2 it comes out empty"),
+        (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "rows 1 to 8 and columns 0 to 11, co"),
+        (lambda x, t: crop_by_slices(x, t)[..., :1], "(1, 8, 8, 1) that is not a part"),
+        (lambda x, t: crop_by_slices(t, x), "is not a part of the features"),
+        (crop_evenly, "of 9x7 and a target of 4x4 it keeps rows 2 to 6 and columns 1 to 5, coun"),
+        (crop_one_late, "keeps rows 2 to 9 and columns 3 to 10"),
+        (crop_swapped, "of 7x8 and a target of 4x3 it keeps rows 2 to 4 and columns 2 to 5, cou"),
         (lambda x, t: "features", "expected an array"),
     ],
 )
@@ -783,6 +788,7 @@ def unet(
     up_widths=None,
     pooled_bottleneck=False,
     rates=lambda p: (0, 0, 0, p, p),
+    decoder_block=models.upsampling_block,
     normalised=lambda batch_norm: (batch_norm,) * 9,
     **up,
 ):
@@ -801,14 +807,20 @@ def unet(
         for level, width, batch_norm in zip(
             order, up_widths or widths[3::-1], norm[5:], strict=False
         ):
-            x = models.upsampling_block(
-                x, skips[level], width * n_filters, batch_norm=batch_norm, **up
-            )
+            x = decoder_block(x, skips[level], width * n_filters, batch_norm=batch_norm, **up)
         if extra:
             x = layers.Conv2D(n_filters, 3, **RELU)(x)
         return model(inputs, last(x, n_classes))
 
     return my_unet_model
+
+
+with_two_choices = with_normalised_convolutions(
+    decoder(
+        lambda x, n: upsample(x, n, activation="relu"),
+        lambda up, skip, n: layers.Concatenate()([skip, up]),
+    )
+)
 
 
 class Subclassed(keras.Model):
@@ -829,6 +841,10 @@ class Subclassed(keras.Model):
         (unet(rescale=lambda x: x / 255), ""),
         (unet(model=Subclassed), ""),
         (unet(extra=False), "no extra convolution"),
+        (
+            unet(decoder_block=with_two_choices),
+            "has a ReLU right after upsampling and the skip connection first",
+        ),
         (unet(up_kernel_size=2), "2x2 transposed convolutions"),
         (unet(last=lambda x, n: layers.Conv2D(n, 1)(x)), 'dtype="float32"'),
     ],

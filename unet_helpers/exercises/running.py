@@ -301,14 +301,14 @@ def explain_model(
         if name is not None:
             continue
         told = fit(wrong, training=training)
+        if told is None and fit(right, training=not training) is not None:
+            told = IN_TRAINING if training else AT_PREDICTION
         if told is None:
             fits = fitting(model, inputs, right, kernels, batch_norm, training)
             told = find_repair(model, inputs, fits, training, called)
         if told is not None:
             raise Incorrect(told)
         explain_kernels(stages_of(model), kernels)
-        if fit(right, training=not training) is not None:
-            raise Incorrect(IN_TRAINING if training else AT_PREDICTION)
         raise Incorrect(
             "With the same weights as the course's it gives other numbers. Compare the order of "
             "your layers with the task, and what each of them takes."

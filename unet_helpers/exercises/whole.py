@@ -1,5 +1,6 @@
 """Exercise on the whole U-Net, judged with the weights copied into the course's own."""
 
+import contextlib
 import functools
 import itertools
 
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from unet_helpers.exercises.decoder import CHOICES, concatenate, decoded
+from unet_helpers.exercises.decoder import PARTS, concatenate, decoded
 from unet_helpers.exercises.encoder import encoded
 from unet_helpers.exercises.exercise import Incorrect, computing, describe
 from unet_helpers.exercises.running import (
@@ -197,9 +198,7 @@ def wired(
     return [chain(chain(x, extra, training, steps), [last], steps=())]
 
 
-RIGHT = {  # as good as the course's
-    name: functools.partial(wired, **part) for choice in CHOICES for name, part in choice.items()
-}
+RIGHT = {name: functools.partial(wired, **parts) for name, parts in PARTS.items()}
 WRONG = {
     "The bottleneck is missing, or its result is not passed on: below the four encoder blocks lies "
     "one block of 16 n_filters without pooling.": functools.partial(wired, bottleneck=False),
@@ -219,19 +218,19 @@ WRONG = {
 def wrong_scale(model, image):
     """Make the mistake of a network whose first convolution takes other values: a dict like WRONG.
 
-    It is empty for a network that has no convolution among its own layers.
+    It is empty where this convolution is not found, as in a subclassed model.
     """
-    first = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)][:1]
-    if not first:
-        return {}
-    scale = keras.Model(model.inputs[0], first[0].input)
-    values = numbers(scale(image))
-    told = (
-        f"The first convolution takes values from {values.min():.3g} to {values.max():.3g}; in the "
-        "course's networks they are 0 to 1. Divide the image by 255, once: "
-        "layers.Rescaling(1 / 255)."
-    )
-    return {told: tuple(functools.partial(function, scale=scale) for function in RIGHT.values())}
+    with contextlib.suppress(Exception):
+        first = next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
+        scale = keras.Model(model.inputs[0], first.input)
+        values = numbers(scale(image))
+        told = (
+            f"The first convolution takes values from {values.min():.3g} to {values.max():.3g}; in "
+            "the course's networks they are 0 to 1. Divide the image by 255, once: "
+            "layers.Rescaling(1 / 255)."
+        )
+        return {told: tuple(functools.partial(right, scale=scale) for right in RIGHT.values())}
+    return {}
 
 
 def kernels(stages):

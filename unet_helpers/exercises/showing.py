@@ -12,7 +12,7 @@ WIDTH = 100  # characters a line: fits a notebook's output and a terminal
 SIGNS = (
     ("right", "\N{CHECK MARK}", "#2b9348"),
     ("not attempted yet", "\N{WHITE CIRCLE}", "#808080"),
-    ("not yet", "\N{WHITE RIGHT-POINTING TRIANGLE}", "#c77700"),
+    ("not yet", "\N{WHITE RIGHT-POINTING TRIANGLE}", "#b86e00"),
 )
 EMPTY_STUB = re.compile(
     r"^(def my_\w+\(.*\):)([ \t]*(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*)(?=[^\s#]|\Z)", re.MULTILINE

@@ -1,12 +1,15 @@
 """What the README and the pages in docs tell the reader to type is there."""
 
 import importlib.util
+import json
+import platform
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -56,6 +59,11 @@ def test_start_copies_what_is_missing_and_keeps_answers(tmp_path):
     first = load_start().copy_notebooks(copies)
     assert first == copies / "00_start_here.ipynb"
     assert len(list(copies.iterdir())) == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    course, copy = (json.loads(p.read_text("utf-8")) for p in (NOTEBOOKS / first.name, first))
+    assert copy["cells"] == course["cells"]
+    # what JupyterLab would write into it on opening, and then ask whether to save
+    assert copy["metadata"]["language_info"]["version"] == platform.python_version()
+    assert copy["metadata"]["kernelspec"]["display_name"].startswith("Python 3")
     first.write_text("my answers")
     (copies / "12_scaling_up.ipynb").unlink()
     load_start().copy_notebooks(copies)

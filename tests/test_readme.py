@@ -40,6 +40,16 @@ def test_links_exist(page):
         assert (page.parent / target).exists(), target
 
 
+def test_the_hours_of_the_course_map_add_up_to_those_of_the_first_paragraph():
+    rows = re.findall(r"^\| (\*\*)?(\d\d)\S* \|[^|]*\| ([\d.]+) \|", README, re.MULTILINE)
+    hours = {number: float(hours) for _, number, hours in rows}
+    assert len(hours) == len(list(NOTEBOOKS.glob("*.ipynb")))
+    core = sum(float(hours) for bold, _, hours in rows if bold)
+    whole = sum(hours.values())
+    assert f"about {core:.0f} hours" in README
+    assert f"The whole course takes about {whole:.0f}," in README
+
+
 def test_every_notebook_is_in_the_course_map():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert path.name in README

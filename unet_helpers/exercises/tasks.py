@@ -16,6 +16,13 @@ class Task:
 
 
 TASKS = {
+    "count_pixels": Task(
+        "count_pixels(mask, c)",
+        1,
+        "Count the pixels of a mask that have class c.",
+        "mask == c is an array of True and False, and True counts as 1.",
+        "What does .sum() of such an array give?",
+    ),
     "class_share": Task(
         "my_class_share(mask, c)",
         5,

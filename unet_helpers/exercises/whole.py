@@ -1,14 +1,15 @@
-"""Exercise on the whole U-Net, judged with the weights copied into the course's own."""
+"""Exercises on the whole U-Net: building it, and cutting one of its skip connections."""
 
 import functools
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 from unet_helpers.exercises.exercise import Incorrect, describe
 from unet_helpers.exercises.running import (
     chain,
+    close,
     explain_join,
     explain_kernels,
     explain_model,
@@ -20,6 +21,7 @@ from unet_helpers.exercises.running import (
     stages_of,
     upsample,
 )
+from unet_helpers.models import unet
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
 WIDTHS = (1, 2, 4, 8, 16, 8, 4, 2, 1)  # of the blocks, in multiples of n_filters
@@ -239,4 +241,76 @@ def note_on_precision(attempt):
     return (
         f'In half precision your logits would be {dtype}: give the last layer dtype="float32", or '
         "the loss becomes coarse."
+    )
+
+
+# ---------------------------------------------------------------- cut_skip
+
+
+def cut_skip(model, level, cut=lambda n_upsampled: slice(n_upsampled, None), levels=None):
+    """Copy a U-Net without the weights that read one skip connection.
+
+    Args:
+        model: a U-Net.
+        level: of the skip connection, 1 the finest.
+        cut: function (number of upsampled channels) -> the channels whose weights become zero.
+        levels: function (level) -> all levels that are cut; by default this one.
+    """
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    joins = [layer for layer in copy.layers if isinstance(layer, layers.Concatenate)]
+    for number in levels(level) if levels else [level]:
+        join = joins[4 - number]  # the deepest comes first
+        convolution = next(layer for layer in copy.layers if layer.input is join.output)
+        kernel, *rest = convolution.get_weights()
+        kernel[:, :, cut(join.input[0].shape[-1])] = 0
+        convolution.set_weights([kernel, *rest])
+    return copy
+
+
+CUT_MISTAKES = {
+    "The skip connection of level 5 - level is cut: the joins of the decoder come deepest first, "
+    "so that of level 4 is number 0.": {"levels": lambda level: [5 - level]},
+    "The weights that read the upsampled features are zero. The skip's channels stand behind "
+    "them.": {"cut": slice},
+    "All weights of the convolution are zero; those that read the upsampled features stay.": {
+        "cut": lambda n_upsampled: slice(None)
+    },
+    "All four skip connections are cut, not this one alone.": {"levels": lambda _: (1, 2, 3, 4)},
+    "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
+    "by set_weights.": {"levels": lambda level: []},
+    "The first channels that read the skip are zero, and not all of them: from the number of "
+    "upsampled channels to the end.": {"cut": lambda n: slice(n, n + 1)},
+}
+
+
+def judge_cut_skip(attempt):
+    model = unet.unet_model((16, 32, 3), 2, 3, extra_convolution=False)
+    fill(model)
+    image = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+    before, given = model.get_weights(), {}
+    for level in (2, 1):
+        answer = attempt(model, level)
+        if not isinstance(answer, keras.Model):
+            raise Incorrect(f"It returns {describe(answer)}; expected a model.")
+        given[level] = numbers(answer(image))
+        if not all(map(np.array_equal, before, model.get_weights())):
+            raise Incorrect(
+                "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
+                "gets the weights of the model by set_weights."
+            )
+
+    def reproduced(**options):
+        return all(
+            close(y, numbers(cut_skip(model, n, **options)(image))) for n, y in given.items()
+        )
+
+    if reproduced():
+        return
+    for sentence, options in CUT_MISTAKES.items():
+        if reproduced(**options):
+            raise Incorrect(sentence)
+    raise Incorrect(
+        "It gives other logits than the model with this skip connection set to zero. Has the copy "
+        "the weights of the model? clone_model draws new ones; set_weights copies them."
     )

@@ -33,8 +33,7 @@ stack_cost = of(arithmetic, "stack_cost")  # notebook 01
 dense_as_convolution = of(arithmetic, "dense_as_convolution")
 transposed_convolution = of(arithmetic, "transposed_convolution")
 output_size = of(arithmetic, "output_size")  # notebook 02
-conv_block = of(encoder, "conv_block", blocks.convolution, blocks.conv_block)
-normalised_block = of(encoder, "normalised_block", blocks.convolution, blocks.conv_block)
+conv_block = of(encoder, "conv_block", blocks.conv_block, blocks.convolution)
 receptive_field = of(arithmetic, "receptive_field")
 upsampling_block = of(  # notebook 03
     decoder, "upsampling_block", blocks.upsampling_block, blocks.concat_skip, blocks.convolution

@@ -68,26 +68,19 @@ TASKS = {
         '"valid": (size - kernel) // stride + 1. "same": size / stride, rounded up.',
     ),
     "conv_block": Task(
-        "my_conv_block(inputs, n_filters, dropout_prob, max_pooling)",
-        15,
-        "Write the encoder block: two 3x3 convolutions with ReLU and padding that keeps the size, "
-        "then dropout of the share dropout_prob, then 2x2 max pooling unless max_pooling is False. "
-        "Return (next_layer, skip_connection), the features after and before the pooling.",
-        "Begin with x = layers.Conv2D(n_filters, 3, ...)(inputs). What replaces the dots?",
-        'padding="same", activation="relu", kernel_initializer="he_normal", twice. The decoder '
-        "needs the features before pooling.",
+        "my_conv_block(inputs, n_filters=32, dropout_prob=0.0, max_pooling=True, batch_norm=False)",
+        20,
+        "Write the encoder block: twice a 3x3 convolution that keeps the size, with batch "
+        "normalisation if batch_norm is True, and ReLU; then dropout of the share dropout_prob; "
+        "then 2x2 max pooling unless max_pooling is False. Return (next_layer, skip_connection), "
+        "the features after and before the pooling.",
+        "Begin with x = layers.Conv2D(n_filters, 3, ...)(inputs). What replaces the dots? The "
+        "normalisation comes before the ReLU, which is a layer of its own then.",
+        'layers.Conv2D(n_filters, 3, padding="same", use_bias=not batch_norm, '
+        'kernel_initializer="he_normal"), layers.BatchNormalization() if batch_norm, '
+        "layers.ReLU(), and the same again. Do not set `training`: Keras does.",
         "After both convolutions: dropout if dropout_prob > 0; skip_connection = x; next_layer = "
         "layers.MaxPooling2D(2)(x) if max_pooling else x; return next_layer, skip_connection.",
-    ),
-    "normalised_block": Task(
-        "my_normalised_block(inputs, n_filters)",
-        10,
-        "Write the encoder block with batch normalisation: convolution, normalisation, ReLU, "
-        "twice; then 2x2 max pooling. Return (next_layer, skip_connection).",
-        "The normalisation comes before the ReLU, which thus becomes a layer of its own.",
-        'layers.Conv2D(n_filters, 3, padding="same", use_bias=False), '
-        "layers.BatchNormalization(), layers.ReLU(), and the same again.",
-        "Do not set `training`: Keras does. Return layers.MaxPooling2D(2)(x), x.",
     ),
     "receptive_field": Task(
         "my_receptive_field(layers)",
@@ -100,16 +93,17 @@ TASKS = {
         "field = step = 1; for each layer field += (kernel - 1) * step, then step *= stride.",
     ),
     "upsampling_block": Task(
-        "my_upsampling_block(expansive_input, contractive_input, n_filters)",
+        "my_upsampling_block(expansive_input, contractive_input, n_filters=32, batch_norm=False)",
         15,
         "Write the decoder block: a 3x3 transposed convolution with stride 2, concatenation with "
-        "the skip connection, two 3x3 convolutions with ReLU; n_filters filters each, "
-        "without dropout.",
+        "the skip connection, then twice a 3x3 convolution, batch normalisation if batch_norm is "
+        "True, and ReLU; n_filters filters each, without dropout.",
         "Upsample what comes from below, join the skip connection, mix both by convolutions.",
         'layers.Conv2DTranspose(n_filters, 3, strides=2, padding="same") upsamples; '
         "layers.Concatenate() joins along the channels.",
         "up = Conv2DTranspose(...)(expansive_input); x = Concatenate()([up, contractive_input]); "
-        'then twice Conv2D(n_filters, 3, padding="same", activation="relu").',
+        'then twice Conv2D(n_filters, 3, padding="same", use_bias=not batch_norm), '
+        "BatchNormalization() if batch_norm, and ReLU().",
     ),
     "transposed_size": Task(
         "my_transposed_size(size, kernel, stride, padding)",
@@ -144,16 +138,17 @@ TASKS = {
         "convolution.set_weights([kernel, *rest]); the join is joins[4 - level].",
     ),
     "unet_model": Task(
-        "my_unet_model(input_size, n_filters, n_classes)",
+        "my_unet_model(input_size, n_filters=32, n_classes=13, dropout_prob=0.3, batch_norm=False)",
         20,
-        "Assemble U-Net: divide by 255, four encoder blocks of n_filters, 2, 4 and 8 n_filters, a "
-        "bottleneck of 16, four decoder blocks, and a 1x1 convolution that gives logits. Return a "
-        "keras.Model. Dropout is up to you; the course has 0.3 in the fourth encoder block and "
-        "the bottleneck.",
+        "Assemble U-Net of your two blocks: divide by 255, four encoder blocks of n_filters, 2, 4 "
+        "and 8 n_filters, a bottleneck of 16, four decoder blocks, and a 1x1 convolution that "
+        "gives logits. Return a keras.Model. The fourth encoder block and the bottleneck drop the "
+        "share dropout_prob; all blocks take batch_norm.",
         "Begin with inputs = keras.Input(input_size) and end with keras.Model(inputs, logits). "
         "Every encoder block gives a skip connection.",
-        "x, skip1 = conv_block(x, n_filters) and so on down; the bottleneck has "
-        "max_pooling=False; x = upsampling_block(x, skip4, 8 * n_filters) and so on up.",
+        "x, skip1 = my_conv_block(x, n_filters, batch_norm=batch_norm) and so on down; the "
+        "bottleneck has max_pooling=False; x = my_upsampling_block(x, skip4, 8 * n_filters, "
+        "batch_norm=batch_norm) and so on up.",
         "First layer: layers.Rescaling(1 / 255). Last layer: layers.Conv2D(n_classes, 1, "
         'dtype="float32") without activation. The deepest skip goes to the first decoder block.',
     ),

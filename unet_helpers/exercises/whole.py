@@ -320,32 +320,41 @@ CUT_MISTAKES = {
 }
 
 
+CUT_IMAGE = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+
+
+@functools.cache
+def model_to_cut():
+    """Make the U-Net that every answer gets; its weights are `fill`ed anew each time."""
+    return unet.unet_model(CUT_IMAGE.shape[1:], 2, 3, extra_convolution=False)
+
+
+@functools.cache
+def logits_of_cut(level, mistake=None):
+    """Compute the logits of a right answer, or of one with a mistake, a key of CUT_MISTAKES."""
+    options = CUT_MISTAKES[mistake] if mistake else {}
+    return numbers(cut_skip(model_to_cut(), level, **options)(CUT_IMAGE))
+
+
 def judge_cut_skip(attempt):
-    model = unet.unet_model((16, 32, 3), 2, 3, extra_convolution=False)
+    model, given = model_to_cut(), {}
     fill(model)
-    image = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
-    before, given = model.get_weights(), {}
+    before = model.get_weights()
     for level in (2, 1):
         answer = attempt(model, level)
         if not isinstance(answer, keras.Model):
             raise Incorrect(f"It returns {describe(answer)}; expected a model.")
-        given[level] = numbers(answer(image))
+        given[level] = numbers(answer(CUT_IMAGE))
         if not all(map(np.array_equal, before, model.get_weights())):
             raise Incorrect(
                 "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
                 "gets the weights of the model by set_weights."
             )
-
-    def reproduced(**options):
-        return all(
-            close(y, numbers(cut_skip(model, n, **options)(image))) for n, y in given.items()
-        )
-
-    if reproduced():
-        return
-    for sentence, options in CUT_MISTAKES.items():
-        if reproduced(**options):
-            raise Incorrect(sentence)
+    for mistake in (None, *CUT_MISTAKES):
+        if all(close(logits, logits_of_cut(level, mistake)) for level, logits in given.items()):
+            if mistake is None:
+                return
+            raise Incorrect(mistake)
     raise Incorrect(
         "It gives other logits than the model with this skip connection set to zero. Has the copy "
         "the weights of the model? clone_model draws new ones; set_weights copies them."

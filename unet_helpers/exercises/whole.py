@@ -283,78 +283,74 @@ def note_on_precision(attempt):
 # ---------------------------------------------------------------- cut_skip
 
 
-def cut_skip(model, level, cut=lambda n_upsampled: slice(n_upsampled, None), levels=None):
-    """Copy a U-Net without the weights that read one skip connection.
-
-    Args:
-        model: a U-Net.
-        level: of the skip connection, 1 the finest.
-        cut: function (number of upsampled channels) -> the channels whose weights become zero.
-        levels: function (level) -> all levels that are cut; by default this one.
-    """
+def cut_skip(model, level):
+    """Copy a U-Net and set the weights that read the skip connection of a level to zero."""
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     joins = [layer for layer in copy.layers if isinstance(layer, layers.Concatenate)]
-    for number in levels(level) if levels else [level]:
-        join = joins[4 - number]  # the deepest comes first
-        convolution = next(layer for layer in copy.layers if layer.input is join.output)
-        kernel, *rest = convolution.get_weights()
-        kernel[:, :, cut(join.input[0].shape[-1])] = 0
-        convolution.set_weights([kernel, *rest])
+    join = joins[4 - level]  # the deepest comes first
+    convolution = next(layer for layer in copy.layers if layer.input is join.output)
+    kernel, *rest = convolution.get_weights()
+    kernel[:, :, join.input[0].shape[-1] :] = 0
+    convolution.set_weights([kernel, *rest])
     return copy
 
 
-CUT_MISTAKES = {
-    "The skip connection of level 5 - level is cut: the joins of the decoder come deepest first, "
-    "so that of level 4 is number 0.": {"levels": lambda level: [5 - level]},
+UP, SKIP = 0, 1  # halves of the channels that the convolution after a join reads
+CUT_MISTAKES = {  # functions (level) -> list of (level, half) that are cut
+    "Levels are counted from the wrong end: the joins of the decoder come deepest first, so that "
+    "of level 4 is number 0.": lambda level: [(5 - level, SKIP)],
     "The weights that read the upsampled features are zero. The skip's channels stand behind "
-    "them.": {"cut": slice},
-    "All weights of the convolution are zero; those that read the upsampled features stay.": {
-        "cut": lambda n_upsampled: slice(None)
-    },
-    "All four skip connections are cut, not this one alone.": {"levels": lambda _: (1, 2, 3, 4)},
+    "them.": lambda level: [(level, UP)],
+    "All weights of the convolution are zero; those that read the upsampled features stay.": (
+        lambda level: [(level, UP), (level, SKIP)]
+    ),
+    "All four skip connections are cut, not this one alone.": (
+        lambda level: [(number, SKIP) for number in (1, 2, 3, 4)]
+    ),
     "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
-    "by set_weights.": {"levels": lambda level: []},
-    "The first channels that read the skip are zero, and not all of them: from the number of "
-    "upsampled channels to the end.": {"cut": lambda n: slice(n, n + 1)},
+    "by set_weights.": lambda level: [],
 }
 
 
-CUT_IMAGE = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+def logits_of_cut(model, image, cuts):
+    """Compute a U-Net's logits with some weights behind its joins set to zero."""
+    before, weights = model.get_weights(), model.get_weights()
+    for level, half in cuts:
+        # Ten convolutions with biases come before the decoder, and three a level in it.
+        kernel = weights[2 * (10 + 3 * (4 - level) + 1)]
+        np.split(kernel, 2, axis=2)[half][:] = 0
+    model.set_weights(weights)
+    logits = numbers(model(image))
+    model.set_weights(before)
+    return logits
 
 
 @functools.cache
 def model_to_cut():
-    """Make the U-Net that every answer gets; its weights are `fill`ed anew each time."""
-    return unet.unet_model(CUT_IMAGE.shape[1:], 2, 3, extra_convolution=False)
-
-
-@functools.cache
-def logits_of_cut(level, mistake=None):
-    """Compute the logits of a right answer, or of one with a mistake, a key of CUT_MISTAKES."""
-    options = CUT_MISTAKES[mistake] if mistake else {}
-    return numbers(cut_skip(model_to_cut(), level, **options)(CUT_IMAGE))
+    return unet.unet_model((16, 32, 3), 2, 3)
 
 
 def judge_cut_skip(attempt):
     model, given = model_to_cut(), {}
     fill(model)
+    image = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
     before = model.get_weights()
     for level in (2, 1):
         answer = attempt(model, level)
         if not isinstance(answer, keras.Model):
             raise Incorrect(f"It returns {describe(answer)}; expected a model.")
-        given[level] = numbers(answer(CUT_IMAGE))
+        given[level] = numbers(answer(image))
         if not all(map(np.array_equal, before, model.get_weights())):
             raise Incorrect(
                 "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
                 "gets the weights of the model by set_weights."
             )
-    for mistake in (None, *CUT_MISTAKES):
-        if all(close(logits, logits_of_cut(level, mistake)) for level, logits in given.items()):
-            if mistake is None:
-                return
-            raise Incorrect(mistake)
+    for mistake, cuts in {"": lambda level: [(level, SKIP)], **CUT_MISTAKES}.items():
+        if all(close(y, logits_of_cut(model, image, cuts(n))) for n, y in given.items()):
+            if mistake:
+                raise Incorrect(mistake)
+            return
     raise Incorrect(
         "It gives other logits than the model with this skip connection set to zero. Has the copy "
         "the weights of the model? clone_model draws new ones; set_weights copies them."

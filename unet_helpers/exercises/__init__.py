@@ -11,6 +11,7 @@ from unet_helpers.exercises import (
     encoder,
     images,
     losses,
+    pipeline,
     scores,
     speed,
     whole,
@@ -43,6 +44,7 @@ centre_crop = of(decoder, "centre_crop", blocks.crop_to)
 unet_model = of(whole, "unet_model", unet.unet_model, unet.logits_layer)  # notebook 04
 pixel_loss = of(losses, "pixel_loss")
 resize_mask = of(images, "resize_mask")  # notebook 05
+input_pipeline = of(pipeline, "input_pipeline")
 paired_flip = of(images, "paired_flip")  # notebook 06
 iou_from_confusion = of(scores, "iou_from_confusion")
 cross_entropy_with_void = of(losses, "cross_entropy_with_void")  # notebook 07

@@ -4,7 +4,8 @@ import html
 import re
 import textwrap
 
-import IPython
+from IPython import get_ipython
+from IPython.display import display
 
 WIDTH = 100  # characters a line: fits a notebook's output and a terminal
 # What a verdict begins with, its sign, and a colour that reads on light and on dark themes.
@@ -20,7 +21,7 @@ EMPTY_STUB = re.compile(
 
 def in_notebook():
     """Tell whether this runs in the kernel of a notebook."""
-    return hasattr(IPython.get_ipython(), "kernel")
+    return hasattr(get_ipython(), "kernel")
 
 
 def filled(text):
@@ -34,7 +35,7 @@ def show(plain, **twins):
         print(plain)
         return
     data = {"text/plain": plain} | {f"text/{kind}": text for kind, text in twins.items()}
-    IPython.display.display(data, raw=True)
+    display(data, raw=True)
 
 
 def show_verdict(name, sentence):
@@ -66,4 +67,4 @@ def complete_stubs(lines):
 
 
 if in_notebook():  # IPython passes every cell through these functions before it compiles it
-    IPython.get_ipython().input_transformers_cleanup.append(complete_stubs)
+    get_ipython().input_transformers_cleanup.append(complete_stubs)

@@ -159,6 +159,18 @@ TASKS = {
         "rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int), columns "
         "likewise, then mask[rows][:, columns]. Or let Pillow do it with NEAREST.",
     ),
+    "input_pipeline": Task(
+        "my_input_pipeline(pairs, augment, batch_size)",
+        15,
+        "From a tf.data.Dataset of (image, mask) that decodes its files whenever it is read, make "
+        "batches for fit: every pair once an epoch, in a new order, changed anew by "
+        "augment(image, mask), and decoded only once in all.",
+        "Five methods, one after another: cache, shuffle, map, batch, prefetch. What must come "
+        "before the cache, and what must never?",
+        "shuffle needs a buffer for all pairs, len(pairs), and stands before batch, or the same "
+        "pairs always meet. map(augment) calls augment with single pairs.",
+        "pairs.cache().shuffle(len(pairs)).map(augment).batch(batch_size).prefetch(2)",
+    ),
     "paired_flip": Task(
         "my_paired_flip(image, mask, seed)",
         10,

@@ -107,6 +107,7 @@ def test_the_file_can_be_imported(folder, monkeypatch):
         ("from keras import Model", "Model", "from keras import Model"),
         ("from keras.ops import relu", "relu", "from keras.ops import relu"),
         ("import math", "math.pi", "import math"),
+        ("SIZE = None", "SIZE", "SIZE = None"),
         ("from functools import partial", "partial(int)", "from functools import partial"),
         ("from unet_helpers import models", "models.unet", "import unet_helpers.models as models"),
         ("from unet_helpers.models import conv_block", "conv_block", "import conv_block"),

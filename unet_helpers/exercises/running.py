@@ -186,7 +186,7 @@ def explain_join(up, skip, below, expected):
         return f"{told} {expected[0]}x{expected[1]}. " + (
             'Is padding="same" missing in the transposed convolution?'
             if padding
-            else "Use strides=2."
+            else "Upsample once, with strides=2."
         )
     if skip[:2] == below[:2]:
         return (

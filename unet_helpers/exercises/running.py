@@ -452,4 +452,4 @@ def note_on_biases(stages):
 def note_on_choices(*choices):
     """Return a note on how a right answer differs from the course's, or None if it does not."""
     told = " and ".join(filter(None, choices))
-    return f"Yours has {told}; the course's has not, and both are in use." if told else None
+    return f"Yours has {told}. The course's differs there; both are in use." if told else None

@@ -968,3 +968,70 @@ def own_input(inputs, n_filters, dropout_prob, max_pooling):
 def test_an_answer_that_ignores_its_input_is_a_sentence():
     passed, sentence = verdict("conv_block", with_normalised(own_input))
     assert not passed and "not computed from the tensor it was given" in sentence
+
+
+# ---------------------------------------------------------------- cut_skip
+
+
+def cut(
+    number=lambda level: 4 - level,
+    start=lambda join: join.input[0].shape[-1],
+    end=lambda join: None,
+    copy_weights=True,
+):
+    """Make an answer to cut_skip with parts of it exchanged."""
+
+    def my_cut_skip(model, level):
+        copy = keras.models.clone_model(model)
+        if copy_weights:
+            copy.set_weights(model.get_weights())
+        join = [layer for layer in copy.layers if layer.name.startswith("concatenate")]
+        join = join[number(level)]
+        kernel = next(layer for layer in copy.layers if layer.input is join.output).kernel
+        values = ops.convert_to_numpy(kernel).copy()
+        values[:, :, start(join) : end(join)] = 0
+        kernel.assign(values)
+        return copy
+
+    return my_cut_skip
+
+
+def zeros_in_place_of_the_skip(model, level):
+    joins = [layer for layer in model.layers if isinstance(layer, layers.Concatenate)]
+
+    def call(layer, *args, **options):
+        if layer is joins[4 - level]:
+            (up, skip), *_ = args
+            return layer([up, ops.zeros_like(skip)])
+        return layer(*args, **options)
+
+    return keras.models.clone_model(model, call_function=call, clone_function=lambda layer: layer)
+
+
+def in_the_model_itself(model, level):
+    copied = cut()(model, level)
+    model.set_weights(copied.get_weights())
+    return model
+
+
+@pytest.mark.parametrize("answer", [cut(), zeros_in_place_of_the_skip])
+def test_cut_skip_in_other_words(answer):
+    assert verdict("cut_skip", answer) == (True, "right.")
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (cut(number=lambda level: level - 1), "deepest first"),
+        (cut(start=lambda join: 0, end=lambda join: join.input[0].shape[-1]), "upsampled features"),
+        (cut(start=lambda join: 0), "All weights of the convolution"),
+        (cut(start=lambda join: 99), "Nothing is cut"),
+        (cut(copy_weights=False), "clone_model draws new ones"),
+        (lambda model, level: cut()(cut(lambda _: 0)(model, level), level), "other logits"),
+        (in_the_model_itself, "The model itself is changed"),
+        (lambda model, level: [model], "expected a model"),
+    ],
+)
+def test_mistakes_in_cut_skip(answer, told):
+    passed, sentence = verdict("cut_skip", answer)
+    assert not passed and told in sentence, sentence

@@ -1,4 +1,4 @@
-"""Exercise on the whole U-Net, judged with the weights copied into the course's own."""
+"""Exercises on the whole U-Net: building it, and cutting one of its skip connections."""
 
 import contextlib
 import functools
@@ -259,4 +259,81 @@ def choices(name, stages):
         "" if len(stages) == 24 else "no extra convolution before the last layer, as the paper",
         "2x2 transposed convolutions, as the paper" if 2 in sides and not name else "",
         "a 3x3 convolution as last layer" if sides[-1] == 3 else "",
+    )
+
+
+# ---------------------------------------------------------------- cut_skip
+
+
+def cut_skip(model, level):
+    """Copy a U-Net and set the weights that read the skip connection of a level to zero."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    joins = [layer for layer in copy.layers if isinstance(layer, layers.Concatenate)]
+    join = joins[4 - level]  # the deepest comes first
+    convolution = next(layer for layer in copy.layers if layer.input is join.output)
+    kernel, *rest = convolution.get_weights()
+    kernel[:, :, join.input[0].shape[-1] :] = 0
+    convolution.set_weights([kernel, *rest])
+    return copy
+
+
+UP, SKIP = 0, 1  # halves of the channels that the convolution after a join reads
+CUT_MISTAKES = {  # functions (level) -> list of (level, half) that are cut
+    "Levels are counted from the wrong end: the joins of the decoder come deepest first, so that "
+    "of level 4 is number 0.": lambda level: [(5 - level, SKIP)],
+    "The weights that read the upsampled features are zero. The skip's channels stand behind "
+    "them.": lambda level: [(level, UP)],
+    "All weights of the convolution are zero; those that read the upsampled features stay.": (
+        lambda level: [(level, UP), (level, SKIP)]
+    ),
+    "All four skip connections are cut, not this one alone.": (
+        lambda level: [(number, SKIP) for number in (1, 2, 3, 4)]
+    ),
+    "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
+    "by set_weights.": lambda level: [],
+}
+
+
+def logits_of_cut(model, image, cuts):
+    """Compute a U-Net's logits with some weights behind its joins set to zero."""
+    before, weights = model.get_weights(), model.get_weights()
+    for level, half in cuts:
+        # Ten convolutions with biases come before the decoder, and three a level in it.
+        kernel = weights[2 * (10 + 3 * (4 - level) + 1)]
+        np.split(kernel, 2, axis=2)[half][:] = 0
+    model.set_weights(weights)
+    logits = numbers(model(image))
+    model.set_weights(before)
+    return logits
+
+
+@functools.cache
+def model_to_cut():
+    return unet.unet_model((16, 32, 3), 2, 3)
+
+
+def judge_cut_skip(attempt):
+    model, given = model_to_cut(), {}
+    fill(model)
+    image = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+    before = model.get_weights()
+    for level in (2, 1):
+        answer = attempt(model, level)
+        if not isinstance(answer, keras.Model):
+            raise Incorrect(f"It returns {describe(answer)}; expected a model.")
+        given[level] = numbers(answer(image))
+        if not all(map(np.array_equal, before, model.get_weights())):
+            raise Incorrect(
+                "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
+                "gets the weights of the model by set_weights."
+            )
+    for mistake, cuts in {"": lambda level: [(level, SKIP)], **CUT_MISTAKES}.items():
+        if all(close(y, logits_of_cut(model, image, cuts(n))) for n, y in given.items()):
+            if mistake:
+                raise Incorrect(mistake)
+            return
+    raise Incorrect(
+        "It gives other logits than the model with this skip connection set to zero. Has the copy "
+        "the weights of the model? clone_model draws new ones; set_weights copies them."
     )

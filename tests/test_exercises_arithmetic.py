@@ -118,7 +118,7 @@ OUTPUT_SIZES = [
     (lambda n, k, s, p: (n - k) // s if p == "valid" else math.ceil(n / s), "one too small"),
     (
         lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n,
-        "`stride` is missing next to `size`",
+        "`size` stands where `size / stride` belongs",
     ),
     (
         lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n // s,
@@ -128,17 +128,17 @@ OUTPUT_SIZES = [
     (lambda n, k, s, p: math.ceil(n / s), 'right for padding "same" in all cases'),
     (
         lambda n, k, s, p: n - k + 1 if p == "valid" else math.ceil(n / s),
-        "`stride` is missing next to `size - kernel`",
+        "where `(size - kernel) // stride` belongs",
     ),
     (
         lambda n, k, s, p: (n - k) / s + 1 if p == "valid" else math.ceil(n / s),
-        "operator in `(size - kernel) / stride`",
+        "`(size - kernel) / stride` stands where",
     ),
     (
         lambda n, k, s, p: math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s),
         "rounded up: a last window",
     ),
-    (lambda n, k, s, p: n, "size of the input"),
+    (lambda n, k, s, p: n, "`size` stands where"),
     (lambda n, k, s, p: size_by_counting(n, k, s, "same" if p == "valid" else "valid"), "swapped"),
     (lambda n, k, s, p: n // s + (k if p == "valid" else 3), "expected 94"),
     # two mistakes at once, and each told apart
@@ -150,12 +150,12 @@ TRANSPOSED_SIZES = [
     (lambda n, k, s, p: n * s, 'right for padding "same" in all cases'),
     (lambda n, k, s, p: (n - 1) * s + k, 'padding "valid" in all cases'),
     (size_by_counting, "size of an ordinary convolution"),
-    (lambda n, k, s, p: n * k if p == "valid" else n * s, "`kernel` stands where `stride`"),
+    (lambda n, k, s, p: n * k if p == "valid" else n * s, "`(size - 1) * kernel` stands where"),
     (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "right for kernel = 0"),
     (lambda n, k, s, p: (n - 1) * s + k if p == "valid" else n, "divided by stride"),
     (
         lambda n, k, s, p: n + k - 1 if p == "valid" else n * s,
-        "`stride` is missing next to `size - 1`",
+        "`size - 1` stands where",
     ),
 ]
 
@@ -177,9 +177,12 @@ FIELDS = [
     ),
     (chain(lambda f, j, k, s: (f + (k - 1) * (j * s), j * s)), "counted too early"),
     (lambda layers: field_from_the_end(layers) - 1, "It is one too small."),
-    (chain(lambda f, j, k, s: (f + k * j, j * s)), "`1` is missing next to `kernel`"),
-    (chain(lambda f, j, k, s: (f + (k - 1) * s, j)), "`stride` stands where `step` belongs"),
-    (chain(lambda f, j, k, s: (f + (k - 1) * j, s)), "`step = stride` forgets"),
+    (chain(lambda f, j, k, s: (f + k * j, j * s)), "`kernel` stands where `kernel - 1` belongs"),
+    (chain(lambda f, j, k, s: (f + (k - 1) * s, j)), "`(kernel - 1) * stride` stands where"),
+    (
+        chain(lambda f, j, k, s: (f + (k - 1) * j, s)),
+        "`step = stride` stands where `step *= stride`",
+    ),
     (chain(lambda f, j, k, s: (f + k // 2 * j, j * s)), "counted by half"),
     (chain(lambda f, j, k, s: ((f + k - 1) * s, 1)), "whole field is multiplied"),
     (chain(lambda f, j, k, s: (f + (k - 1) * j, j * min(s, 2))), "it gives 12; expected 14"),
@@ -201,14 +204,14 @@ def cost(height, width, channels, n_filters, n_layers, side=9, biases=1, first=N
 COSTS = [
     (
         lambda h, w, c, f, n: cost(h, w, c, f, n, biases=0),
-        "`n_filters` is missing next to `kernel`",
+        "`kernel` stands where `kernel + n_filters`",
     ),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, first=f), "uses n_filters where channels"),
     (
         lambda h, w, c, f, n: (n * (9 * c * f + f), n * 9 * c * f * h * w),
         "A step like `channels = n_filters` is missing",
     ),
-    (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "`3` is missing next to `3`"),
+    (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "`3` stands where `3 * 3` belongs"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, pixels=1), "those of one pixel"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n)[::-1], "swapped"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n - 1), "right for n_layers - 1"),
@@ -245,7 +248,7 @@ FOLDS = [
     (lambda x, h, w: x.reshape(h, w, classes_of(x), -1), "changed places"),
     (
         lambda x, h, w: np.swapaxes(x.reshape(h, w, -1, classes_of(x)), 2, 3),
-        "The last two axes are swapped",
+        "expected with its last two axes swapped",
     ),
     (lambda x, h, w: x.T.reshape(classes_of(x), h, w, -1), "axes are in another order"),
     (lambda x, h, w: x.T.reshape(h, w, -1, classes_of(x)), "transposed before it was folded"),
@@ -278,7 +281,7 @@ def kernel_the_other_way(inputs, kernel, stride):
 
 
 SHEETS = [
-    (lambda x, k, s: stamp_sheet(x, k, s, lay="over"), "= stamp` forgets what was there before"),
+    (lambda x, k, s: stamp_sheet(x, k, s, lay="over"), "= stamp` stands where"),
     (lambda x, k, s: stamp_sheet(x, k[::-1, ::-1], s), "kernel turned by 180 degrees"),
     (lambda x, k, s: stamp_sheet(x, k, s, step=1), "right for stride = 1"),
     (

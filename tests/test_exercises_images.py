@@ -511,11 +511,15 @@ def linspace_starts(length, tile, overlap):
 
 WRONG = [
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
-    ("class_share", lambda mask, c: np.count_nonzero(mask == c), "`labelled.sum()` is missing"),
+    (
+        "class_share",
+        lambda mask, c: np.count_nonzero(mask == c),
+        "`(mask == c).sum()` stands where",
+    ),
     ("class_share", lambda mask, c: 100 * share_by_loop(mask, c), "per cent"),
     ("class_share", lambda mask, c: (mask[mask != 255] != c).mean(), "1 minus what is expected"),
-    ("class_share", lambda m, c: np.sum(m != c) / np.sum(m != 255), "`mask != c` is wrong"),
-    ("class_share", share_in_first_row, "the first entry of mask alone"),
+    ("class_share", lambda m, c: np.sum(m != c) / np.sum(m != 255), "`mask != c` stands where"),
+    ("class_share", share_in_first_row, "mask cut to its first entry"),
     ("class_share", lambda m, c: (m == c).sum() / ((m != c) & (m < 255)).sum(), "a ratio"),
     ("class_share", lambda m, c: (m == c).sum() / np.isin(m, [1, 2, 3]).sum(), "Class 0 is miss"),
     ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "rounded down"),
@@ -559,7 +563,7 @@ WRONG = [
     ("augmentation", both(lambda m: (True, *m[1:])), "mirrors 100% of the images"),
     ("augmentation", both(lambda m: (m[0] and m[1] > 2, *m[1:])), "expected about half"),
     ("augmentation", augmented_upside_down, "turned upside down"),
-    ("augmentation", augmented(mask_move=lambda m: (m[0], -m[1], -m[2])), "opposite way"),
+    ("augmentation", augmented(mask_move=lambda m: (m[0], -m[1], -m[2])), "opposite ways"),
     ("augmentation", augmented(mask_move=lambda m: (m[0], m[2], m[1])), "the other way round"),
     ("augmentation", augmented(image_move=lambda m: (m[0], 0, 0)), "only the mask is shifted"),
     ("augmentation", augmented(mask_move=lambda m: (False, *m[1:])), "its mask is not"),

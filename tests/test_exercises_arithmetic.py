@@ -4,6 +4,7 @@ The wrong answers are written here as a learner would write them, not taken from
 """
 
 import functools
+import itertools
 import math
 
 import keras
@@ -254,6 +255,10 @@ FOLDS = [
     (lambda x, h, w: x.T.reshape(h, w, -1, classes_of(x)), "transposed before it was folded"),
     (lambda x, h, w: x.reshape((h, w, -1, classes_of(x)), order="F"), "first axis runs fastest"),
     (lambda x, h, w: x, "still to be folded"),
+    (
+        lambda x, h, w: np.moveaxis(x.reshape(h, -1, w, classes_of(x)), 1, 2),
+        "Columns and channels are mixed up",
+    ),
 ]
 
 
@@ -268,6 +273,19 @@ def stamp_sheet(inputs, kernel, stride, lay="add", step=None):
             window = sheet[i * step : i * step + side, j * step : j * step + side]
             window[:] = window + stamp if lay == "add" else stamp
     return sheet
+
+
+def sheet_of(merge, first=0):
+    """Make a stamping that merges a window and a stamp in its own way."""
+
+    def stamped(inputs, kernel, stride):
+        sheet = np.zeros_like(stamp_sheet(inputs, kernel, stride))
+        for i, j in itertools.product(range(first, len(inputs)), range(first, inputs.shape[1])):
+            window = sheet[i * stride :, j * stride :][: len(kernel), : len(kernel)]
+            window[:] = merge(window, kernel @ inputs[i, j])
+        return sheet
+
+    return stamped
 
 
 def kernel_the_other_way(inputs, kernel, stride):
@@ -297,6 +315,9 @@ SHEETS = [
     (lambda x, k, s: stamp_sheet(x, k.transpose(1, 0, 2, 3), s), "kernel with its first two axes"),
     (lambda x, k, s: stamp_sheet(x.transpose(1, 0, 2), k, s), "inputs with its first two axes"),
     (kernel_the_other_way, "channels out, channels in)"),
+    (sheet_of(np.add, first=1), "The first row and column of the input are left out"),
+    (sheet_of(np.maximum), "the largest value or the mean is taken"),
+    (lambda x, k, s: sheet_of(np.add)(x, k, s) + 1, "It is one too large."),
     (
         lambda x, k, s: np.pad(stamp_sheet(x, k, s), ((0, s), (0, s), (0, 0))),
         "The sheet is too large",

@@ -383,6 +383,14 @@ def weights_all_nan(masks, n_classes):
     return np.median(frequency) / frequency
 
 
+def weights_of_last_image(masks, n_classes):
+    _, totals = sums(masks, n_classes)
+    pixels = [([(m == c).sum() for m in masks if c in m] or [0])[-1] for c in range(n_classes)]
+    seen = totals > 0
+    frequency = np.where(seen, pixels, 0) / np.where(seen, totals, 1)
+    return np.where(seen, np.median(frequency[seen]) / np.where(seen, frequency, 1), 0)
+
+
 def weights_zeros_in_median(masks, n_classes):
     pixels, totals = sums(masks, n_classes)
     frequency = pixels / np.maximum(totals, 1)
@@ -561,6 +569,16 @@ WRONG = [
     (IOU, iou_with(lambda h, m, f: (h / (h + m), h / (h + f))), "That is recall, not IoU"),
     (IOU, iou_with(lambda h, m, f: (h / (h + f), h / (h + m))), "That is precision, not IoU"),
     (IOU, lambda confusion: iou_by_loop(confusion)[::-1], "swapped: first the IoU"),
+    (
+        IOU,
+        lambda confusion: np.nanmean(iou_by_loop(confusion), axis=1),
+        "one score for every class",
+    ),
+    (
+        IOU,
+        iou_with(lambda h, m, f: (h / (h + np.maximum(m, f)), dice(h, m, f))),
+        "larger of the two",
+    ),
     (IOU, nan_as(0), "gets 0, as if"),
     (IOU, iou_with_epsilon, "gets 0, as if"),
     (IOU, iou_where_true, "predicted but never true"),
@@ -568,6 +586,13 @@ WRONG = [
     (IOU, lambda confusion: np.diag(confusion), "expected two things, IoU and Dice"),
     (ENTROPY, entropy_mean_over_all, "divided by all pixels"),
     (ENTROPY, entropy_void_as_0, "counted as class 0"),
+    (ENTROPY, lambda y, z: losses_of(y, z).sum() / len(y), "number of rows or images"),
+    (ENTROPY, lambda y, z: losses_of(np.where(y < 255, 255, 0), z).mean(), "Only void pixels"),
+    (
+        ENTROPY,
+        lambda y, z: losses_of(y, z).mean() - z[y < 255].max(axis=-1).mean(),
+        "subtracted in the exponential only",
+    ),
     (ENTROPY, lambda y, z: losses_of(y, z).sum(), "`of_right_class.sum()` stands where"),
     (ENTROPY, lambda y, z: losses_of(y, stable_softmax(z)).mean(), "applied twice"),
     (ENTROPY, lambda y, z: -np.log2(right_of(y, stable_softmax(z))).mean(), "base 2"),
@@ -607,6 +632,8 @@ WRONG = [
     (WEIGHTS, weights_with(middle=np.mean), "`np.mean(frequency)` stands where"),
     (WEIGHTS, weights_all_images, "those of all images"),
     (WEIGHTS, weights_with(flip=True), "upside down"),
+    (WEIGHTS, weights_of_last_image, "Only the last image that has the class"),
+    (WEIGHTS, lambda m, n: np.divide(w := weights_by_loop(m, n), sum(w)), "divided by their sum"),
     (WEIGHTS, weights_with(middle=lambda f: 1), "median is missing"),
     (WEIGHTS, weights_with(void=None), "Void pixels are counted in the totals"),
     (WEIGHTS, weights_with(absent=np.inf), "never occurs gets the weight 0"),
@@ -632,6 +659,13 @@ WRONG = [
         THRESHOLD,
         lambda p, t, recall: np.quantile(p[t == 1], 1 - recall, method="lower"),
         "one pixel too many",  # in some cases only, so it is not a convention
+    ),
+    (
+        THRESHOLD,
+        lambda p, t, recall: (
+            (threshold_by_rank(p, t, recall) + threshold_of_next(p, t, recall)) / 2
+        ),
+        "between two pixels",
     ),
     (THRESHOLD, threshold_one_more, "in place of `math.ceil(recall * len(found)) + 1` it is right"),
     (THRESHOLD, threshold_one_less, "in place of `math.ceil(recall * len(found)) - 2` it is right"),
@@ -695,6 +729,11 @@ WRONG = [
     (CALIBRATION, calibration_with(lambda c, a, n: weighed((c - a) ** 2, n)), "gaps are squared"),
     (CALIBRATION, lambda c, right: np.abs(c - right).mean(), "pixel by pixel, without bins"),
     (CALIBRATION, lambda c, right: np.mean((c - right) ** 2), "Brier"),
+    (
+        CALIBRATION,
+        calibration_with(lambda c, a, n: weighed((c - a) ** 2, n) ** 0.5),
+        "gaps are squared",
+    ),
     (CALIBRATION, calibration_from_half, "The bins begin at 0.5"),
     (CALIBRATION, calibration_middles, "middle of the bin"),
     (
@@ -719,6 +758,11 @@ WRONG = [
     (PIXEL, lambda z, label: stable_softmax(z)[label], "A logarithm is missing: it is exp"),
     (PIXEL, lambda z, label: 1 - stable_softmax(z)[label], "A logarithm is missing"),
     (PIXEL, pixel_not_added_back, "- logits[label] + largest` in place of"),
+    (
+        PIXEL,
+        lambda z, label: np.log(np.exp(np.delete(z, label)).sum()) - z[label],
+        "right class is missing in the sum",
+    ),
     (PIXEL, pixel_added_twice, "With `np.log(np.exp(z).sum())` in place of"),
     (PIXEL, lambda z, label: -np.log10(stable_softmax(z)[label]), "base 10"),
     (PIXEL, lambda z, label: -np.log2(stable_softmax(z)[label]), "base 2"),

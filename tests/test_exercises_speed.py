@@ -104,6 +104,13 @@ FOLDS = [
     (fold(kernel=lambda k, f: np.einsum("hwio,i->hwio", k, f)), "channels that come in"),
     (fold(order=-1), "swapped: first the kernel"),
     (
+        lambda k, g, b, m, v, e: (
+            true_fold(k - m, g, b, m, v, e)[0],
+            true_fold(k, g, b, m, v, e)[1],
+        ),
+        "mean is subtracted from the kernel",
+    ),
+    (
         fold(bias=lambda b, m, f: (b - m * f)[None, None, None]),
         "shape is (1, 1, 1, 2)",
     ),
@@ -131,6 +138,7 @@ def seconds_by(rule):
 
 ROOFS = [
     (limit(lambda x, y: x + y), "times are added up"),
+    (limit(lambda x, y: (x + y) / 2), "mean of the two times"),
     (limit(min), "`min(computing, moving)` stands where"),
     (limit(lambda x, y: x), "memory is left out"),
     (limit(lambda x, y: y), "computing is left out"),

@@ -65,6 +65,7 @@ def judge_receptive_field(attempt):
     block, pooling = [(3, 1), (3, 1)], (2, 2)
     chains = [[(3, 1)], block, [*block, pooling, *block], [(7, 2), (3, 2), (3, 1)]]
     chains += [[*block, pooling] * 4 + block, [(5, 1), (4, 3), (3, 1)], [(4, 2), (2, 1), (6, 3)]]
+    chains += [[(3, 3), (2, 2), (5, 3), (3, 1)]]
     growth = "field += (kernel - 1) * step"
     mistakes = {
         "A layer's own stride is counted too early. It counts for the layers after it.": (

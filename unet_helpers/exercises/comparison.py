@@ -90,9 +90,17 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
     """
     if convert is None:
         convert = (lambda value: as_pair(value, *parts)) if parts else as_number
-    answers = [convert(attempt(*case)) for case in cases]
+    answers, failed = [], None
+    for case in cases:
+        try:
+            answers.append(convert(attempt(*case)))
+        except Incorrect as error:  # what is wrong before may tell the cause
+            failed, cases = error, cases[: len(answers)]
+            break
     right = [convert(reference(*copy.deepcopy(case))) for case in cases]
     wrong = [not same(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
+    if failed and sum(wrong) < 2:
+        raise failed
     if not any(wrong):
         return
     names = argument_names(reference, cases)
@@ -116,6 +124,8 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
         explain_some(answers, right, results, cases, names, tolerance, parts)
         if some is mistakes and sum(wrong) > 1:
             explain_repair(attempt, cases, right, convert, tolerance)
+    if failed:
+        raise failed
     first = wrong.index(True)
     case = call(*cases[first]) if call else written(cases[first], names)
     raise Unexplained(

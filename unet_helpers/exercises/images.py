@@ -271,6 +271,9 @@ DIFFERENCES = {
         lambda mirrored, down, right: STILL
     ),
     "The {} is mirrored, but its {} is not.": lambda mirrored, down, right: (False, down, right),
+    "The {} is mirrored after the shift, but its {} is not.": (
+        lambda mirrored, down, right: (False, down, -right if mirrored else right)
+    ),
     "Both are mirrored, but only the {} is shifted.": lambda mirrored, *shift: (mirrored, 0, 0),
     "The {} and its {} are shifted in opposite ways. Is there a sign too many?": (
         lambda mirrored, down, right: (mirrored, -down, -right)
@@ -295,8 +298,8 @@ def explain_difference(images, masks):
             f"The mask lies up to {beside.max()} pixels beside its image: cut both at one place."
         )
     raise Incorrect(
-        "Image and mask make different moves: each draws its own random numbers. Draw once, and "
-        "use the numbers for both."
+        "Image and mask make different moves. Does each draw its own random numbers? Draw once, "
+        "and do the same with both, in the same order."
     )
 
 
@@ -367,8 +370,7 @@ def judge_split_by_recording(attempt):
     }
     if any(split(names, share, seed) != parts for (seed, share), parts in splits.items()):
         raise Incorrect(
-            "Two calls with the same seed give different splits: use np.random.default_rng(seed), "
-            "or images wander from train to test."
+            "Two calls with the same seed give different splits: use np.random.default_rng(seed)."
         )
     for prefix, seed in itertools.product(("data", "drive", "street"), range(5)):
         numbered = frames_of([f"{prefix}{i}" for i in range(18)])
@@ -377,14 +379,12 @@ def judge_split_by_recording(attempt):
             shuffled = np.random.default_rng(order).permutation(numbered).tolist()
             if split(shuffled, 0.3, seed) != first:
                 raise Incorrect(
-                    "The split depends on the order in which the names come. Folders and sets "
-                    "have no fixed order: sort the recordings before you shuffle them."
+                    "The split depends on the order in which the names come: sort the recordings "
+                    "before you shuffle them."
                 )
     check_sizes(splits)
     if len({test for (_, share), (_, test) in splits.items() if share == 0.3}) == 1:
-        raise Incorrect(
-            "The seed changes nothing: ten seeds give the same ten times the same split."
-        )
+        raise Incorrect("The seed changes nothing: ten seeds give ten times the same split.")
     for test_share in (0.1, 0.9):
         split(frames_of(["dataA", "dataB"]), test_share, 0)
 
@@ -416,11 +416,10 @@ def check_names(train, test, names):
             f"{len(lost)} of {len(names)} names are in neither list, such as {lost[:1]}.": lost,
             "Some names stand twice in one list.": len(train) + len(test) > len(names),
             f"With {n_recordings} recordings the {'test' if train else 'train'} list is empty. "
-            "Both sides need at least one recording, even if the share rounds to none. A "
-            'recording\'s name is all of name.split("/")[0].': not train or not test,
-            f"Frames of {torn[:1]} are in train and in test. Neighbouring frames look alike, so "
-            "the test would repeat the training. Draw recordings, not frames, and keep each "
-            "whole: it is the folder, name.split('/')[0].": torn,
+            "Both sides need at least one, even if the share rounds to none. A recording's name "
+            "is all of name.split('/')[0].": not train or not test,
+            f"Frames of {torn[:1]} are in train and in test. Neighbouring frames look alike. Draw "
+            "recordings, not frames: each is the folder, name.split('/')[0].": torn,
         }
     )
 
@@ -436,19 +435,12 @@ def check_sizes(splits):
         of_recordings, of_frames = len(recordings_of(test)) / 10, len(test) / len(train | test)
         return abs(of_recordings - share) < 0.11 or abs(of_frames - share) < 0.15
 
-    wrong = [
-        (share, test)
-        for (_, share), (train, test) in splits.items()
-        if not near(share, train, test)
-    ]
     swapped = all(near(share, *parts[::-1]) for (_, share), parts in splits.items())
-    if wrong and swapped:
-        raise Incorrect("Train and test are swapped: the larger part is train, and comes first.")
-    for share, test in wrong:
-        raise Incorrect(
-            f"With test_share {share} the test has {len(recordings_of(test))} of 10 recordings; "
-            f"expected about {share * 10:.0f}."
-        )
+    for (_, share), (train, test) in splits.items():
+        if not near(share, train, test):
+            told = f"With test_share {share} the test has {len(recordings_of(test))} of 10 "
+            told += f"recordings; expected about {share * 10:.0f}."
+            raise Incorrect("Train and test are swapped: train comes first." if swapped else told)
 
 
 # ---------------------------------------------------------------- tiles
@@ -470,36 +462,35 @@ def check_starts(value, length, tile, overlap):
     raise_first(
         {
             f"{said}; expected a list of numbers.": found.ndim != 1,
-            f"{said}: no tile at all. An image shorter than the tile or as long as it has one: "
-            "[0].": not found.size,
-            f"{said}: floats, and no image can be cut there. Make them whole numbers, with // in "
-            "place of /.": found.dtype.kind == "f",
+            f"{said}: no tile at all. An image no longer than the tile has one: [0].": (
+                not found.size
+            ),
+            f"{said}: floats. Make them whole numbers, with // in place of /.": (
+                found.dtype.kind == "f"
+            ),
         }
     )
     found = np.sort(found.astype(int))
     if found.tolist() == tile_starts(length, tile, overlap):
         return
     steps, end = np.diff(found), found[-1] + tile
-    widest = steps.max(initial=0)
+    shared = tile - steps.max(initial=0)  # by the two neighbours farthest apart
     needed = len(tile_starts(length, tile, overlap))
     last, step = "the last tile begins at length - tile.", "the step is tile - overlap."
-    raise_first(
-        {
-            f"{said}: a negative start, which NumPy counts from the end; expected [0].": (
-                found[0] < 0
-            ),
-            f"{said}; expected one tile, [0].": length <= tile,
-            f"{said}: these are the tiles' ends, not where they begin.": found[0] == tile
-            and found[-1] == length,
-            f"{said}: the first {found[0]} pixels are not covered.": found[0] > 0,
-            f"{said}: the last tile sticks out by {end - length} pixels; {last}": end > length,
-            f"{said}: the last {length - end} pixels are not covered; {last}": end < length,
-            f"{said}: the same start twice.": (steps == 0).any(),
-            f"{said}: {widest - tile} pixels between two tiles are not covered; {step}": (
-                widest > tile
-            ),
-            f"{said}: neighbours share {tile - widest} pixels; expected at least {overlap}: "
-            f"{step}": widest > tile - overlap,
-            f"{said}: {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
-        }
-    )
+    faults = {
+        ": a negative start, which NumPy counts from the end; expected [0].": found[0] < 0,
+        "; expected one tile, [0].": length <= tile,
+        ": these are the tiles' ends, not where they begin.": (
+            found[0] == tile and found[-1] == length
+        ),
+        f": the first {found[0]} pixels are not covered.": found[0] > 0,
+        f": the last tile sticks out by {end - length} pixels; {last}": end > length,
+        f": the last {length - end} pixels are not covered; {last}": end < length,
+        ": the same start twice.": (steps == 0).any(),
+        f": {-shared} pixels between two tiles are not covered; {step}": shared < 0,
+        f": neighbours share {shared} pixels; expected at least {overlap}: {step}": (
+            shared < overlap
+        ),
+        f": {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
+    }
+    raise_first({f"{said}{told}": holds for told, holds in faults.items()})

@@ -527,6 +527,11 @@ def linspace_starts(length, tile, overlap):
 
 
 WRONG = [
+    (
+        "class_share",
+        lambda mask, c: (np.where(mask == 255, 0, mask) == c).mean(),
+        "mask with void counted as class 0",
+    ),
     ("class_share", lambda mask, c: (mask == c).sum() / len(mask), "number of rows or columns"),
     ("class_share", lambda m, c: (m == c).sum() / (m < m.max()).sum(), "below the largest label"),
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
@@ -641,7 +646,7 @@ WRONG = [
     ("tile_starts", starts_with_step(lambda t, o: t + o), "between two tiles are not covered"),
     ("tile_starts", fails_for_short, "That is for length 5, tile 8"),
     ("tile_starts", negative, "a negative start"),
-    ("tile_starts", linspace_starts, ": floats, and no image"),
+    ("tile_starts", linspace_starts, ": floats. Make them whole numbers"),
     ("tile_starts", lambda n, t, o: [0, n - t] if n > t else [0], "between two tiles"),
     ("tile_starts", lambda n, t, o: starts_by_while(n, t, o) + t, "the tiles' ends"),
     ("tile_starts", lambda n, t, o: [[0]], "expected a list of numbers"),

@@ -585,7 +585,7 @@ WRONG = [
     (IOU, lambda confusion: [100 * s for s in iou_from_dice(confusion)], "per cent"),
     (IOU, lambda confusion: np.diag(confusion), "expected two things, IoU and Dice"),
     (ENTROPY, entropy_mean_over_all, "divided by all pixels"),
-    (ENTROPY, entropy_void_as_0, "counted as class 0"),
+    (ENTROPY, entropy_void_as_0, "with void counted as class 0"),
     (ENTROPY, lambda y, z: losses_of(y, z).sum() / len(y), "number of rows or images"),
     (ENTROPY, lambda y, z: losses_of(np.where(y < 255, 255, 0), z).mean(), "Only void pixels"),
     (
@@ -622,7 +622,11 @@ WRONG = [
         "another axis than the classes",
     ),
     (ENTROPY, entropy_of_all_labels, "[:, labels] picks"),
-    (ENTROPY, lambda y, z: losses_of(np.where(y == 0, 255, y), z).mean(), "Class 0 is left out"),
+    (
+        ENTROPY,
+        lambda y, z: losses_of(np.where(y == 0, 255, y), z).mean(),
+        "with class 0 counted as void",
+    ),
     (ENTROPY, entropy_with_one_sum, "`np.exp(logits).sum(keepdims=True)` stands where"),
     (ENTROPY, entropy_of_images, "mean of the images' means"),
     (ENTROPY, entropy_naive, "exponential overflows"),
@@ -659,13 +663,6 @@ WRONG = [
         THRESHOLD,
         lambda p, t, recall: np.quantile(p[t == 1], 1 - recall, method="lower"),
         "one pixel too many",  # in some cases only, so it is not a convention
-    ),
-    (
-        THRESHOLD,
-        lambda p, t, recall: (
-            (threshold_by_rank(p, t, recall) + threshold_of_next(p, t, recall)) / 2
-        ),
-        "between two pixels",
     ),
     (THRESHOLD, threshold_one_more, "in place of `math.ceil(recall * len(found)) + 1` it is right"),
     (THRESHOLD, threshold_one_less, "in place of `math.ceil(recall * len(found)) - 2` it is right"),

@@ -13,6 +13,7 @@ import numpy as np
 
 from unet_helpers.exercises.exercise import Incorrect, Unexplained, as_number, as_pair
 from unet_helpers.exercises.slips import edited, find_repair, slips
+from unet_helpers.labels import VOID
 
 # What may have been done to every value, and how to tell it
 CHANGES = {
@@ -49,7 +50,11 @@ ARRAYS = {
     "turned by 180 degrees": lambda x: x[::-1, ::-1],
     "with its axes in the opposite order": np.transpose,
 }
-# What may be used in place of an argument
+# What may be used in place of an argument: a mask with void, an array, a number
+MASKS = {
+    "with void counted as class 0": lambda x: np.where(x == VOID, 0, x),
+    "with class 0 counted as void": lambda x: np.where(x == 0, VOID, x),
+}
 NUMBERS = {
     "{} - 1": lambda x: x - 1,
     "{} + 1": lambda x: x + 1,
@@ -251,7 +256,8 @@ def with_other_arguments(reference, cases, names):
             of_words.append((told, given({i: lambda case, i=i, other=other: other[case[i]]})))
         changes = NUMBERS
         if isinstance(values[0], list | np.ndarray):
-            changes = {f"{{}} {told}": change for told, change in ARRAYS.items()}
+            may_be = ARRAYS | (MASKS if np.any(values[0] == VOID) else {})
+            changes = {f"{{}} {told}": change for told, change in may_be.items()}
         if words:
             changes = {f'{{}} "{word}" in all cases': lambda _, word=word: word for word in words}
         for told, change in changes.items():

@@ -68,14 +68,9 @@ def taking(positions):
     return resize
 
 
-def centres(scale, add=0.5):
-    """Make a resizing that takes old pixel (i + add) * scale(new side, old side), cut."""
-    return taking(lambda new, old: (np.arange(new) + add) * scale(new, old))
-
-
 RESIZING_MISTAKES = {
     "The mask is shifted by half a pixel up and to the left: i * scale is where pixel i begins. "
-    "Its centre is (i + 0.5) * scale.": centres(lambda new, old: old / new, add=0),
+    "Its centre is (i + 0.5) * scale.": taking(lambda new, old: np.arange(new) * old // new),
     "The mask is shifted by half a pixel: (i + 1) * scale is where pixel i ends.": (
         taking(lambda new, old: (np.arange(new) + 1) * old // new - 1)
     ),
@@ -83,15 +78,17 @@ RESIZING_MISTAKES = {
     "against its image. Pixel centres lie at (i + 0.5) * scale.": [
         taking(lambda new, old: np.linspace(0, old - 1, new)),
         taking(lambda new, old: np.round(np.linspace(0, old - 1, new))),
-        centres(lambda new, old: (old - 1) / new),
+        taking(lambda new, old: (np.arange(new) + 0.5) * (old - 1) / new),
     ],
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel; cut its fraction.": (
         taking(lambda new, old: np.round((np.arange(new) + 0.5) * old / new))
     ),
     "The scale is upside down: it is the old side divided by the new one.": (
-        centres(lambda new, old: new / old)
+        taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
     ),
-    "It cuts out the upper left corner. Resizing keeps the whole image.": centres(lambda *_: 1),
+    "It cuts out the upper left corner. Resizing keeps the whole image.": taking(
+        lambda new, old: np.arange(new)
+    ),
     "It fills the new shape with the labels in their order, as np.resize does.": np.resize,
 }
 

@@ -19,14 +19,14 @@ OVERFLOW = (
     "With ordinary logits it is right, but with logits of 1000 the exponential overflows. Subtract "
     "the largest logit of the pixel first: the probabilities stay the same."
 )
+LOG_P = "Take log p = logit - largest - log(sum(exp(logits - largest)))."
 UNDERFLOW = (
-    "It is right until a probability is so small that it becomes 0, and its logarithm infinite. Do "
-    "not take the logarithm of a softmax: log p is logit - largest - log(sum(exp(logits - "
-    "largest)))."
+    "It is right until a probability is so small that it becomes 0, and its logarithm infinite. "
+    f"{LOG_P}"
 )
 CLIPPED = (
     "A surely wrong pixel costs too little: the probability is kept away from 0 by a small number. "
-    "With log p = logit - largest - log(sum(exp(logits - largest))) there is nothing to clip."
+    f"{LOG_P}"
 )
 
 
@@ -71,9 +71,6 @@ def judge_cross_entropy_with_void(attempt):
         labels[1, 0, 0] = VOID
         cases.append((labels, rng.normal(0, 2, shape).astype(np.float32)))
 
-    def with_labels(change):
-        return lambda y, z: cross_entropy_with_void(change(y), z)
-
     minus_logit = edited(
         cross_entropy_with_void,
         "logits - logits.max(axis=-1, keepdims=True) -> logits",
@@ -87,10 +84,7 @@ def judge_cross_entropy_with_void(attempt):
             f"{mean} -> -{each}.sum() / len(labelled)"
         ),
         "Only void pixels are counted. Keep those with labels != 255.": (
-            with_labels(lambda y: np.where(y == VOID, 0, VOID))
-        ),
-        "Void pixels are counted as class 0. Leave them out of the mean.": (
-            with_labels(lambda y: np.where(y == VOID, 0, y))
+            lambda y, z: cross_entropy_with_void(np.where(y == VOID, 0, VOID), z)
         ),
         "Void pixels are counted as the last class: 255 is clipped, or counts from the end. Leave "
         "them out of the mean.": lambda y, z: cross_entropy_with_void(
@@ -114,9 +108,6 @@ def judge_cross_entropy_with_void(attempt):
         ),
         "[:, labels] picks all labels' classes at every pixel. It is one class at each: "
         "[np.arange(len(labels)), labels].": "[np.arange(len(labels)), labels] -> [:, labels]",
-        "Class 0 is left out. It is a class like the others; only 255 is void.": (
-            with_labels(lambda y: np.where(y == 0, VOID, y))
-        ),
         "That is the mean of the images' means. Average over all labelled pixels at once.": (
             lambda y, z: np.mean([*map(cross_entropy_with_void, y, z)])
         ),

@@ -117,11 +117,6 @@ def judge_threshold_for_recall(attempt):
         probabilities, hits = probabilities[labelled], truth[labelled] == 1
         return min(t for t in probabilities if hits[probabilities >= t].mean() >= share)
 
-    def between(probabilities, truth, recall):
-        return (
-            ranked(np.ceil)(probabilities, truth, recall) + one_more(probabilities, truth, recall)
-        ) / 2
-
     one_more = ranked(lambda number: np.ceil(number) + 1)
     mistakes = {
         "A threshold so low finds everything, and calls all else object, too. Expected the highest "
@@ -140,8 +135,9 @@ def judge_threshold_for_recall(attempt):
         ),
         "That is the quantile from the wrong end: a share `recall` of the object lies below it, "
         "and should lie above.": lambda p, truth, recall: np.quantile(p[truth == 1], recall),
-        "That threshold lies between two pixels, as np.quantile's does. Take the probability of a "
-        "pixel.": [lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall), between],
+        "np.quantile puts the threshold between two pixels. Take the probability of a pixel.": (
+            lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall)
+        ),
         "That is a quantile of all pixels. Recall is about the object's alone: "
         "probabilities[truth == 1].": [
             lambda p, truth, recall: np.quantile(p, 1 - recall),

@@ -31,7 +31,7 @@ def train(name, epochs=pretrained.EPOCHS, progress=True):
     pairs = carla.load("train", image_size=pretrained.SIZE)
     weights = training.median_frequency_weights(datasets.to_arrays(pairs)[1], CARLA.n_classes)
     weights = weights**pretrained.WEIGHT_POWER
-    batches = datasets.batches(pairs, training.BATCH_SIZE, epochs, datasets.augment)
+    batches = datasets.batches(pairs, 2, epochs, datasets.augment)
     batches = training.with_class_weights(batches, weights)
     model = training.compile_model(pretrained.build(name), steps=len(batches))
     steps = len(batches) // epochs

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from unet_helpers import exercises
+from unet_helpers.exercises import showing
 from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Exercise, Incorrect, as_array, as_number, describe
 from unet_helpers.exercises.tasks import Task
+from unet_helpers.models import blocks
 
 EVERY = [pytest.param(exercise, id=name) for name, exercise in exercises.ALL.items()]
 
@@ -268,6 +270,76 @@ def test_hints_are_a_ladder(capsys):
     assert len(set(given)) == len(exercise.hints)
     assert given[-1] == given[-2] and ".solution()" in given[-1]
     assert all(len(line) <= 100 for text in given for line in text.splitlines())
+
+
+def test_a_hint_can_be_asked_for_by_its_number(capsys):
+    exercise = Exercise("thing", None, dict, texts=Task("my_thing()", 5, "Do it.", "One.", "Two."))
+    said = []
+    for numbers in ((), (), (1,), (), (3,), (0,), ("x",)):
+        exercise.hint(*numbers)
+        said.append(capsys.readouterr().out.strip())
+    assert [text[:8] for text in said[:4]] == ["Hint 1 o", "Hint 2 o", "Hint 1 o", "Hint 2 o"]
+    assert said[4:] == [
+        f"thing has the hints 1 to 2, and {n} is none of them." for n in ["3", "0", "'x'"]
+    ]
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """Let exercises believe that they run in a notebook; the list of what they display."""
+    shown = []
+    monkeypatch.setattr(showing, "in_notebook", lambda: True)
+    monkeypatch.setattr(showing, "display", lambda data, raw: shown.append(data))
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "told"),
+    [
+        (plus, "right", ""),
+        (lambda a, b: None, "not attempted", "yet (about 5 minutes)"),
+        (lambda a, b: a - b, "not yet", "The operator in <code>a - b</code> is wrong."),
+        (lambda a, b: "<b>", "not yet", "returns '&lt;b&gt;'; expected one number."),
+    ],
+)
+def test_a_notebook_shows_the_verdict_with_its_plain_twin(displayed, capsys, answer, state, told):
+    PLUS.check(answer)
+    (data,) = displayed
+    assert f"{state}</b>" in data["text/html"] and told in data["text/html"]
+    assert ("small.hint()" in data["text/html"]) == (state != "right")
+    assert data["text/plain"] == showing.filled(f"small: {PLUS.verdict(answer)[1]}")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_notebook_highlights_the_solution(displayed):
+    exercises.centre_crop.solution()
+    (data,) = displayed
+    source = inspect.getsource(blocks.crop_to)
+    assert source in data["text/plain"]
+    assert data["text/markdown"] == f"```python\n{data['text/plain']}\n```"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    # your code here\n",
+        "",
+        "\n    # one\n\n    # two\n\n# at the margin\n",
+        "    # your code here\n\n\nlast = 1\n",
+    ],
+)
+def test_a_stub_of_comments_only_runs_in_a_notebook(body):
+    lines = f"first = 0\ndef my_plus(a, b=(1, 2)):  # write it\n{body}".splitlines(keepends=True)
+    space = {}
+    exec("".join(showing.complete_stubs(lines)), space)
+    assert "not attempted yet" in PLUS.verdict(space["my_plus"])[1]
+    assert len(showing.complete_stubs(lines)) == len(lines)
+
+
+@pytest.mark.parametrize("body", ["    # c\n    return a\n", "\n  return a\n", "    pass\n"])
+def test_functions_with_a_body_are_left_alone(body):
+    lines = f"def my_plus(a, b):\n{body}\n# end\n".splitlines(keepends=True)
+    assert showing.complete_stubs(lines) == lines
 
 
 def test_the_solution_is_source_of_the_package(capsys):

@@ -80,11 +80,21 @@ def nested_model(inputs, n_filters, dropout_prob, max_pooling):
     return (layers.MaxPooling2D(2, padding="same")(x) if max_pooling else x), x
 
 
+def with_normalised(plain=None, normalised=None):
+    """Make an encoder block of its plain and its normalised version."""
+
+    def my_conv_block(inputs, n_filters=32, dropout_prob=0.0, max_pooling=True, batch_norm=False):
+        version = (normalised or normalised_encoder()) if batch_norm else (plain or encoder())
+        return version(inputs, n_filters, dropout_prob, max_pooling)
+
+    return my_conv_block
+
+
 @pytest.mark.parametrize(
     "answer", [encoder(), with_activation_layers, with_operations, subclassed, nested_model]
 )
 def test_conv_block_in_other_words(answer):
-    assert verdict("conv_block", answer) == (True, "right.")
+    assert verdict("conv_block", with_normalised(answer)) == (True, "right.")
 
 
 def glorot_start(inputs, n_filters, dropout_prob, max_pooling):
@@ -114,7 +124,7 @@ def dropout_between(inputs, n_filters, dropout_prob, max_pooling):
     ],
 )
 def test_conv_block_says_which_conventions_it_accepts(answer, note):
-    passed, sentence = verdict("conv_block", answer)
+    passed, sentence = verdict("conv_block", with_normalised(answer))
     assert passed and note in sentence
 
 
@@ -263,30 +273,32 @@ CONV_BLOCK_MISTAKES = [
 
 @pytest.mark.parametrize("answer, told", CONV_BLOCK_MISTAKES)
 def test_mistakes_in_conv_block(answer, told):
-    passed, sentence = verdict("conv_block", answer)
+    passed, sentence = verdict("conv_block", with_normalised(answer))
     assert not passed and told in sentence, sentence
 
 
 def test_conv_block_with_something_unforeseen():
-    passed, sentence = verdict("conv_block", encoder(between=layers.Rescaling(0.5)))
+    passed, sentence = verdict("conv_block", with_normalised(encoder(layers.Rescaling(0.5))))
     assert not passed and "without the Rescaling it is right" in sentence
 
 
-# ---------------------------------------------------------------- normalised_block
+# ---------------------------------------------------------------- conv_block, normalised
 
 
-def normalised(
+def normalised_encoder(
     first=lambda x: layers.ReLU()(layers.BatchNormalization()(x)),
     second=lambda x: layers.ReLU()(layers.BatchNormalization()(x)),
     bias=False,
+    after=lambda x, p: layers.Dropout(p)(x) if p else x,
     result=lambda pooled, x: (pooled, x),
 ):
-    def my_normalised_block(inputs, n_filters):
+    def normalised(inputs, n_filters, dropout_prob=0.0, max_pooling=True):
         x = first(layers.Conv2D(n_filters, 3, use_bias=bias, **SAME)(inputs))
         x = second(layers.Conv2D(n_filters, 3, use_bias=bias, **SAME)(x))
-        return result(layers.MaxPooling2D(2)(x), x)
+        x = after(x, dropout_prob)
+        return result(layers.MaxPooling2D(2)(x) if max_pooling else x, x)
 
-    return my_normalised_block
+    return normalised
 
 
 def bn_relu(x, **options):
@@ -312,21 +324,23 @@ def frozen(x):
     return Frozen()(x)
 
 
-def shared_normalisation(inputs, n_filters):
+def shared_normalisation(inputs, n_filters, *options):
     norm = layers.BatchNormalization()
-    return normalised(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(inputs, n_filters)
+    return normalised_encoder(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(
+        inputs, n_filters
+    )
 
 
-def relu_before_and_after(inputs, n_filters):
+def relu_before_and_after(inputs, n_filters, *options):
     x = inputs
     for _ in range(2):
         x = bn_relu(layers.Conv2D(n_filters, 3, **RELU)(x))
     return layers.MaxPooling2D(2)(x), x
 
 
-def normalised_before(inputs, n_filters):
+def normalised_before(inputs, n_filters, *options):
     x = layers.BatchNormalization()(inputs)
-    return normalised(lambda x: bn_relu(x), lambda x: ops.relu(x))(x, n_filters)
+    return normalised_encoder(lambda x: bn_relu(x), lambda x: ops.relu(x))(x, n_filters)
 
 
 def always_training(x):
@@ -336,14 +350,14 @@ def always_training(x):
 @pytest.mark.parametrize(
     "answer, note",
     [
-        (normalised(), ""),
-        (normalised(bn_relu, lambda x: bn_relu(x, momentum=0.9, epsilon=1e-5)), ""),
-        (normalised(bias=True), "The biases of your convolutions do nothing"),
-        (normalised(relu_bn, relu_bn), "You normalise after the ReLU"),
+        (normalised_encoder(), ""),
+        (normalised_encoder(bn_relu, lambda x: bn_relu(x, momentum=0.9, epsilon=1e-5)), ""),
+        (normalised_encoder(bias=True), "The biases of your convolutions do nothing"),
+        (normalised_encoder(relu_bn, relu_bn), "its normalisation after the ReLU"),
     ],
 )
-def test_normalised_block_in_other_words(answer, note):
-    passed, sentence = verdict("normalised_block", answer)
+def test_conv_block_with_normalisation_in_other_words(answer, note):
+    passed, sentence = verdict("conv_block", with_normalised(normalised=answer))
     assert passed and note in sentence
     assert note or sentence == "right."
 
@@ -351,50 +365,61 @@ def test_normalised_block_in_other_words(answer, note):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (normalised(layers.ReLU(), lambda x: ops.relu(x)), "Nothing is normalised"),
-        (normalised(second=lambda x: ops.relu(x)), "Only the first convolution is normalised"),
-        (normalised(first=lambda x: ops.relu(x)), "Only the second convolution is normalised"),
+        (normalised_encoder(layers.ReLU(), lambda x: ops.relu(x)), "Nothing is normalised"),
         (
-            normalised(lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()),
+            normalised_encoder(second=lambda x: ops.relu(x)),
+            "Only the first convolution is normalised",
+        ),
+        (
+            normalised_encoder(first=lambda x: ops.relu(x)),
+            "Only the second convolution is normalised",
+        ),
+        (
+            normalised_encoder(
+                lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()
+            ),
             "With a ReLU after all BatchNormalization layers it is right",
         ),
         (
-            normalised(first=lambda x: layers.BatchNormalization()(x)),
+            normalised_encoder(first=lambda x: layers.BatchNormalization()(x)),
             "With a ReLU after the first BatchNormalization",
         ),
         (
-            normalised(second=lambda x: layers.BatchNormalization()(x)),
+            normalised_encoder(second=lambda x: layers.BatchNormalization()(x)),
             "With a ReLU after the second BatchNormalization",
         ),
-        (normalised(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
+        (normalised_encoder(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
         (shared_normalisation, "BatchNormalization layer object is called 2 times"),
         (normalised_before, "before the first convolution"),
         (relu_before_and_after, "Without the activation of all 3x3 Conv2D layers it is right"),
-        (normalised(result=lambda p, x: (p, layers.Dropout(0.5)(x))), "without the Dropout"),
-        (normalised(frozen, frozen), "Is training=False set"),
-        (normalised(always_training, always_training), "Do not set training=True"),
         (
-            normalised(
+            normalised_encoder(result=lambda p, x: (p, layers.Dropout(0.5)(x))),
+            "without the Dropout",
+        ),
+        (normalised_encoder(frozen, frozen), "Is training=False set"),
+        (normalised_encoder(always_training, always_training), "Do not set training=True"),
+        (
+            normalised_encoder(
                 lambda x: ops.relu(layers.LayerNormalization()(x)),
                 lambda x: ops.relu(layers.LayerNormalization()(x)),
             ),
             "normalised by itself",
         ),
-        (normalised(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
-        (normalised(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
+        (normalised_encoder(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
+        (normalised_encoder(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
         (
-            normalised(result=lambda p, x: (layers.BatchNormalization()(p), x)),
+            normalised_encoder(result=lambda p, x: (layers.BatchNormalization()(p), x)),
             "without the BatchNormalization at 8x12",
         ),
         (
-            normalised(lambda x: bn_relu(x, axis=1), lambda x: bn_relu(x, axis=1)),
+            normalised_encoder(lambda x: bn_relu(x, axis=1), lambda x: bn_relu(x, axis=1)),
             "another axis than the channels: axis=-1",
         ),
     ],
 )
-def test_mistakes_in_normalised_block(answer, told):
-    passed, sentence = verdict("normalised_block", answer)
-    assert not passed and told in sentence, sentence
+def test_mistakes_in_conv_block_with_normalisation(answer, told):
+    passed, sentence = verdict("conv_block", with_normalised(normalised=answer))
+    assert not passed and "With batch_norm=True: " in sentence and told in sentence, sentence
 
 
 # ---------------------------------------------------------------- upsampling_block
@@ -422,6 +447,44 @@ def decoder(
     return my_upsampling_block
 
 
+def with_normalised_convolutions(plain=None, normalised=None):
+    """Make a decoder block of its plain and its normalised version."""
+    plain, normalised = plain or decoder(), normalised or normalised_decoder()
+
+    def my_upsampling_block(expansive_input, contractive_input, n_filters=32, batch_norm=False):
+        version = normalised if batch_norm else plain
+        return version(expansive_input, contractive_input, n_filters)
+
+    return my_upsampling_block
+
+
+def normalised_decoder(bias=False, after=(bn_relu, bn_relu)):
+    def normalised(expansive_input, contractive_input, n_filters):
+        x = layers.Concatenate()([upsample(expansive_input, n_filters), contractive_input])
+        for steps in after:
+            x = steps(layers.Conv2D(n_filters, 3, use_bias=bias, **SAME)(x))
+        return x
+
+    return normalised
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (normalised_decoder(bias=True), "right. The biases of your convolutions do nothing"),
+        (normalised_decoder(after=(relu_bn, relu_bn)), "right. Yours has its normalisation after"),
+        (normalised_decoder(after=(bn_relu, ops.relu)), "Only the first convolution is normalised"),
+        (normalised_decoder(after=(ops.relu, ops.relu), bias=True), "Nothing is normalised"),
+        (normalised_decoder(after=(frozen, frozen)), "Is training=False set"),
+        (normalised_decoder(after=(always_training, bn_relu)), "not yet. With batch_norm=True"),
+    ],
+)
+def test_upsampling_block_with_normalisation(answer, told):
+    answer = with_normalised_convolutions(normalised=answer)
+    passed, sentence = verdict("upsampling_block", answer)
+    assert told in sentence and passed == sentence.startswith("right."), sentence
+
+
 def upsample_and_convolve(interpolation):
     def up(x, n_filters):
         x = layers.UpSampling2D(2, interpolation=interpolation)(x)
@@ -447,7 +510,7 @@ def upsample_and_convolve(interpolation):
     ],
 )
 def test_upsampling_block_in_other_words(answer, note):
-    passed, sentence = verdict("upsampling_block", answer)
+    passed, sentence = verdict("upsampling_block", with_normalised_convolutions(answer))
     assert passed and note in sentence, sentence
     assert note or sentence == "right."
 
@@ -564,7 +627,7 @@ def skip_only(expansive_input, contractive_input, n_filters):
     ],
 )
 def test_mistakes_in_upsampling_block(answer, told):
-    passed, sentence = verdict("upsampling_block", answer)
+    passed, sentence = verdict("upsampling_block", with_normalised_convolutions(answer))
     assert not passed and told in sentence, sentence
 
 
@@ -670,19 +733,28 @@ def unet(
     model=keras.Model,
     up_widths=None,
     pooled_bottleneck=False,
+    rates=lambda p: (0, 0, 0, p, p),
+    normalised=lambda batch_norm: (batch_norm,) * 9,
     **up,
 ):
-    def my_unet_model(input_size, n_filters, n_classes):
+    def my_unet_model(input_size, n_filters, n_classes, dropout_prob=0.3, batch_norm=False):
+        rate, norm = rates(dropout_prob), normalised(batch_norm)
         inputs = keras.Input(input_size)
         x, skips = rescale(inputs), []
-        for width in widths[:4]:
-            both = models.conv_block(x, width * n_filters)
+        for number, width in enumerate(widths[:4]):
+            both = models.conv_block(x, width * n_filters, rate[number], batch_norm=norm[number])
             x = both[0]
             skips.append(both[skip_index])
         if bottleneck:
-            x, _ = models.conv_block(x, widths[4] * n_filters, max_pooling=pooled_bottleneck)
-        for level, width in zip(order, up_widths or widths[3::-1], strict=False):
-            x = models.upsampling_block(x, skips[level], width * n_filters, **up)
+            x, _ = models.conv_block(
+                x, widths[4] * n_filters, rate[4], max_pooling=pooled_bottleneck, batch_norm=norm[4]
+            )
+        for level, width, batch_norm in zip(
+            order, up_widths or widths[3::-1], norm[5:], strict=False
+        ):
+            x = models.upsampling_block(
+                x, skips[level], width * n_filters, batch_norm=batch_norm, **up
+            )
         if extra:
             x = layers.Conv2D(n_filters, 3, **RELU)(x)
         return model(inputs, last(x, n_classes))
@@ -718,7 +790,7 @@ def test_unet_model_in_other_words(answer, note):
     assert note or sentence == "right."
 
 
-def without_skips(input_size, n_filters, n_classes):
+def without_skips(input_size, n_filters, n_classes, dropout_prob, batch_norm):
     inputs = keras.Input(input_size)
     x = layers.Rescaling(1 / 255)(inputs)
     for width in (1, 2, 4, 8):
@@ -736,11 +808,11 @@ def two_more_convolutions(x, n_classes):
     return layers.Conv2D(n_classes, 1)(x)
 
 
-def without_skip_1(input_size, n_filters, n_classes):
+def without_skip_1(input_size, n_filters, n_classes, dropout_prob, batch_norm):
     return models.unet_model(input_size, n_filters, n_classes, skips=(2, 3, 4))
 
 
-def bottleneck_twice(input_size, n_filters, n_classes):
+def bottleneck_twice(input_size, n_filters, n_classes, dropout_prob, batch_norm):
     inputs = keras.Input(input_size)
     x, skips = layers.Rescaling(1 / 255)(inputs), []
     for width in (1, 2, 4, 8):
@@ -769,8 +841,16 @@ def head(activation):
         (unet(last=head("softmax")), "there is a softmax, a sigmoid or a ReLU at the end"),
         (unet(last=lambda x, n: layers.Conv2D(4, 1)(x)), "turns them into logits"),
         (unet(last=lambda x, n: layers.Conv2D(n - 1, 1)(x)), "6 channels instead of 7"),
-        (lambda size, n, c: unet()((96, 128, 3), n, c), "use the argument"),
-        (lambda size, n, c: unet()(size, 8, c), "(3, 3, 3, 8); expected 3x3, from 3 channels to 4"),
+        (lambda size, n, c, **rest: unet()((96, 128, 3), n, c), "use the argument"),
+        (lambda size, n, c, **rest: unet()(size, 8, c, **rest), "(3, 3, 3, 8); expected 3x3, from"),
+        (unet(rates=lambda p: (0, 0, 0, 0, 0)), "dropout_prob=0.5 changes nothing"),
+        (unet(rates=lambda p: (0, 0, 0, 0.3, 0.3)), "With dropout_prob=0.0 values are still"),
+        (unet(normalised=lambda batch_norm: (False,) * 9), "batch_norm=True changes nothing"),
+        (unet(normalised=lambda batch_norm: (True,) * 9), "there is still a batch normalisation"),
+        (
+            unet(normalised=lambda batch_norm: (batch_norm,) * 5 + (False,) * 4),
+            "no normalisation after the first convolution of decoder block 1",
+        ),
         (unet(last=lambda x, n: x), "turns them into logits"),
         (unet(order=(3, 2, 1)), "16x24 instead of 32x48: four encoder blocks halve"),
         (unet(bottleneck=False), "bottleneck is missing"),
@@ -803,5 +883,5 @@ def own_input(inputs, n_filters, dropout_prob, max_pooling):
 
 
 def test_an_answer_that_ignores_its_input_is_a_sentence():
-    passed, sentence = verdict("conv_block", own_input)
+    passed, sentence = verdict("conv_block", with_normalised(own_input))
     assert not passed and "not computed from the tensor it was given" in sentence

@@ -198,7 +198,7 @@ def test_exercises_are_stubs_with_a_time_before_them(path):
         exercise = exercises.ALL[name]
         assert cell.source.startswith(f"def {exercise.call}:")
         assert cell.source.endswith(f"return None\n\n\npassed = exercises.{name}.check({answer})")
-        assert "not attempted yet" in "".join(output.text for output in cell.outputs)
+        assert "not attempted yet" in str(cell.outputs)
         assert f"About {exercise.minutes} minutes" in before.source
         assert f"my_{name}" in before.source
 

@@ -29,7 +29,7 @@ def main(arguments=None):
     parser.add_argument("--dataset", choices=sets, default="carla")
     parser.add_argument("--data", default="sample", help="sample, full, or the path of a folder")
     parser.add_argument("--filters", type=positive, default=16, help="filters of the first block")
-    parser.add_argument("--epochs", type=positive, default=6)
+    parser.add_argument("--epochs", type=positive, default=24)
     parser.add_argument("--batch-size", type=positive)
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--out", type=Path, help="folder of the results, default runs/DATASET")
@@ -88,6 +88,9 @@ def run(options):
     keras.utils.set_random_seed(0)
     epochs, batch_size = options.epochs, options.batch_size or training.BATCH_SIZE
     batches = datasets.batches(train, batch_size, epochs, datasets.augment)
+    every_mask = (mask for _, mask in train.as_numpy_iterator())
+    weights = training.median_frequency_weights(every_mask, labels.n_classes) ** 0.5
+    batches = training.with_class_weights(batches, weights)
     with training.distributed.strategy().scope():  # all GPUs; without one it does nothing
         # Dropout slows a short training run down; batch normalisation speeds it up.
         model = models.unet_model(

@@ -11,6 +11,7 @@ from unet_helpers.exercises import (
     encoder,
     images,
     losses,
+    pipeline,
     scores,
     speed,
     whole,
@@ -33,8 +34,7 @@ stack_cost = of(arithmetic, "stack_cost")  # notebook 01
 dense_as_convolution = of(arithmetic, "dense_as_convolution")
 transposed_convolution = of(arithmetic, "transposed_convolution")
 output_size = of(arithmetic, "output_size")  # notebook 02
-conv_block = of(encoder, "conv_block", blocks.convolution, blocks.conv_block)
-normalised_block = of(encoder, "normalised_block", blocks.convolution, blocks.conv_block)
+conv_block = of(encoder, "conv_block", blocks.conv_block, blocks.convolution)
 receptive_field = of(arithmetic, "receptive_field")
 upsampling_block = of(  # notebook 03
     decoder, "upsampling_block", blocks.upsampling_block, blocks.concat_skip, blocks.convolution
@@ -44,9 +44,13 @@ centre_crop = of(decoder, "centre_crop", blocks.crop_to)
 unet_model = of(whole, "unet_model", unet.unet_model, unet.logits_layer)  # notebook 04
 pixel_loss = of(losses, "pixel_loss")
 resize_mask = of(images, "resize_mask")  # notebook 05
+input_pipeline = of(pipeline, "input_pipeline")
+paired_flip = of(images, "paired_flip")  # notebook 06
+iou_from_confusion = of(scores, "iou_from_confusion")
 cross_entropy_with_void = of(losses, "cross_entropy_with_void")  # notebook 07
 median_frequency_weights = of(losses, "median_frequency_weights")
-threshold_for_recall = of(scores, "threshold_for_recall")  # notebook 08
+soft_dice = of(losses, "soft_dice")  # notebook 08
+threshold_for_recall = of(scores, "threshold_for_recall")
 iou_and_dice = of(scores, "iou_and_dice")  # notebook 09
 mean_per_image = of(scores, "mean_per_image")
 calibration_error = of(scores, "calibration_error")

@@ -140,7 +140,7 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
 
 
 def listed(value):
-    return value if isinstance(value, list) else [value]
+    return value if isinstance(value, list | tuple) else [value]
 
 
 def explain_repair(attempt, cases, right, convert, tolerance):

@@ -10,14 +10,20 @@ from keras import layers, ops
 from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Incorrect, as_array
 from unet_helpers.exercises.running import (
+    NORMALISED,
+    PLAIN,
     chain,
     close,
     explain_join,
     explain_kernels,
     explain_model,
+    explain_normalisation,
     explain_settings,
     explain_shape,
     fill,
+    in_both_ways,
+    note_on_biases,
+    note_on_choices,
     numbers,
     one_tensor,
     raise_first,
@@ -33,7 +39,7 @@ from unet_helpers.models import blocks
 HEIGHT, WIDTH, CHANNELS, N_FILTERS = 6, 8, 8, 4
 
 
-def decoder_model(attempt, below, skip, n_filters):
+def decoder_model(attempt, below, skip, n_filters, **options):
     """Make a model of a learner's decoder block: [below, skip] -> features."""
     inputs = [
         keras.Input(below, name="expansive_input"),
@@ -46,7 +52,8 @@ def decoder_model(attempt, below, skip, n_filters):
         up = next((shape for shape in shapes[:2] if shape != skip), skip)
         return explain_join(up, skip, below, skip)
 
-    output = one_tensor(run(attempt, *inputs, n_filters, explain=explain), "What it returns")
+    value = run(attempt, *inputs, n_filters, explain=explain, **options)
+    output = one_tensor(value, "What it returns")
     # The inputs go out as well: some versions of Keras refuse a model that leaves one unused,
     # which is for the check to explain.
     passed_on = [layers.Identity()(tensor) for tensor in inputs]
@@ -68,7 +75,16 @@ def concatenate(up, skip):
     return ops.concatenate([up, skip], -1)
 
 
-def decoded(pair, stages, interpolation=None, after_up=lambda x: x, join=concatenate, late=0):
+def decoded(
+    pair,
+    stages,
+    interpolation=None,
+    after_up=lambda x: x,
+    join=concatenate,
+    late=0,
+    steps=PLAIN[""],
+    training=False,
+):
     """Compute a decoder block with parts of it exchanged.
 
     Args:
@@ -79,13 +95,16 @@ def decoded(pair, stages, interpolation=None, after_up=lambda x: x, join=concate
         after_up: what follows the upsampling.
         join: function (up, skip).
         late: number of convolutions that come before the join.
+        steps: what follows each of the two convolutions.
+        training: whether a normalisation takes the batch's own mean and variance.
     """
     below, skip = pair
     transposed, *two = stages
     if len(two) != 2:
         raise ValueError("The block has three kernels.")
     x = after_up(upsample(below, transposed, interpolation))
-    return [chain(join(chain(x, two[:late]), skip), two[late:])]
+    x = chain(x, two[:late], steps[:late], training)
+    return [chain(join(x, skip), two[late:], steps[late:], training)]
 
 
 UPSAMPLINGS = {
@@ -98,25 +117,55 @@ ORDERS = {
     "": {},
     "the skip connection first": {"join": lambda up, skip: concatenate(skip, up)},
 }
-RIGHT = {  # as good as the course's
-    " and ".join(filter(None, names)): functools.partial(
-        decoded, **UPSAMPLINGS[names[0]], **RELUS[names[1]], **ORDERS[names[2]]
+
+
+def right_blocks(ways, training=False):
+    """Make the blocks that are as good as the course's: a dict from how they differ to a function.
+
+    ways: `PLAIN` or `NORMALISED`.
+    """
+    some = {name: {"steps": steps, "training": training} for name, steps in ways.items()}
+    return {
+        " and ".join(filter(None, names)): functools.partial(
+            decoded,
+            **UPSAMPLINGS[names[0]],
+            **RELUS[names[1]],
+            **ORDERS[names[2]],
+            **some[names[3]],
+        )
+        for names in itertools.product(UPSAMPLINGS, RELUS, ORDERS, some)
+    }
+
+
+def wrong_blocks(steps, training):
+    """Make wrong blocks: a dict from a mistake's sentence to a function."""
+    wrong = functools.partial(decoded, steps=steps, training=training)
+    return {
+        "The upsampled features and the skip connection are added. U-Net concatenates them, so "
+        "that the next convolution can weigh each by itself.": functools.partial(
+            wrong, join=ops.add
+        ),
+        "The skip connection joins after the first of the two convolutions; it belongs before "
+        "both.": functools.partial(wrong, late=1),
+    }
+
+
+def upsampling_block(expansive_input, contractive_input, n_filters=32, batch_norm=False):
+    """Apply the course's decoder block with the parameters of the exercise."""
+    return blocks.upsampling_block(
+        expansive_input, contractive_input, n_filters, batch_norm=batch_norm
     )
-    for names in itertools.product(UPSAMPLINGS, RELUS, ORDERS)
-}
-
-
-WRONG = {
-    "The upsampled features and the skip connection are added. U-Net concatenates them, so that "
-    "the next convolution can weigh each by itself.": functools.partial(decoded, join=ops.add),
-    "The skip connection joins after the first of the two convolutions; it belongs before "
-    "both.": functools.partial(decoded, late=1),
-}
 
 
 def judge_upsampling_block(attempt):
+    return in_both_ways(judge_block, attempt)
+
+
+def judge_block(attempt, batch_norm):
+    """Judge the block without or with batch normalisation; returns a note or None."""
     skip = (2 * HEIGHT, 2 * WIDTH, N_FILTERS)
-    model = decoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), skip, N_FILTERS)
+    make = functools.partial(decoder_model, attempt, batch_norm=batch_norm)
+    model = make((HEIGHT, WIDTH, CHANNELS), skip, N_FILTERS)
     explain_settings(model)
     explain_decoder_shape(model, HEIGHT, WIDTH, N_FILTERS)
     fill(model)
@@ -136,29 +185,31 @@ def judge_upsampling_block(attempt):
             "The features from below have no influence on the result.": close(given, without_below),
         }
     )
+    ways = NORMALISED if batch_norm else PLAIN
     for training in (False, True):
-        choice = explain_model(model, pairs, RIGHT, WRONG, training)
+        right, wrong = right_blocks(ways, training), wrong_blocks(ways[""], training)
+        choice = explain_model(model, pairs, right, wrong, training)
         expected = [
             ("The transposed convolution", None, CHANNELS, N_FILTERS),
             ("The first convolution after the join", (3,), 2 * N_FILTERS, N_FILTERS),
             ("The second convolution after the join", (3,), N_FILTERS, N_FILTERS),
         ]
         explain_kernels(stages_of(model), expected)
+        if choice is None and batch_norm:
+            other = right_blocks(ways, not training)
+            explain_normalisation(model, pairs, N_FILTERS, other, training)
         if choice is None:
             raise Incorrect(
                 "With the same weights as the course's block it gives other numbers. Expected: "
-                "transposed convolution, concatenate, convolution, ReLU, convolution, ReLU."
+                "transposed convolution, concatenate, then twice convolution, "
+                f"{'batch normalisation, ' * batch_norm}ReLU."
             )
-    if any("bias" not in stage for stage in stages_of(model)):
-        raise Incorrect("A convolution has no bias, and no normalisation after it to replace it.")
+    biases = note_on_biases(stages_of(model))
     for sizes in (((3, 5, 2), (6, 10, 7), 3), ((1, 1, 8), (2, 2, 1), 6)):
-        other = decoder_model(attempt, *sizes)
-        explain_decoder_shape(other, *sizes[0][:2], sizes[2])
+        explain_decoder_shape(make(*sizes), *sizes[0][:2], sizes[2])
     side = stages_of(model)[0]["kernel"].shape[0]
-    if side != 3:
-        choice = " and ".join(filter(None, (f"a kernel of {side} to upsample", choice)))
-    told = "; the course's own block does not, but that is a matter of taste."
-    return f"Yours has {choice}{told}" if choice else None
+    of_two = f"a kernel of {side} to upsample" if side != 3 else ""
+    return note_on_choices(of_two, choice) or biases
 
 
 # ---------------------------------------------------------------- crop

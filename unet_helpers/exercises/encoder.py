@@ -1,4 +1,4 @@
-"""Exercises on the encoder block, plain and batch-normalised, judged with equal weights."""
+"""Exercise on the encoder block, judged with the weights copied into the course's own."""
 
 import functools
 
@@ -8,30 +8,33 @@ from keras import ops
 
 from unet_helpers.exercises.exercise import Incorrect, describe
 from unet_helpers.exercises.running import (
+    NORMALISED,
+    PLAIN,
     chain,
     close,
     explain_kernels,
     explain_model,
+    explain_normalisation,
     explain_settings,
     explain_shape,
     fill,
-    first_fit,
-    normalise,
+    in_both_ways,
+    note_on_biases,
+    note_on_choices,
     numbers,
     one_tensor,
     raise_first,
     run,
     stages_of,
 )
-from unet_helpers.models.blocks import conv_block
 
 CHANNELS, HEIGHT, WIDTH = 3, 16, 24  # of the image that most trials take
 
 
-def encoder_model(attempt, image, n_filters, *options):
+def encoder_model(attempt, image, n_filters, **options):
     """Make a model of a learner's encoder block: image -> [next_layer, skip_connection]."""
     inputs = keras.Input(image)
-    value = run(attempt, inputs, n_filters, *options)
+    value = run(attempt, inputs, n_filters, **options)
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise Incorrect(
             f"It returns {describe(value)}; expected two tensors, next_layer for the level below "
@@ -62,30 +65,8 @@ def explain_sizes(model, n_filters):
 
 def encoded(x, stages, steps, training=False):
     """Compute [next_layer, skip_connection] from the weights, and what follows each convolution."""
-    for stage, of_stage in zip(stages, steps, strict=True):
-        x = chain(x, [stage], of_stage, training)
+    x = chain(x, stages, steps, training)
     return [ops.max_pool(x, 2), x]
-
-
-def with_steps(right, training):
-    """Make functions for `explain_model` from a dict of the steps after each convolution."""
-    return {
-        name: functools.partial(encoded, steps=steps, training=training)
-        for name, steps in right.items()
-    }
-
-
-def compare_block(model, n_filters, right, training=False):
-    """Compare a block with right ones; returns the name, or None when nobody knows the mistake."""
-    called = ("next_layer", "skip_connection")
-    functions = with_steps(right, training)
-    name = explain_model(model, images(), functions, training=training, called=called)
-    expected = [
-        ("The first convolution", (3,), CHANNELS, n_filters),
-        ("The second convolution", (3,), n_filters, n_filters),
-    ]
-    explain_kernels(stages_of(model), expected)
-    return name
 
 
 def images():
@@ -95,34 +76,69 @@ def images():
 
 
 def judge_conv_block(attempt):
-    n_filters = 8
-    model = encoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), n_filters, 0.0, True)
+    return in_both_ways(judge_block, attempt)
+
+
+def judge_block(attempt, batch_norm):
+    """Judge the block without or with batch normalisation; returns a note or None."""
+    image, n_filters = (HEIGHT, WIDTH, CHANNELS), 8
+    make = functools.partial(encoder_model, attempt, batch_norm=batch_norm)
+    model = make(image, n_filters, dropout_prob=0.0, max_pooling=True)
     explain_settings(model)
     explain_sizes(model, n_filters)
+    if batch_norm and len(model.weights[0].shape) == 1:
+        raise Incorrect(
+            "A normalisation comes before the first convolution. The order is convolution, "
+            "normalisation, ReLU."
+        )
     note = note_on_start(model)
     fill(model)
-    if compare_block(model, n_filters, {"": ((ops.relu,),) * 2}) is None:
-        raise Incorrect(
-            "With the same weights as the course's block it gives other numbers. Expected: "
-            "convolution, ReLU, twice, and nothing else before the pooling."
-        )
-    if any("bias" not in stage for stage in stages_of(model)):
-        raise Incorrect("A convolution has no bias. Only a batch normalisation could replace it.")
-    image = images()[0]
-    if not close(numbers(model(image, training=True))[1], numbers(model(image))[1]):
+    choice = explain_numbers(model, n_filters, batch_norm)
+    biases = note_on_biases(stages_of(model))
+    x = images()[0]
+    if not batch_norm and not close(numbers(model(x, training=True))[1], numbers(model(x))[1]):
         raise Incorrect(
             "With dropout_prob=0.0 the block still gives other numbers in training. Nothing should "
             "be dropped then."
         )
-    bottleneck = encoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), n_filters, 0.0, False)
+    bottleneck = make(image, n_filters, dropout_prob=0.0, max_pooling=False)
     if bottleneck.outputs[0].shape[1:3] != (HEIGHT, WIDTH):
         raise Incorrect(
             "With max_pooling=False next_layer is still pooled. Below the bottleneck is nothing."
         )
-    if not close(*numbers(bottleneck(image))):
+    if not close(*numbers(bottleneck(x))):
         raise Incorrect("With max_pooling=False the two tensors differ; both are the features.")
-    explain_sizes(encoder_model(attempt, (12, 4, 6), 3, 0.0, True), 3)
-    return note_on_dropout(attempt) or note
+    explain_sizes(make((12, 4, 6), 3), 3)  # its defaults
+    return note_on_dropout(make) or note_on_choices(choice) or biases or note
+
+
+def explain_numbers(model, n_filters, batch_norm):
+    """Compare a block with the course's; returns how it differs, and raises Incorrect if wrong."""
+
+    def right(training):
+        ways = NORMALISED if batch_norm else PLAIN
+        return {
+            name: functools.partial(encoded, steps=steps, training=training)
+            for name, steps in ways.items()
+        }
+
+    for training in (False, True)[: 1 + batch_norm]:
+        called = ("next_layer", "skip_connection")
+        choice = explain_model(model, images(), right(training), training=training, called=called)
+        expected = [
+            ("The first convolution", (3,), CHANNELS, n_filters),
+            ("The second convolution", (3,), n_filters, n_filters),
+        ]
+        explain_kernels(stages_of(model), expected)
+        if choice is None and batch_norm:
+            explain_normalisation(model, images(), n_filters, right(not training), training)
+        if choice is None:
+            raise Incorrect(
+                "With the same weights as the course's block it gives other numbers. Expected: "
+                f"convolution, {'batch normalisation, ' * batch_norm}ReLU, twice, and nothing else "
+                "before the pooling."
+            )
+    return choice
 
 
 def note_on_start(model):
@@ -137,11 +153,11 @@ def note_on_start(model):
     )
 
 
-def note_on_dropout(attempt, rate=0.4):
+def note_on_dropout(make, rate=0.4):
     """Judge dropout by the zeros it makes of positive values; returns a note on its place."""
-    model = encoder_model(attempt, (32, 32, 4), 8, rate, True)
-    for weight in model.weights:
-        weight.assign(np.full(weight.shape, 0.1))
+    model = make((32, 32, 4), 8, dropout_prob=rate)
+    for weight in model.weights:  # all that is normalised becomes beta
+        weight.assign(np.full(weight.shape, 0 if weight.name == "gamma" else 0.1))
     ones = np.ones((4, 32, 32, 4), "float32")
     # Called without `training`, which a fixed training=True in the block would show.
     plain_next, plain_skip = numbers(model(ones))
@@ -184,87 +200,3 @@ def note_on_dropout(attempt, rate=0.4):
             "some U-Nets make. The course's default drops in both."
         )
     return None
-
-
-# ---------------------------------------------------------------- the batch-normalised block
-
-BEFORE, AFTER = (normalise, ops.relu), (ops.relu, normalise)
-RIGHT = {
-    "": (BEFORE, BEFORE),
-    "You normalise after the ReLU. The paper of batch normalisation, and this course, do it "
-    "before; both are in use.": (AFTER, AFTER),
-    "You normalise after the first ReLU and before the second; the course does it before both.": (
-        AFTER,
-        BEFORE,
-    ),
-    "You normalise before the first ReLU and after the second; the course does it before both.": (
-        BEFORE,
-        AFTER,
-    ),
-}
-
-
-def normalised_block(inputs, n_filters):
-    """Apply the course's encoder block with batch normalisation."""
-    return conv_block(inputs, n_filters, batch_norm=True)
-
-
-def judge_normalised_block(attempt):
-    n_filters = 6
-    model = encoder_model(attempt, (HEIGHT, WIDTH, CHANNELS), n_filters)
-    explain_settings(model)
-    explain_sizes(model, n_filters)
-    if len(model.weights[0].shape) == 1:
-        raise Incorrect(
-            "A normalisation comes before the first convolution. The order is convolution, "
-            "normalisation, ReLU."
-        )
-    fill(model)
-    for training in (False, True):
-        note = compare_block(model, n_filters, RIGHT, training)
-        if note is None:
-            explain_normalisation(model, n_filters, training)
-    if not note and any("bias" in stage for stage in stages_of(model)):
-        return (
-            "The biases of your convolutions do nothing: the normalisation subtracts them again. "
-            "use_bias=False saves them."
-        )
-    return note
-
-
-def explain_normalisation(model, n_filters, training):
-    """Raise Incorrect with what is wrong in the normalisations of a block."""
-    stages = stages_of(model)
-    first, second = ("moving_mean" in stage for stage in stages)
-    raise_first(
-        {
-            "Each image is normalised by itself, as layer or instance normalisation does. Batch "
-            "normalisation takes mean and variance over the whole batch, per channel.": (
-                not first and not second and "gamma" in stages[0]
-            ),
-            "Nothing is normalised: layers.BatchNormalization()(x) is missing.": (
-                not first and not second
-            ),
-            f"Only the {'first' if first else 'second'} convolution is normalised; both should "
-            "be.": first != second,
-            "The normalisation is over another axis than the channels: axis=-1, the default.": (
-                first
-                and second
-                and any(stage["moving_mean"].shape != (n_filters,) for stage in stages)
-            ),
-        }
-    )
-    given = [numbers(model(x, training=True) if training else model(x)) for x in images()]
-    other_mode = first_fit(with_steps(RIGHT, not training), stages, images(), given)
-    raise_first(
-        {
-            "In training it does not use the batch's mean and variance. Is training=False set? "
-            "Leave it to Keras to pass it on.": other_mode is not None and training,
-            "At prediction it still normalises with the batch's own mean, so an image's mask would "
-            "depend on its neighbours in the batch. Do not set training=True; Keras passes it "
-            "on.": other_mode is not None,
-            "With the same weights as the course's block it gives other numbers. Expected: "
-            "convolution, batch normalisation, ReLU, twice, and nothing else before the "
-            "pooling.": True,
-        }
-    )

@@ -7,16 +7,15 @@ import inspect
 import linecache
 import re
 import signal
-import textwrap
 import threading
 import traceback
 
 import keras
 import numpy as np
 
+from unet_helpers.exercises import kept
+from unet_helpers.exercises.showing import filled, show_code, show_verdict
 from unet_helpers.exercises.tasks import TASKS
-
-WIDTH = 100  # characters a line: fits a notebook's output and a terminal
 
 
 class Incorrect(Exception):
@@ -69,8 +68,23 @@ class Exercise:
             bool: True when the answer is right. Nothing an answer does raises here.
         """
         passed, sentence = self.verdict(answer)
-        say(f"{self.name}: {sentence}")
+        if passed and f"my_{self.name}" in kept.PARTS:
+            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer)}".strip()
+        show_verdict(self.name, sentence)
         return passed
+
+    def yours(self):
+        """Return the learner's function that passed this check, from my_unet.py.
+
+        Where there is none, returns the course's. Prints which of the two it is, and why.
+        """
+        name = f"my_{self.name}"
+        if name not in kept.PARTS:
+            raise ValueError(f"No answer to {self.name} is kept, only {', '.join(kept.PARTS)}.")
+        function, why = kept.find(name)
+        told = f"the course's, because {why}" if why else f"yours, from {kept.FILE}."
+        print(filled(f"{name}: {told}"))
+        return function or self.reference
 
     def verdict(self, answer):
         """Judge an answer; returns (passed, sentence) and prints nothing."""
@@ -104,23 +118,27 @@ class Exercise:
             )
         return True, f"right. {note}" if note else "right."
 
-    def hint(self):
-        """Print the next hint; the first is a nudge, the last nearly the answer."""
-        number = min(self.hints_given, len(self.hints) - 1)
-        self.hints_given += 1
-        end = "" if number + 1 < len(self.hints) else " (The last one; then there is .solution().)"
-        say(f"Hint {number + 1} of {len(self.hints)}: {self.hints[number]}{end}")
+    def hint(self, number=None):
+        """Print the next hint, or the one with a number; the last is nearly the answer."""
+        last = len(self.hints)
+        number = min(self.hints_given + 1, last) if number is None else number
+        if number not in range(1, last + 1):
+            print(filled(f"{self.name} has the hints 1 to {last}, and {number!r} is none of them."))
+            return
+        self.hints_given = number
+        end = "" if number < last else " (The last one; then there is .solution().)"
+        print(filled(f"Hint {number} of {last}: {self.hints[number - 1]}{end}"))
 
     def solution(self):
-        """Print the solution: the package's own source, so the two cannot differ."""
-        for thing in self.shown:
-            print(f"# {thing.__module__}.{thing.__qualname__}")
-            print(inspect.getsource(thing).rstrip() + "\n")
+        """Show the solution: the package's own source, so the two cannot differ."""
+        sources = (
+            f"# {thing.__module__}.{thing.__qualname__}\n{inspect.getsource(thing).rstrip()}\n"
+            for thing in self.shown
+        )
+        show_code("\n".join(sources))
 
     def __repr__(self):
-        return textwrap.fill(
-            f"Exercise {self.name} (about {self.minutes} minutes): {self.task}", WIDTH
-        )
+        return filled(f"Exercise {self.name} (about {self.minutes} minutes): {self.task}")
 
 
 def attempt(exercise, answer, args, options):
@@ -267,11 +285,6 @@ def describe(value):
     kind = type(value).__name__
     noun = f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
     return f"{noun} of {len(value)}" if isinstance(value, tuple | list) else noun
-
-
-def say(text):
-    """Print a sentence in lines that fit."""
-    print(textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 @contextlib.contextmanager

@@ -127,12 +127,12 @@ CAUSES = (
 )
 
 
-def run(attempt, *args, explain=lambda shapes: ""):
+def run(attempt, *args, explain=lambda shapes: "", **options):
     """Call a learner's function; where it raises, add the likely cause.
 
     Args:
         attempt: runs the learner's function.
-        args: its arguments.
+        args, options: its arguments.
         explain: function (shapes) -> sentence, or "" where it knows none. The shapes are those
             of the error's text, without the batch.
 
@@ -140,7 +140,7 @@ def run(attempt, *args, explain=lambda shapes: ""):
         What the learner's function returns. Raises Incorrect with the longer sentence.
     """
     try:
-        return attempt(*args)
+        return attempt(*args, **options)
     except Incorrect as error:
         failed, sentence = error.__context__, str(error)
         text = str(failed or "")
@@ -216,13 +216,16 @@ def stages_of(model, without=()):
     return stages
 
 
-def chain(x, stages, steps=(ops.relu,), training=False):
-    """Convolve with the kernels of all stages, each followed by steps (`ops.relu`, `normalise`)."""
-    for stage in stages:
+def chain(x, stages, steps=None, training=False):
+    """Convolve with the kernels of all stages, each followed by its steps; by default a ReLU.
+
+    steps holds a tuple per stage, of functions such as `ops.relu`, or `normalise`.
+    """
+    for stage, of_stage in zip(stages, steps or [(ops.relu,)] * len(stages), strict=True):
         if x.shape[-1] != stage["kernel"].shape[2]:
             raise ValueError("The kernel takes another number of channels.")
         x = ops.conv(x, stage["kernel"], padding="same") + stage.get("bias", 0)
-        for step in steps:
+        for step in of_stage:
             x = normalise(x, stage, training) if step is normalise else step(x)
     return x
 
@@ -232,7 +235,7 @@ def upsample(x, stage, interpolation=None):
     if interpolation is None:
         up = ops.conv_transpose(x, stage["kernel"], strides=2, padding="same")
         return up + stage.get("bias", 0)
-    return chain(layers.UpSampling2D(2, interpolation=interpolation)(x), [stage], steps=())
+    return chain(layers.UpSampling2D(2, interpolation=interpolation)(x), [stage], [()])
 
 
 def normalise(x, stage, training):
@@ -241,6 +244,16 @@ def normalise(x, stage, training):
     if training:
         mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
     return (x - mean) / ops.sqrt(variance + 1e-3) * stage.get("gamma", 1) + stage.get("beta", 0)
+
+
+PLAIN = {"": ((ops.relu,), (ops.relu,))}  # what follows the two convolutions of a block
+BEFORE, AFTER = (normalise, ops.relu), (ops.relu, normalise)
+NORMALISED = {
+    "": (BEFORE, BEFORE),
+    "its normalisation after the ReLU": (AFTER, AFTER),
+    "its first normalisation after the ReLU": (AFTER, BEFORE),
+    "its second normalisation after the ReLU": (BEFORE, AFTER),
+}
 
 
 # ---------------------------------------------------------------- comparing
@@ -340,3 +353,74 @@ def explain_kernels(stages, expected):
                 f"{place} has a kernel of the shape {shape}; expected {told}from {channels[0]} "
                 f"channels to {channels[1]}."
             )
+
+
+# ---------------------------------------------------------------- batch normalisation, and notes
+
+
+def in_both_ways(judge, attempt):
+    """Judge a block by judge(attempt, batch_norm), without and with; returns the first note."""
+    notes = [judge(attempt, False)]
+    try:
+        notes.append(judge(attempt, True))
+    except Incorrect as error:
+        raise Incorrect(f"With batch_norm=True: {error}") from None
+    return next(filter(None, notes), None)
+
+
+def explain_normalisation(model, inputs, n_filters, in_other_mode, training):
+    """Raise Incorrect with what is wrong in the two normalisations of a block.
+
+    in_other_mode: right functions for a block that is in training where this one is not.
+    """
+    stages = stages_of(model)
+    first, second = ("moving_mean" in stage for stage in stages[-2:])
+    raise_first(
+        {
+            "Each image is normalised by itself, as layer or instance normalisation does. Batch "
+            "normalisation takes mean and variance over the whole batch, per channel.": (
+                not first and not second and "gamma" in stages[-1]
+            ),
+            "Nothing is normalised: layers.BatchNormalization()(x) is missing.": (
+                not first and not second
+            ),
+            f"Only the {'first' if first else 'second'} convolution is normalised; both should "
+            "be.": first != second,
+            "The normalisation is over another axis than the channels: axis=-1, the default.": any(
+                stage["moving_mean"].shape != (n_filters,) for stage in stages[-2:] if first
+            ),
+        }
+    )
+    mode = {"training": True} if training else {}
+    given = [keras.tree.flatten(model(x, **mode)) for x in inputs]
+    if first_fit(in_other_mode, stages, inputs, given) is None:
+        return
+    raise Incorrect(
+        "In training it does not use the batch's mean and variance. Is training=False set? "
+        "Leave it to Keras to pass it on."
+        if training
+        else "At prediction it still normalises with the batch's own mean, so an image's mask "
+        "would depend on its neighbours in the batch. Do not set training=True; Keras passes it "
+        "on."
+    )
+
+
+def note_on_biases(stages):
+    """Return a note when a convolution has both a bias and a normalisation, else None.
+
+    Raises Incorrect when one has neither.
+    """
+    if any("bias" not in stage and "gamma" not in stage for stage in stages):
+        raise Incorrect("A convolution has no bias, and no normalisation after it to replace it.")
+    if any("bias" in stage and "gamma" in stage for stage in stages):
+        return (
+            "The biases of your convolutions do nothing: the normalisation subtracts them again. "
+            "use_bias=False saves them."
+        )
+    return None
+
+
+def note_on_choices(*choices):
+    """Return a note on how a right answer differs from the course's, or None if it does not."""
+    told = " and ".join(filter(None, choices))
+    return f"Yours has {told}; the course's has not, and both are in use." if told else None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Incorrect, as_number
+from unet_helpers.exercises.exercise import Incorrect, as_array, as_number
 from unet_helpers.exercises.slips import edited
 from unet_helpers.labels import VOID
 
@@ -16,6 +16,33 @@ def iou_and_dice(confusion):
         return hits / (true + predicted - hits), 2 * hits / (true + predicted)
 
 
+def iou_mistakes(reference):
+    """Return the mistakes of an IoU, for a reference that gives it alone or with the Dice."""
+
+    def present(confusion):
+        scores = np.asarray(reference(confusion))
+        return scores[..., confusion.sum(axis=0) + confusion.sum(axis=1) > 0]
+
+    union = "true + predicted - hits"
+    return {
+        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
+        "once.": f"{union} -> true + predicted",
+        "The union is the larger of the two sums. It is all pixels of either, so their sum minus "
+        "the hits.": f"{union} -> np.maximum(true, predicted)",
+        "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
+        "union, too.": f"{union} -> true",
+        "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
+        "union, too.": f"{union} -> predicted",
+        "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
+        "below the line gives 0, too.)": lambda confusion: np.nan_to_num(reference(confusion)),
+        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
+        "Absent means in neither of the two.": (
+            lambda confusion: reference(confusion) / (confusion.sum(axis=1) > 0)
+        ),
+        "Absent classes are left out. They stay in the array, as nan.": present,
+    }
+
+
 def judge_iou_and_dice(attempt):
     matrices = [
         [[8, 2, 1], [3, 5, 0], [1, 1, 4]],
@@ -26,17 +53,9 @@ def judge_iou_and_dice(attempt):
         [[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]],
     ]
 
-    iou, dice = "hits / (true + predicted - hits)", "2 * hits / (true + predicted)"
+    dice = "2 * hits / (true + predicted)"
     counts = "confusion.sum(axis=1), confusion.sum(axis=0)"
-    mistakes = {
-        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
-        "once.": "predicted - hits -> predicted",
-        "The union is the larger of the two sums. It is all pixels of either, so their sum minus "
-        "the hits.": f"{iou} -> hits / np.maximum(true, predicted)",
-        "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
-        "union, too.": f"{iou} -> hits / true",
-        "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
-        "union, too.": f"{iou} -> hits / predicted",
+    mistakes = iou_mistakes(iou_and_dice) | {
         "In Dice the hits are subtracted below the line. Its two sums count them twice, above and "
         "below.": [f"{dice} -> 2 * hits / (true + predicted - {n} * hits)" for n in (1, 2)],
         "The same pixels are taken for true and for predicted. Rows are true, columns are "
@@ -49,17 +68,6 @@ def judge_iou_and_dice(attempt):
         ),
         "It is the mean over the classes; expected one score for every class.": (
             lambda confusion: tuple(map(np.nanmean, iou_and_dice(confusion)))
-        ),
-        "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
-        "below the line gives 0, too.)": (
-            lambda confusion: tuple(map(np.nan_to_num, iou_and_dice(confusion)))
-        ),
-        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
-        "Absent means in neither of the two.": (
-            lambda confusion: tuple(x / (confusion.sum(1) > 0) for x in iou_and_dice(confusion))
-        ),
-        "Absent classes are left out. They stay in the arrays, as nan.": (
-            lambda confusion: tuple(x[~np.isnan(x)] for x in iou_and_dice(confusion))
         ),
     }
     cases = [(np.array(matrix),) for matrix in matrices]
@@ -276,3 +284,29 @@ def judge_calibration_error(attempt):
             f"For the confidence {confidence.tolist()} and right {right.tolist()} it gives "
             f"{given:.4g}; expected 0.3125. A confidence of exactly 1 belongs to the last bin."
         )
+
+
+def iou_from_confusion(confusion):
+    """Return the IoU of every class from a confusion matrix, nan where a class is absent."""
+    hits = np.diag(confusion)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # of an absent class: 0 / 0 is nan
+        return hits / (true + predicted - hits)
+
+
+def judge_iou_from_confusion(attempt):
+    matrices = [
+        [[8, 2, 1], [3, 5, 0], [1, 1, 4]],
+        # class 2 is never true, but predicted; class 3 is true, but never predicted
+        [[9, 1, 2, 0], [0, 6, 3, 0], [0, 0, 0, 0], [4, 1, 0, 0]],
+        [[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]],
+        [[1000, 20, 0], [30, 400, 0], [0, 0, 0]],
+    ]
+
+    mistakes = iou_mistakes(iou_from_confusion) | {
+        "That is Dice, 2 * hits / (true + predicted); IoU is hits over the union.": (
+            "hits / (true + predicted - hits) -> 2 * hits / (true + predicted)"
+        ),
+    }
+    cases = [(np.array(matrix),) for matrix in matrices]
+    compare(attempt, cases, iou_from_confusion, mistakes, convert=as_array)

@@ -208,7 +208,7 @@ def additions(node, names):
     is_value = isinstance(node, ast.BinOp | ast.Call | ast.Name | ast.Subscript | ast.Attribute)
     if is_value and isinstance(getattr(node, "ctx", None), ast.Load | None):
         yield from (plus(node, 1), plus(node, -1))
-        for operator in (ast.Mult, ast.Div, ast.Add, ast.Sub):
+        for operator in (ast.Mult, ast.Div):  # a name added or subtracted fits by chance
             yield from (ast.BinOp(node, operator(), ast.Name(name, ast.Load())) for name in names)
 
 

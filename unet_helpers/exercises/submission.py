@@ -10,7 +10,6 @@ import json
 import linecache
 import os
 import re
-import symtable
 import sys
 import warnings
 from pathlib import Path
@@ -20,6 +19,8 @@ import matplotlib
 from IPython.core.inputtransformer2 import TransformerManager
 
 from unet_helpers import exercises
+from unet_helpers.exercises.kept import global_names
+from unet_helpers.exercises.showing import complete_stubs
 
 # What these take as their last argument is Python, to be run in the notebook.
 PYTHON_MAGICS = {("run_cell_magic", name) for name in ("capture", "time", "timeit")}
@@ -69,7 +70,7 @@ def read_statements(codes):
 
 def parse(code, place):
     """Parse a cell as IPython does; returns the list of its statements."""
-    code = TransformerManager().transform_cell(code)
+    code = TransformerManager().transform_cell("".join(complete_stubs([code])))
     compile(code, place, "exec")  # finds what the parser lets through, such as a lone return
     # With the source at hand, messages can quote the line that raised.
     name = f"<{place}>"
@@ -88,7 +89,7 @@ def parse(code, place):
 
 def describe(place, node):
     """Find the exercises and the names in a statement."""
-    checks, reads, binds, changes = set(), set(), set(), set()
+    checks, binds, changes = set(), set(), set()
     for part in ast.walk(node):
         match part:
             case ast.Call(ast.Attribute(ast.Attribute(_, name) | ast.Name(name), "check")):
@@ -102,18 +103,8 @@ def describe(place, node):
                 | ast.Expr(ast.Call())
             ) if not isinstance(node, DEFINITIONS):
                 changes.add(re.match(r"\w*", ast.unparse(part))[0])
-    whole = symtable.symtable(ast.unparse(node), place, "exec")
-    tables = [whole]
-    while tables:
-        table = tables.pop()
-        tables += table.get_children()
-        for symbol in table.get_symbols():
-            if table is whole or symbol.is_global():
-                if symbol.is_referenced():
-                    reads.add(symbol.get_name())
-                if symbol.is_assigned() or symbol.is_imported():
-                    binds.add(symbol.get_name())
-    return Statement(place, node, checks, reads, binds, changes)
+    reads, bound = global_names(ast.unparse(node))
+    return Statement(place, node, checks, reads, binds | bound, changes)
 
 
 def find_checks(statements):

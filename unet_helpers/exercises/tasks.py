@@ -68,26 +68,19 @@ TASKS = {
         '"valid": (size - kernel) // stride + 1. "same": size / stride, rounded up.',
     ),
     "conv_block": Task(
-        "my_conv_block(inputs, n_filters, dropout_prob, max_pooling)",
-        15,
-        "Write the encoder block: two 3x3 convolutions with ReLU and padding that keeps the size, "
-        "then dropout of the share dropout_prob, then 2x2 max pooling unless max_pooling is False. "
-        "Return (next_layer, skip_connection), the features after and before the pooling.",
-        "Begin with x = layers.Conv2D(n_filters, 3, ...)(inputs). What replaces the dots?",
-        'padding="same", activation="relu", kernel_initializer="he_normal", twice. The decoder '
-        "needs the features before pooling.",
+        "my_conv_block(inputs, n_filters=32, dropout_prob=0.0, max_pooling=True, batch_norm=False)",
+        20,
+        "Write the encoder block: twice a 3x3 convolution that keeps the size, with batch "
+        "normalisation if batch_norm is True, and ReLU; then dropout of the share dropout_prob; "
+        "then 2x2 max pooling unless max_pooling is False. Return (next_layer, skip_connection), "
+        "the features after and before the pooling.",
+        "Begin with x = layers.Conv2D(n_filters, 3, ...)(inputs). What replaces the dots? The "
+        "normalisation comes before the ReLU, which is a layer of its own then.",
+        'layers.Conv2D(n_filters, 3, padding="same", use_bias=not batch_norm, '
+        'kernel_initializer="he_normal"), layers.BatchNormalization() if batch_norm, '
+        "layers.ReLU(), and the same again. Do not set `training`: Keras does.",
         "After both convolutions: dropout if dropout_prob > 0; skip_connection = x; next_layer = "
         "layers.MaxPooling2D(2)(x) if max_pooling else x; return next_layer, skip_connection.",
-    ),
-    "normalised_block": Task(
-        "my_normalised_block(inputs, n_filters)",
-        10,
-        "Write the encoder block with batch normalisation: convolution, normalisation, ReLU, "
-        "twice; then 2x2 max pooling. Return (next_layer, skip_connection).",
-        "The normalisation comes before the ReLU, which thus becomes a layer of its own.",
-        'layers.Conv2D(n_filters, 3, padding="same", use_bias=False), '
-        "layers.BatchNormalization(), layers.ReLU(), and the same again.",
-        "Do not set `training`: Keras does. Return layers.MaxPooling2D(2)(x), x.",
     ),
     "receptive_field": Task(
         "my_receptive_field(layers)",
@@ -100,16 +93,17 @@ TASKS = {
         "field = step = 1; for each layer field += (kernel - 1) * step, then step *= stride.",
     ),
     "upsampling_block": Task(
-        "my_upsampling_block(expansive_input, contractive_input, n_filters)",
+        "my_upsampling_block(expansive_input, contractive_input, n_filters=32, batch_norm=False)",
         15,
         "Write the decoder block: a 3x3 transposed convolution with stride 2, concatenation with "
-        "the skip connection, two 3x3 convolutions with ReLU; n_filters filters each, "
-        "without dropout.",
+        "the skip connection, then twice a 3x3 convolution, batch normalisation if batch_norm is "
+        "True, and ReLU; n_filters filters each, without dropout.",
         "Upsample what comes from below, join the skip connection, mix both by convolutions.",
         'layers.Conv2DTranspose(n_filters, 3, strides=2, padding="same") upsamples; '
         "layers.Concatenate() joins along the channels.",
         "up = Conv2DTranspose(...)(expansive_input); x = Concatenate()([up, contractive_input]); "
-        'then twice Conv2D(n_filters, 3, padding="same", activation="relu").',
+        'then twice Conv2D(n_filters, 3, padding="same", use_bias=not batch_norm), '
+        "BatchNormalization() if batch_norm, and ReLU().",
     ),
     "transposed_size": Task(
         "my_transposed_size(size, kernel, stride, padding)",
@@ -131,16 +125,17 @@ TASKS = {
         "The end is first + target.shape[1]. A negative one fails: x[0:-0] is empty.",
     ),
     "unet_model": Task(
-        "my_unet_model(input_size, n_filters, n_classes)",
+        "my_unet_model(input_size, n_filters=32, n_classes=13, dropout_prob=0.3, batch_norm=False)",
         20,
-        "Assemble U-Net: divide by 255, four encoder blocks of n_filters, 2, 4 and 8 n_filters, a "
-        "bottleneck of 16, four decoder blocks, and a 1x1 convolution that gives logits. Return a "
-        "keras.Model. Dropout is up to you; the course has 0.3 in the fourth encoder block and "
-        "the bottleneck.",
+        "Assemble U-Net of your two blocks: divide by 255, four encoder blocks of n_filters, 2, 4 "
+        "and 8 n_filters, a bottleneck of 16, four decoder blocks, and a 1x1 convolution that "
+        "gives logits. Return a keras.Model. The fourth encoder block and the bottleneck drop the "
+        "share dropout_prob; all blocks take batch_norm.",
         "Begin with inputs = keras.Input(input_size) and end with keras.Model(inputs, logits). "
         "Every encoder block gives a skip connection.",
-        "x, skip1 = conv_block(x, n_filters) and so on down; the bottleneck has "
-        "max_pooling=False; x = upsampling_block(x, skip4, 8 * n_filters) and so on up.",
+        "x, skip1 = my_conv_block(x, n_filters, batch_norm=batch_norm) and so on down; the "
+        "bottleneck has max_pooling=False; x = my_upsampling_block(x, skip4, 8 * n_filters, "
+        "batch_norm=batch_norm) and so on up.",
         "First layer: layers.Rescaling(1 / 255). Last layer: layers.Conv2D(n_classes, 1, "
         'dtype="float32") without activation. The deepest skip goes to the first decoder block.',
     ),
@@ -164,6 +159,40 @@ TASKS = {
         "rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int), columns "
         "likewise, then mask[rows][:, columns]. Or let Pillow do it with NEAREST.",
     ),
+    "input_pipeline": Task(
+        "my_input_pipeline(pairs, augment, batch_size)",
+        15,
+        "From a tf.data.Dataset of (image, mask) that decodes its files whenever it is read, make "
+        "batches for fit: every pair once an epoch, in a new order, changed anew by "
+        "augment(image, mask), and decoded only once in all.",
+        "Five methods, one after another: cache, shuffle, map, batch, prefetch. What must come "
+        "before the cache, and what must never?",
+        "shuffle needs a buffer for all pairs, len(pairs), and stands before batch, or the same "
+        "pairs always meet. map(augment) calls augment with single pairs.",
+        "pairs.cache().shuffle(len(pairs)).map(augment).batch(batch_size).prefetch(2)",
+    ),
+    "paired_flip": Task(
+        "my_paired_flip(image, mask, seed)",
+        10,
+        "Mirror an image (H, W, 3) and its mask (H, W) left-right together, about half of the "
+        "time. The seed, an integer tensor of two numbers, decides alone, and the function must "
+        "also work in dataset.map. Return (image, mask).",
+        "One random number decides for both: draw it once.",
+        "tf.random.stateless_uniform((), seed) depends on its seed alone. tf.where chooses "
+        "between two tensors, in dataset.map too.",
+        "flip = tf.random.stateless_uniform((), seed) < 0.5; tf.where(flip, image[:, ::-1], "
+        "image), and the same for the mask.",
+    ),
+    "iou_from_confusion": Task(
+        "my_iou_from_confusion(confusion)",
+        10,
+        "From a confusion matrix (rows true, columns predicted) compute the IoU of every class, "
+        "an array (C,). A class that is neither true nor predicted anywhere gets nan.",
+        "What do the diagonal, the sums of the rows and the sums of the columns count?",
+        "The union is true pixels plus predicted pixels, minus those that were counted twice.",
+        "hits / (confusion.sum(axis=1) + confusion.sum(axis=0) - hits) with hits = "
+        "np.diag(confusion). NumPy gives nan for 0 / 0 by itself.",
+    ),
     "cross_entropy_with_void": Task(
         "my_cross_entropy_with_void(labels, logits)",
         20,
@@ -184,6 +213,17 @@ TASKS = {
         "Add to both sums only where the class occurs. What is then 0 / 0?",
         "seen = totals > 0; frequency = pixels[seen] / totals[seen]; weights = zeros, and "
         "weights[seen] = np.median(frequency) / frequency.",
+    ),
+    "soft_dice": Task(
+        "my_soft_dice(probabilities, truth)",
+        10,
+        "In NumPy, give the soft Dice coefficient of class 1 over all labelled pixels at once: "
+        "(2 * overlap + 1) / (sum of probabilities + sum of truth + 1), where the overlap is the "
+        "sum of probability times truth. Truth is 0, 1 or 255 for void.",
+        "First pick out the labelled pixels of both: truth != 255.",
+        "The overlap is the sum of the probabilities on the object's pixels.",
+        "p, t = probabilities[truth != 255], truth[truth != 255]; (2 * (p * t).sum() + 1) / "
+        "(p.sum() + t.sum() + 1).",
     ),
     "threshold_for_recall": Task(
         "my_threshold_for_recall(probabilities, truth, recall)",

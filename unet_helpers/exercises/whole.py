@@ -9,49 +9,90 @@ from keras import ops
 from unet_helpers.exercises.exercise import Incorrect, describe
 from unet_helpers.exercises.running import (
     chain,
+    close,
     explain_join,
     explain_kernels,
     explain_model,
     explain_shape,
     fill,
     normalise,
+    note_on_biases,
+    note_on_choices,
     numbers,
     run,
     stages_of,
     upsample,
 )
+from unet_helpers.models import unet
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
 WIDTHS = (1, 2, 4, 8, 16, 8, 4, 2, 1)  # of the blocks, in multiples of n_filters
 
 
+def unet_model(input_size, n_filters=32, n_classes=13, dropout_prob=0.3, batch_norm=False):
+    """Build the course's U-Net with the parameters of the exercise."""
+    return unet.unet_model(input_size, n_filters, n_classes, dropout_prob, batch_norm=batch_norm)
+
+
 def judge_unet_model(attempt):
-    model = built(attempt, IMAGE, N_FILTERS, N_CLASSES)
+    make = functools.partial(built, attempt, IMAGE, N_FILTERS, N_CLASSES)
+    model = make(dropout_prob=0.5, batch_norm=False)
     images = list(np.random.default_rng(4).uniform(0, 255, (2, 1, *IMAGE)).astype("float32"))
     explain_logits(numbers(model(images[0])), IMAGE, N_FILTERS, N_CLASSES)
     fill(model)
-    if (numbers(model(images[0])) >= 0).all():
+    logits = numbers(model(images[0]))
+    if (logits >= 0).all():
         raise Incorrect(
             "No output is negative: there is a softmax, a sigmoid or a ReLU at the end. The "
             "network ends in logits; the loss does the rest (from_logits=True)."
         )
+    name = explain_network(model, images, batch_norm=False)
+    if close(numbers(model(images[0], training=True)), logits):
+        raise Incorrect(
+            "dropout_prob=0.5 changes nothing: in training no value is dropped. Pass it on to the "
+            "fourth encoder block and the bottleneck."
+        )
+    small = (16, 16, 1)
+    other = built(attempt, small, 2, 3, dropout_prob=0.0, batch_norm=False)
+    white = np.full((2, *small), 255.0, "float32")
+    logits = numbers(other(white))
+    explain_logits(logits, small, 2, 3)
+    if not close(numbers(other(white, training=True)), logits):
+        raise Incorrect("With dropout_prob=0.0 values are still dropped in training.")
     stages = stages_of(model)
-    if any("gamma" not in stage and "bias" not in stage for stage in stages):
-        raise Incorrect("A convolution has no bias, and no normalisation after it to replace it.")
+    model = make(dropout_prob=0.0, batch_norm=True)
+    fill(model)
+    explain_network(model, images, batch_norm=True)
+    return note_on_choices(*choices(name, stages)) or note_on_precision(attempt)
+
+
+def explain_network(model, images, batch_norm):
+    """Compare a network with the course's; returns how it differs, and raises Incorrect."""
+    stages = stages_of(model)
+    places = [place for place, *_ in kernels(stages)]
+    normalised = ["gamma" in stage for stage in stages]
+    if batch_norm and not any(normalised):
+        raise Incorrect("batch_norm=True changes nothing. Pass it on to every block.")
+    if any(normalised) and not batch_norm:
+        raise Incorrect("With batch_norm=False there is still a batch normalisation.")
+    note_on_biases(stages)
     name = explain_model(model, images, RIGHT, WRONG)
-    explain_widths(stages)
+    explain_kernels(stages, kernels(stages))
+    for place, has_one in zip(places, normalised, strict=True):
+        if batch_norm and not has_one and "convolution of" in place:
+            raise Incorrect(
+                f"With batch_norm=True there is no normalisation after {place[0].lower()}"
+                f"{place[1:]}. Pass batch_norm on to every block."
+            )
     if name is None:
         raise Incorrect(
             "With the same weights as the course's U-Net it gives other logits. Does each decoder "
             "block get the result of the one before, and the skip connection of its own level?"
         )
-    small = (16, 16, 1)
-    other = built(attempt, small, 2, 3)
-    explain_logits(numbers(other(np.zeros((2, *small), "float32"))), small, 2, 3)
-    return note_on_choices(name, stages) or note_on_precision(attempt)
+    return name
 
 
-def built(attempt, image, n_filters, n_classes):
+def built(attempt, image, n_filters, n_classes, **options):
     """Let a learner build a model; adds the likely cause where a skip connection does not fit."""
     model = run(
         attempt,
@@ -59,6 +100,7 @@ def built(attempt, image, n_filters, n_classes):
         n_filters,
         n_classes,
         explain=lambda shapes: explain_skip(shapes, image, n_filters),
+        **options,
     )
     if not isinstance(model, keras.Model):
         raise Incorrect(
@@ -137,7 +179,7 @@ def wired(
     def block(x, n_convolutions=2):
         for _ in range(n_convolutions):
             stage = next(stages)
-            x = chain(x, [stage], [normalise, ops.relu] if "gamma" in stage else [ops.relu])
+            x = chain(x, [stage], [(normalise, ops.relu) if "gamma" in stage else (ops.relu,)])
         return x
 
     x, kept = scale(x), []
@@ -151,7 +193,7 @@ def wired(
     rest = list(stages)
     stages = iter(rest)
     x = block(x, len(rest) - 1)
-    return [chain(x, rest[-1:], steps=())]
+    return [chain(x, rest[-1:], [()])]
 
 
 RIGHT = {  # as good as the course's
@@ -191,8 +233,8 @@ WRONG = {
 }
 
 
-def explain_widths(stages):
-    """Raise Incorrect, with the first difference, when a network has not the right kernels."""
+def kernels(stages):
+    """List what `explain_kernels` expects of a network that has these stages."""
     expected, before = [], IMAGE[2]
     blocks = [f"encoder block {n}" for n in (1, 2, 3, 4)] + ["the bottleneck"]
     blocks += [f"decoder block {n}" for n in (1, 2, 3, 4)]
@@ -206,22 +248,18 @@ def explain_widths(stages):
         before = width
     if len(stages) == 24:
         expected.append(("The convolution before the last", (3,), before, before))
-    expected.append(("The last convolution", (1, 3), before, N_CLASSES))
-    explain_kernels(stages, expected)
+    return [*expected, ("The last convolution", (1, 3), before, N_CLASSES)]
 
 
-def note_on_choices(name, stages):
-    """Return a note that lists how a right network differs from the course's, or None."""
+def choices(name, stages):
+    """List how a right network differs from the course's."""
     sides = [stage["kernel"].shape[0] for stage in stages]
-    choices = [
+    return (
         name,
         "" if len(stages) == 24 else "no extra convolution before the last layer, as the paper",
-        "batch normalisation" if any("gamma" in stage for stage in stages) else "",
         "2x2 transposed convolutions, as the paper" if 2 in sides and not name else "",
         "a 3x3 convolution as last layer" if sides[-1] == 3 else "",
-    ]
-    told = " and ".join(filter(None, choices))
-    return f"Yours has {told}, a choice that is as good." if told else None
+    )
 
 
 def note_on_precision(attempt):

@@ -4,7 +4,7 @@ from unet_helpers.lazy import hand_on
 
 __getattr__, __dir__ = hand_on(
     __name__,
-    callbacks="PredictionGif",
+    callbacks="PredictionGif Progress Scores",
     checkpoint="",
     distributed="",
     fused="",

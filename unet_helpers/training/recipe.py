@@ -13,7 +13,7 @@ from unet_helpers.training import distributed, fused, losses
 from unet_helpers.training.callbacks import Progress, Scores
 from unet_helpers.training.checkpoint import Checkpointer
 
-BATCH_SIZE = 2  # small batches make many steps, which a short training run needs
+BATCH_SIZE = 4  # small batches make many steps, which a short training run needs
 
 
 def compile_model(model, steps, learning_rate=5e-3, loss=None):

@@ -153,6 +153,8 @@ TRANSPOSED_SIZES = [
     (size_by_counting, "size of an ordinary convolution"),
     (lambda n, k, s, p: n * k if p == "valid" else n * s, "`(size - 1) * kernel` stands where"),
     (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "right for kernel = 0"),
+    # each of the two is wrong in its own way, and what is said of one is not said of the other
+    (lambda n, k, s, p: n * s - s + k - (s if p == "valid" else 0), 'Where padding is "same": It'),
     (lambda n, k, s, p: (n - 1) * s + k if p == "valid" else n, "divided by stride"),
     (
         lambda n, k, s, p: n + k - 1 if p == "valid" else n * s,

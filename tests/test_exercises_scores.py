@@ -616,6 +616,7 @@ WRONG = [
         "`log_probabilities` stands where",
     ),
     (ENTROPY, lambda y, z: -right_of(y, z).mean(), "minus the logit"),
+    (ENTROPY, lambda y, z: -log_probabilities(z[y < 255]).max(-1).mean(), "likeliest class"),
     (
         ENTROPY,
         lambda y, z: -np.log(right_of(y, naive_softmax(z, 0))).mean(),
@@ -754,7 +755,7 @@ WRONG = [
     (PIXEL, lambda z, label: log_probabilities(z)[label], "sign is wrong"),
     (PIXEL, lambda z, label: stable_softmax(z)[label], "A logarithm is missing: it is exp"),
     (PIXEL, lambda z, label: 1 - stable_softmax(z)[label], "A logarithm is missing"),
-    (PIXEL, pixel_not_added_back, "- logits[label] + largest` in place of"),
+    (PIXEL, pixel_not_added_back, "where `largest + np.log("),
     (
         PIXEL,
         lambda z, label: np.log(np.exp(np.delete(z, label)).sum()) - z[label],

@@ -178,16 +178,16 @@ def explain_some(answers, right, results, cases, names, tolerance, parts=(), pre
         for word in sorted(words) if len(words) > 1 else ():
             chosen = [i for i, case in enumerate(cases) if case[index] == word]
             some = [[all_[i] for i in chosen] for all_ in (answers, right, cases)]
+            place = f'Where {name} is "{word}": '
             # only mistakes that are right elsewhere: the others explain more than these cases
             of_some = [
-                (told, [given[i] for i in chosen])
+                (place + told, [given[i] for i in chosen])
                 for told, given in results
                 if all(
                     i in chosen or same(given[i], right[i], tolerance) for i in range(len(cases))
                 )
             ]
-            told = f'Where {name} is "{word}": '
-            explain_some(some[0], some[1], of_some, some[2], names, tolerance, prefix=told)
+            explain_some(some[0], some[1], of_some, some[2], names, tolerance, prefix=place)
 
 
 def results_of(function, cases, convert):

@@ -97,6 +97,9 @@ def judge_cross_entropy_with_void(attempt):
         "missing.": [f"{mean} -> 1 - np.exp({each}).mean()", f"{mean} -> np.exp({each}).mean()"],
         "The mean is taken before the logarithm. Take the logarithm of every pixel first, then "
         "the mean.": f"{mean} -> -np.log(np.exp({each}).mean())",
+        "That is the loss of the likeliest class. The right one is the one that the label names.": (
+            f"{mean} -> -log_probabilities.max(axis=-1).mean()"
+        ),
         "That is minus the logit of the right class. It becomes a probability by softmax: "
         "subtract log(sum(exp(logits))) first.": minus_logit,
         "Softmax runs over another axis than the classes of each pixel, axis=-1.": (

@@ -16,6 +16,8 @@ import warnings
 
 import numpy as np
 
+from unet_helpers.labels import VOID
+
 SECONDS = 5  # limit for looking for a repair, of computing
 OPERATORS = {
     ast.Add: (ast.Sub, ast.Mult),
@@ -182,7 +184,7 @@ def changes(node, names):
         case ast.Assign() | ast.AugAssign():
             yield ast.Pass()
         case ast.Constant(int(value)) if not isinstance(value, bool):
-            yield from (changed(value=value - 1), changed(value=value + 1))
+            yield from (changed(value=other) for other in (value - 1, value + 1, VOID))
         case ast.Name(name, ast.Load()) if name in names:
             yield from (changed(id=other) for other in names if other != name)
     if isinstance(node, ast.AugAssign):

@@ -283,10 +283,10 @@ def tell_change(answers, right, cases, names, tolerance, prefix):
     for told, change in ARRAYS.items():
         if fits(results_of(change, [(r,) for r in right], np.asarray), answers, right, tolerance):
             tell(f"It is what is expected {told}.")
-    squeezed = [[a.squeeze() for a in arrays] for arrays in (answers, right)]
+    in_a_row = [[a.ravel() for a in arrays] for arrays in (answers, right)]
     for a, b in zip(answers, right, strict=True):
         if a.shape != b.shape:
-            if same(*squeezed, tolerance):
+            if same(*in_a_row, tolerance):
                 tell(f"The values are right, but the shape is {a.shape}; expected {b.shape}.")
             return
     wrong = [~agree(a, b, tolerance) for a, b in zip(answers, right, strict=True)]

@@ -81,9 +81,10 @@ RESIZING_MISTAKES = {
         taking(lambda new, old: np.round(np.linspace(0, old - 1, new))),
         taking(lambda new, old: (np.arange(new) + 0.5) * (old - 1) / new),
     ],
-    "The centre (i + 0.5) * scale is rounded to the next border of a pixel; cut its fraction.": (
-        taking(lambda new, old: np.round((np.arange(new) + 0.5) * old / new))
-    ),
+    "The centre (i + 0.5) * scale is rounded to the next border of a pixel; cut its fraction.": [
+        taking(lambda new, old, rounded=rounded: rounded((np.arange(new) + 0.5) * old / new))
+        for rounded in (np.round, np.ceil)
+    ],
     "The scale is upside down: it is the old side divided by the new one.": (
         taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
     ),

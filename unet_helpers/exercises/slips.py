@@ -21,7 +21,7 @@ from unet_helpers.labels import VOID
 SECONDS = 5  # limit for looking for a repair, of computing
 OPERATORS = {
     ast.Add: (ast.Sub, ast.Mult),
-    ast.Sub: (ast.Add,),
+    ast.Sub: (ast.Add, ast.Div),
     ast.Mult: (ast.Add, ast.Div),
     ast.Div: (ast.Mult, ast.FloorDiv),
     ast.FloorDiv: (ast.Div, ast.Mult),
@@ -161,9 +161,11 @@ def changes(node, names):
     match node:
         case ast.BinOp(left, _, right):
             yield left
-            rest = {ast.Sub: ast.UnaryOp(ast.USub(), right)}
-            rest[ast.Div] = ast.BinOp(ast.Constant(1), ast.Div(), right)
-            yield rest.get(type(node.op), right)
+            yield right
+            if isinstance(node.op, ast.Sub):
+                yield ast.UnaryOp(ast.USub(), right)
+            if isinstance(node.op, ast.Div):
+                yield ast.BinOp(ast.Constant(1), ast.Div(), right)
             yield changed(left=right, right=left)
             # brackets forgotten: (a - b) * c for a - b * c, and the other way round
             if isinstance(left, ast.BinOp):
@@ -175,6 +177,8 @@ def changes(node, names):
             if ast.unparse(function) == "range":
                 yield changed(args=[ast.Constant(1), argument])
                 yield changed(args=[plus(argument, -1)])
+        case ast.Call(ast.Attribute(reduced), [], []):
+            yield reduced
         case ast.Call(keywords=[ast.keyword("axis"), *others]):
             yield changed(keywords=others)
         case ast.Subscript(whole, ctx=ast.Load()):

@@ -67,6 +67,7 @@ def judge_roofline(attempt):
     cases += [(6e9, 8e8, 2e9, 1e9), (100.0, 300.0, 5.0, 40.0), (900.0, 45.0, 60.0, 2.0)]
     cases += [(70.0, 90.0, 20.0, 30.0), (40.0, 70.0, 9.0, 4.0), (500.0, 30.0, 3.0, 7.0)]
     cases += [(64.0, 800.0, 50.0, 100.0), (3e6, 2e5, 8e5, 4e5), (7e6, 9e5, 8e6, 4e5)]
+    cases += [(100.0, 45.0, 50.0, 25.0), (66.0, 63.0, 20.0, 21.0)]  # nearly balanced
 
     longer, is_compute = "max(computing, moving)", "computing >= moving"
     mistakes = {

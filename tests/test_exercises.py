@@ -297,7 +297,7 @@ def displayed(monkeypatch):
     ("answer", "state", "told"),
     [
         (plus, "right", ""),
-        (lambda a, b: None, "not attempted", "yet (about 5 minutes)"),
+        (lambda a, b: None, "not attempted yet", "(about 5 minutes)"),
         (lambda a, b: a - b, "not yet", "stands where <code>a + b</code> belongs."),
         (lambda a, b: "<b>", "not yet", "returns '&lt;b&gt;'; expected one number."),
     ],

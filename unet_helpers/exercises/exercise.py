@@ -99,7 +99,7 @@ class Exercise:
 
         run.exercise, run.answer = self, answer  # the answer's source can tell what is wrong
         try:
-            with float32():
+            with computing("float32"):  # whatever precision the notebook trains with
                 note = self.judge(run)
         except NotAttempted:
             return False, (
@@ -288,10 +288,10 @@ def describe(value):
 
 
 @contextlib.contextmanager
-def float32():
-    """Compute in float32 inside, whatever precision the notebook trains with."""
+def computing(precision):
+    """Compute inside by one of Keras's dtype policies, such as "float32"."""
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
+    keras.config.set_dtype_policy(precision)
     try:
         yield
     finally:

@@ -150,6 +150,8 @@ ROOFS = [
     (limit(compute=lambda o, b, p, w: 1), 'always says "compute"'),
     (limit(compute=lambda o, b, p, w: 0), 'always says "memory"'),
     (limit(compute=lambda o, b, p, w: b < o), "Operations are compared with bytes"),
+    # half of the operations would give the same limits, but other seconds
+    (limit(compute=lambda o, b, p, w: o / p > b / w + 1), 'gives 3.5 and "memory"; expected'),
     (limit(compute=lambda o, b, p, w: o > 700), 'and "memory"; expected'),
     (limit(order=-1), "swapped: first the seconds"),
     (lambda o, b, p, w: max(o / p, b / w), 'expected two things, the seconds and "compute"'),

@@ -165,7 +165,13 @@ def explain_some(answers, right, results, cases, names, tolerance, parts=(), pre
             raise Incorrect(sentence)
     if isinstance(right[0], tuple):
         for number, part in enumerate(parts):
-            of_part = [(told, [g and g[number] for g in given]) for told, given in results]
+            # the parts before are right, so the mistake is one that leaves them right
+            of_part = [
+                (told, [g[number] for g in given])
+                for told, given in results
+                if all(given)
+                and same([g[:number] for g in given], [r[:number] for r in right], tolerance)
+            ]
             one, other = ([result[number] for result in all_] for all_ in (answers, right))
             explain_some(one, other, of_part, cases, names, tolerance, prefix=f"The {part}: ")
             if not same(one, other, tolerance):

@@ -512,8 +512,8 @@ def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
         ("96x128", r"image_size is '96x128'; expected"),
         ("12", r"image_size is '12'; expected"),
         ((96,), r"image_size is \(96,\); expected"),
-        ((96.0, 128), r"In image_size \(96\.0, 128\) a side is 96\.0; expected whole"),
-        ((96, 0), r"a side is 0; expected whole numbers, 1 or more"),
+        ((96.0, 128), r"In image_size \(96\.0, 128\) a side is 96\.0; expected a whole"),
+        ((96, 0), r"a side is 0; expected a whole number of 1 or more"),
         ([-1, 5], r"a side is -1"),
         ((True, 5), r"a side is True"),
     ],
@@ -652,10 +652,10 @@ def test_batches_refuse_what_cannot_be_meant():
         datasets.batches(some, epochs=2)
     assert tags(datasets.batches(some)) == list(range(4, 10))
     for number in (0, -1, 2.0, True, "8"):
-        with pytest.raises(DataError, match=rf"batch_size is {number!r}; expected whole numbers"):
+        with pytest.raises(DataError, match=rf"batch_size is {number!r}; expected a whole number"):
             datasets.batches(tagged(), number)
     for number in (0, 1.5, True):
-        with pytest.raises(DataError, match=rf"epochs is {number!r}; expected whole numbers"):
+        with pytest.raises(DataError, match=rf"epochs is {number!r}; expected a whole number"):
             datasets.batches(tagged(), 8, number, datasets.augment)
     floats = tagged().map(lambda image, mask: (tf.cast(image, tf.float32), mask))
     with pytest.raises(DataError, match=r"images are float32 \(4, 4, 3\); expected uint8, .*nan"):

@@ -65,9 +65,11 @@ def test_a_learner_sees_nothing_on_stderr_and_may_run_a_cell_twice(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     sources = [cell.source for cell in code_cells(PATHS[0])[:3]]
     cells = [nbformat.v4.new_code_cell(source) for source in [*sources, sources[-1]]]
-    load_refresh().execute(nbformat.v4.new_notebook(cells=cells), PATHS[0].name)
-    assert [o.text for cell in cells for o in cell.outputs if o.get("name") == "stderr"] == []
-    assert cells[0].outputs[0].text == "unet_helpers is ready\n"
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    load_refresh().execute(notebook, PATHS[0].name)
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    assert outputs[0].text == "unet_helpers is ready\n"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS)

@@ -41,6 +41,7 @@ upsampling_block = of(  # notebook 03
 )
 transposed_size = of(arithmetic, "transposed_size")
 centre_crop = of(decoder, "centre_crop", blocks.crop_to)
+cut_skip = of(whole, "cut_skip")
 unet_model = of(whole, "unet_model", unet.unet_model, unet.logits_layer)  # notebook 04
 pixel_loss = of(losses, "pixel_loss")
 resize_mask = of(images, "resize_mask")  # notebook 05

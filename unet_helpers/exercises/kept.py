@@ -4,12 +4,12 @@ The file has a part for each of three exercises; what has not passed its check i
 """
 
 import ast
+import contextlib
 import inspect
 import linecache
 import re
 import symtable
 import sys
-import textwrap
 from pathlib import Path
 
 import keras
@@ -56,6 +56,11 @@ def keep(name, answer):
             file.write_text(text, encoding="utf-8")
     except DataError as error:
         return f"It is not kept in {FILE}: {error}"
+    if on_colab_without_drive():
+        return (
+            f"Kept in {FILE}, but on Colab the next notebook runs on another machine: mount Google "
+            "Drive and check again, so that it finds the file."
+        )
     return f"Kept in {FILE}, for the notebooks that follow."
 
 
@@ -71,12 +76,17 @@ def find(name):
         why = f"yours is not in {FILE} yet (notebook {PARTS[name][0]})."
     except DataError as error:
         why = str(error)
-    if "google.colab" in sys.modules and not DRIVE.is_dir():
+    if on_colab_without_drive():
         why += (
             " On Colab every notebook runs on another machine: mount Google Drive and check your "
             "function again, or paste it into this cell."
         )
     return None, why
+
+
+def on_colab_without_drive():
+    """Tell whether what is written here is lost to the next notebook."""
+    return "google.colab" in sys.modules and not DRIVE.is_dir()
 
 
 def path():
@@ -132,9 +142,8 @@ def part_of(name, answer):
     """
     imports, lines, done = [], [], set(PARTS)
 
-    def add(function):
-        source = source_of(function)
-        done.add(function.__name__)
+    def add(name, function):
+        source = source_of(name, function)
         for used in sorted(global_names(source)[0] - done):
             done.add(used)
             value = function.__globals__.get(used)
@@ -143,8 +152,7 @@ def part_of(name, answer):
             if line := import_line(used, value):
                 imports.append(line)
             elif inspect.isfunction(value):
-                add(value)
-                lines.extend(alias(used, value))
+                add(used, value)
             elif is_literal(value):
                 lines.append(f"{used} = {value!r}")
             else:
@@ -154,25 +162,18 @@ def part_of(name, answer):
                 )
         lines.append(source)
 
-    add(answer)
-    return "\n\n".join(["\n".join(imports), *lines, *alias(name, answer)]).strip()
+    add(name, answer)
+    return "\n\n\n".join(["\n".join(imports), *lines]).strip()
 
 
-def alias(name, function):
-    """Return the line that gives a function another name, in a list; empty if it has that name."""
-    return [f"{name} = {function.__name__}"] if name != function.__name__ else []
-
-
-def source_of(function):
-    """Return a function's source; raises DataError unless it is a `def` of its own in a cell."""
-    advice = "only a function that is written with `def`, outside others, can be kept."
-    try:
-        source = textwrap.dedent(inspect.getsource(function)).strip()
+def source_of(name, function):
+    """Return a function's source; raises DataError unless it is a `def` of this name in a cell."""
+    node = None
+    with contextlib.suppress(OSError, TypeError, ValueError, SyntaxError):
+        source = inspect.getsource(function).strip()
         (node,) = ast.parse(source).body
-    except (OSError, TypeError, ValueError, SyntaxError):
-        raise DataError(advice) from None
-    if not isinstance(node, ast.FunctionDef) or function.__code__.co_freevars:
-        raise DataError(advice)
+    if not isinstance(node, ast.FunctionDef) or node.name != name or function.__closure__:
+        raise DataError(f"it has to be written as `def {name}(...):`, outside other functions.")
     return source
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 # The kernels import this checkout's package, even if that of another one is installed.
 HERE = str(Path(__file__).resolve().parent)
-os.environ["PYTHONPATH"] = os.pathsep.join([HERE, os.environ.get("PYTHONPATH", "")])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
 
 
 def pytest_collectstart(collector):

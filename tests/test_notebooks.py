@@ -54,7 +54,22 @@ def test_an_edit_changes_the_fingerprint():
 
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_first_code_cell_is_the_shared_one(path):
-    assert code_cells(path)[0].source == load_refresh().FIRST_CELL
+    first = code_cells(path)[0]
+    assert first.source == load_refresh().FIRST_CELL
+    assert first.metadata["jupyter"]["source_hidden"]
+
+
+def test_a_learner_sees_nothing_on_stderr_and_may_run_a_cell_twice(monkeypatch):
+    """Notebook 00 up to its first prediction, in a kernel as JupyterLab starts it."""
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "PYTEST_CURRENT_TEST"):
+        monkeypatch.delenv(name, raising=False)
+    sources = [cell.source for cell in code_cells(PATHS[0])[:3]]
+    cells = [nbformat.v4.new_code_cell(source) for source in [*sources, sources[-1]]]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    load_refresh().execute(notebook, PATHS[0].name)
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    assert outputs[0].text == "unet_helpers is ready\n"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS)

@@ -17,7 +17,7 @@ class Task:
 
 TASKS = {
     "count_pixels": Task(
-        "count_pixels(mask, c)",
+        "my_count_pixels(mask, c)",
         1,
         "Count the pixels of a mask that have class c.",
         "mask == c is an array of True and False, and True counts as 1.",

@@ -16,6 +16,13 @@ class Task:
 
 
 TASKS = {
+    "count_pixels": Task(
+        "count_pixels(mask, c)",
+        1,
+        "Count the pixels of a mask that have class c.",
+        "mask == c is an array of True and False, and True counts as 1.",
+        "What does .sum() of such an array give?",
+    ),
     "class_share": Task(
         "my_class_share(mask, c)",
         5,
@@ -123,6 +130,19 @@ TASKS = {
         "How many rows go altogether, and how many of them above?",
         "first = (height - target height) // 2 rows go above. The same for columns.",
         "The end is first + target.shape[1]. A negative one fails: x[0:-0] is empty.",
+    ),
+    "cut_skip": Task(
+        "my_cut_skip(model, level)",
+        15,
+        "Return a copy of a U-Net that is blind to the skip connection of one level (1 the "
+        "finest): the convolution after the join gets zeros in place of the weights that read the "
+        "skip. The model itself stays as it is.",
+        "keras.models.clone_model(model) has weights of its own: give it those of the model. In "
+        "which order do the four Concatenate layers come?",
+        "The skip's channels stand behind the upsampled ones. How many channels has "
+        "join.input[0]? The kernel is (height, width, channels in, filters).",
+        "kernel, *rest = convolution.get_weights(); kernel[:, :, n_upsampled:] = 0; "
+        "convolution.set_weights([kernel, *rest]); the join is joins[4 - level].",
     ),
     "unet_model": Task(
         "my_unet_model(input_size, n_filters=32, n_classes=13, dropout_prob=0.3, batch_norm=False)",

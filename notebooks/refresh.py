@@ -34,9 +34,10 @@ def fingerprint(notebook):
 
 
 def stamp_first_cell(notebook):
-    """Put the shared first cell into a notebook's first code cell."""
+    """Put the shared first cell into a notebook's first code cell, collapsed."""
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = FIRST_CELL
+    first.metadata["jupyter"] = {"source_hidden": True}
 
 
 def solve(notebook):
@@ -51,8 +52,8 @@ def solve(notebook):
 
 def execute(notebook, name):
     """Run all cells in a fresh kernel of this Python, from the notebooks' folder."""
-    # nbval's kernel inherits this variable from pytest, and TensorFlow then logs less to stderr.
-    environment = {**os.environ, "PYTEST_CURRENT_TEST": "1"}
+    # the package beside the notebooks, even if that of another checkout is installed
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
@@ -70,12 +71,15 @@ def execute(notebook, name):
 
 
 def clean(notebook):
-    """Strip what differs from run to run: stderr, widget models, machine details."""
+    """Strip what differs from run to run: stderr (printed here), widget models, the machine."""
     for cell in notebook.cells:
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter")}
         if cell.cell_type != "code":
             continue
-        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+        noise = [o for o in cell.outputs if o.get("name") == "stderr"]
+        for output in noise:
+            print(f"A learner would see this on stderr:\n{output.text}")
+        cell.outputs = [o for o in cell.outputs if o not in noise]
         for output in cell.outputs:
             # The model of a widget is not stored, so its view could not be shown.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)

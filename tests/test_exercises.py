@@ -252,7 +252,7 @@ def displayed(monkeypatch):
     ("answer", "state", "told"),
     [
         (plus, "right", ""),
-        (lambda a, b: None, "not attempted", "yet (about 5 minutes)"),
+        (lambda a, b: None, "not attempted yet", "(about 5 minutes)"),
         (lambda a, b: a - b, "not yet", "The operator in <code>a - b</code> is wrong."),
         (lambda a, b: "<b>", "not yet", "returns '&lt;b&gt;'; expected one number."),
     ],

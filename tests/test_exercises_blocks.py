@@ -208,6 +208,17 @@ def pools_the_first(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2)(first) if max_pooling else x, x
 
 
+def result_dropped(inputs, n_filters, dropout_prob, max_pooling):
+    x = layers.Conv2D(n_filters, 3, **SAME)(inputs)
+    layers.ReLU()(x)
+    x = layers.Conv2D(n_filters, 3, **RELU)(x)
+    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
+
+
+def always_normalises(inputs, n_filters, dropout_prob, max_pooling):
+    return normalised_encoder()(inputs, n_filters, dropout_prob, max_pooling)
+
+
 LINEAR = SAME
 
 CONV_BLOCK_MISTAKES = [
@@ -247,7 +258,7 @@ CONV_BLOCK_MISTAKES = [
         "dropped at prediction, too",
     ),
     (encoder(second={**RELU, "use_bias": False}), "no bias"),
-    (encoder(between=lambda x: layers.BatchNormalization()(x)), "without the BatchNormalization"),
+    (encoder(between=lambda x: layers.BatchNormalization()(x)), "there is still a batch norm"),
     (doubled, "16 channels instead of 8, the filters of its last convolution"),
     (fixed_filters, "32 channels instead of 8"),
     (always_pools, "still pooled"),
@@ -266,6 +277,9 @@ CONV_BLOCK_MISTAKES = [
         encoder(result=lambda pooled, x: (pooled, layers.Conv2D(8, 1)(x))),
         "without the third Conv2D it is right",
     ),
+    (result_dropped, "With a ReLU after the first Conv2D it is right"),
+    (encoder(pool=layers.MaxPooling2D(3, 2, "same")), "in place of the MaxPooling2D it is right"),
+    (always_normalises, "With batch_norm=False there is still a batch normalisation"),
     (encoder(first={**RELU, "kernel_size": 5}), "has a kernel of the shape (5, 5, 3, 8)"),
     (encoder(pool=layers.GlobalMaxPooling2D()), "has the shape (None, 8); expected (batch, height"),
 ]
@@ -324,6 +338,11 @@ def frozen(x):
     return Frozen()(x)
 
 
+def forgotten(x):
+    layers.BatchNormalization()(x)
+    return ops.relu(x)
+
+
 def shared_normalisation(inputs, n_filters, *options):
     norm = layers.BatchNormalization()
     return normalised_encoder(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(
@@ -353,7 +372,7 @@ def always_training(x):
         (normalised_encoder(), ""),
         (normalised_encoder(bn_relu, lambda x: bn_relu(x, momentum=0.9, epsilon=1e-5)), ""),
         (normalised_encoder(bias=True), "The biases of your convolutions do nothing"),
-        (normalised_encoder(relu_bn, relu_bn), "its normalisation after the ReLU"),
+        (normalised_encoder(relu_bn, relu_bn), "the normalisation after each ReLU"),
     ],
 )
 def test_conv_block_with_normalisation_in_other_words(answer, note):
@@ -368,11 +387,11 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
         (normalised_encoder(layers.ReLU(), lambda x: ops.relu(x)), "Nothing is normalised"),
         (
             normalised_encoder(second=lambda x: ops.relu(x)),
-            "Only the first convolution is normalised",
+            "The second convolution is not normalised",
         ),
         (
             normalised_encoder(first=lambda x: ops.relu(x)),
-            "Only the second convolution is normalised",
+            "The first convolution is not normalised",
         ),
         (
             normalised_encoder(
@@ -390,13 +409,16 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
         ),
         (normalised_encoder(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
         (shared_normalisation, "BatchNormalization layer object is called 2 times"),
-        (normalised_before, "before the first convolution"),
+        (normalised_before, "The second convolution is not normalised"),
         (relu_before_and_after, "Without the activation of all 3x3 Conv2D layers it is right"),
         (
             normalised_encoder(result=lambda p, x: (p, layers.Dropout(0.5)(x))),
             "without the Dropout",
         ),
         (normalised_encoder(frozen, frozen), "Is training=False set"),
+        (normalised_encoder(forgotten, forgotten), "nothing takes what it returns"),
+        (normalised_encoder(lambda x: bn_relu(x, center=False)), "no normalisation after it whose"),
+        (normalised_encoder(after=lambda x, p: x), "dropout_prob=0.4 changes nothing"),
         (normalised_encoder(always_training, always_training), "Do not set training=True"),
         (
             normalised_encoder(
@@ -468,14 +490,21 @@ def normalised_decoder(bias=False, after=(bn_relu, bn_relu)):
     return normalised
 
 
+def normalised_before_join(expansive_input, contractive_input, n_filters):
+    up = layers.BatchNormalization()(upsample(expansive_input, n_filters))
+    x = layers.Concatenate()([up, contractive_input])
+    return layers.Conv2D(n_filters, 3, **RELU)(layers.Conv2D(n_filters, 3, **RELU)(x))
+
+
 @pytest.mark.parametrize(
     "answer, told",
     [
         (normalised_decoder(bias=True), "right. The biases of your convolutions do nothing"),
-        (normalised_decoder(after=(relu_bn, relu_bn)), "right. Yours has its normalisation after"),
-        (normalised_decoder(after=(bn_relu, ops.relu)), "Only the first convolution is normalised"),
+        (normalised_decoder(after=(relu_bn, relu_bn)), "right. Yours has the normalisation after"),
+        (normalised_decoder(after=(bn_relu, ops.relu)), "The second convolution after the join is"),
         (normalised_decoder(after=(ops.relu, ops.relu), bias=True), "Nothing is normalised"),
         (normalised_decoder(after=(frozen, frozen)), "Is training=False set"),
+        (normalised_before_join, "The first convolution after the join is not normalised"),
         (normalised_decoder(after=(always_training, bn_relu)), "not yet. With batch_norm=True"),
     ],
 )
@@ -541,6 +570,20 @@ def both_take_the_join(expansive_input, contractive_input, n_filters):
     return layers.Conv2D(n_filters, 3, **RELU)(x)
 
 
+def second_takes_the_upsampled(expansive_input, contractive_input, n_filters):
+    up = upsample(expansive_input, n_filters)
+    layers.Conv2D(n_filters, 3, **RELU)(layers.Concatenate()([up, contractive_input]))
+    return layers.Conv2D(n_filters, 3, **RELU)(layers.Conv2D(n_filters, 3, **RELU)(up))
+
+
+def swapped_inputs(expansive_input, contractive_input, n_filters):
+    return decoder()(contractive_input, expansive_input, n_filters)
+
+
+def pooled_at_the_end(expansive_input, contractive_input, n_filters):
+    return layers.MaxPooling2D(2)(decoder()(expansive_input, contractive_input, n_filters))
+
+
 def joined_late(expansive_input, contractive_input, n_filters):
     x = layers.Conv2D(n_filters, 3, **RELU)(upsample(expansive_input, n_filters))
     return layers.Conv2D(n_filters, 3, **RELU)(layers.Concatenate()([x, contractive_input]))
@@ -576,7 +619,7 @@ def skip_only(expansive_input, contractive_input, n_filters):
         ),
         (
             decoder(lambda x, n: upsample(x, n, strides=4)),
-            "doubled once, it is 12x16. Use strides=2",
+            "doubled once, it is 12x16. Upsample once, with strides=2",
         ),
         (joined_before_upsampling, "It is upsampled first, by the transposed convolution"),
         (decoder(lambda x, n: upsample(x, n, strides=1)), "Is strides=2 missing"),
@@ -600,6 +643,9 @@ def skip_only(expansive_input, contractive_input, n_filters):
             decoder(join=lambda up, skip, n: ops.relu(ops.concatenate([up, skip], -1))),
             "without the Relu it is right",
         ),
+        (second_takes_the_upsampled, "do the convolutions take the joined tensor?"),
+        (swapped_inputs, "The two inputs are swapped: expansive_input, from below, is upsampled"),
+        (pooled_at_the_end, "strides=2 is missing in the transposed convolution, or the result is"),
         (joined_late, "joins after the first of the two convolutions"),
         (interpolated_only, "Layers with kernels in use: 2; expected 3"),
         (decoder(first=dict(activation="relu")), 'padding="same" missing'),
@@ -613,7 +659,10 @@ def skip_only(expansive_input, contractive_input, n_filters):
             "With a ReLU in place of softmax after the second Conv2D",
         ),
         (decoder(second={**RELU, "use_bias": False}), "has no bias"),
-        (on_the_skip(lambda skip: layers.BatchNormalization()(skip)), "without the BatchNormal"),
+        (
+            on_the_skip(lambda skip: layers.BatchNormalization()(skip)),
+            "there is still a batch norm",
+        ),
         (on_the_skip(lambda skip: layers.Conv2D(4, 1)(skip)), "without the Conv2D at 12x16"),
         (on_the_skip(lambda skip: layers.Dropout(0.5)(skip)), "without the Dropout"),
         (
@@ -701,16 +750,21 @@ def crop_swapped(features, target):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (lambda x, t: x[:, : t.shape[1], : t.shape[2]], "upper left corner"),
-        (lambda x, t: x[:, -t.shape[1] :, -t.shape[2] :], "lower right corner"),
-        (crop_twice, "halve them"),
-        (lambda x, t: ops.image.resize(x, t.shape[1:3]), "resized"),
-        (crop_with_negative_ends, "x[a:-0]"),
-        (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "Only the rows"),
-        (lambda x, t: crop_by_slices(t, x), "confuses two of its arguments, features and target"),
-        (crop_evenly, "a difference that is odd leaves one too many"),
-        (crop_one_late, "begins one pixel too late"),
-        (crop_swapped, "Height and width are swapped"),
+        (
+            lambda x, t: x[:, : t.shape[1], : t.shape[2]],
+            "For features of 10x12 and a target of 8x8 it keeps rows 0 to 7 and columns 0 to 7, "
+            "counted from 0; the centre is rows 1 to 8 and columns 2 to 9",
+        ),
+        (lambda x, t: x[:, -t.shape[1] :, -t.shape[2] :], "rows 2 to 9 and columns 4 to 11, coun"),
+        (crop_twice, "keeps rows 2 to 7 and columns 4 to 7"),
+        (lambda x, t: ops.image.resize(x, t.shape[1:3]), "is not a part of the features"),
+        (crop_with_negative_ends, "features of 6x6 and a target of 6x2 it comes out empty"),
+        (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "rows 1 to 8 and columns 0 to 11, co"),
+        (lambda x, t: crop_by_slices(x, t)[..., :1], "(1, 8, 8, 1) that is not a part"),
+        (lambda x, t: crop_by_slices(t, x), "is not a part of the features"),
+        (crop_evenly, "of 9x7 and a target of 4x4 it keeps rows 2 to 6 and columns 1 to 5, coun"),
+        (crop_one_late, "keeps rows 2 to 9 and columns 3 to 10"),
+        (crop_swapped, "of 7x8 and a target of 4x3 it keeps rows 2 to 4 and columns 2 to 5, cou"),
         (lambda x, t: "features", "expected an array"),
     ],
 )
@@ -734,6 +788,7 @@ def unet(
     up_widths=None,
     pooled_bottleneck=False,
     rates=lambda p: (0, 0, 0, p, p),
+    decoder_block=models.upsampling_block,
     normalised=lambda batch_norm: (batch_norm,) * 9,
     **up,
 ):
@@ -752,14 +807,20 @@ def unet(
         for level, width, batch_norm in zip(
             order, up_widths or widths[3::-1], norm[5:], strict=False
         ):
-            x = models.upsampling_block(
-                x, skips[level], width * n_filters, batch_norm=batch_norm, **up
-            )
+            x = decoder_block(x, skips[level], width * n_filters, batch_norm=batch_norm, **up)
         if extra:
             x = layers.Conv2D(n_filters, 3, **RELU)(x)
         return model(inputs, last(x, n_classes))
 
     return my_unet_model
+
+
+with_two_choices = with_normalised_convolutions(
+    decoder(
+        lambda x, n: upsample(x, n, activation="relu"),
+        lambda up, skip, n: layers.Concatenate()([skip, up]),
+    )
+)
 
 
 class Subclassed(keras.Model):
@@ -780,6 +841,10 @@ class Subclassed(keras.Model):
         (unet(rescale=lambda x: x / 255), ""),
         (unet(model=Subclassed), ""),
         (unet(extra=False), "no extra convolution"),
+        (
+            unet(decoder_block=with_two_choices),
+            "has a ReLU right after upsampling and the skip connection first",
+        ),
         (unet(up_kernel_size=2), "2x2 transposed convolutions"),
         (unet(last=lambda x, n: layers.Conv2D(n, 1)(x)), 'dtype="float32"'),
     ],
@@ -824,6 +889,15 @@ def bottleneck_twice(input_size, n_filters, n_classes, dropout_prob, batch_norm)
     return keras.Model(inputs, layers.Conv2D(n_classes, 1)(x))
 
 
+def encoder_swapped(input_size, n_filters, n_classes, dropout_prob, batch_norm):
+    inputs = keras.Input(input_size)
+    x, skips = layers.Rescaling(1 / 255)(inputs), []
+    for width in (1, 2, 4, 8):
+        skip, x = models.conv_block(x, width * n_filters)
+        skips.append(skip)
+    return models.upsampling_block(x, skips[3], 8 * n_filters)
+
+
 def head(activation):
     return lambda x, n: layers.Conv2D(n, 1, activation=activation, dtype="float32")(x)
 
@@ -845,26 +919,35 @@ def head(activation):
         (lambda size, n, c, **rest: unet()(size, 8, c, **rest), "(3, 3, 3, 8); expected 3x3, from"),
         (unet(rates=lambda p: (0, 0, 0, 0, 0)), "dropout_prob=0.5 changes nothing"),
         (unet(rates=lambda p: (0, 0, 0, 0.3, 0.3)), "With dropout_prob=0.0 values are still"),
-        (unet(normalised=lambda batch_norm: (False,) * 9), "batch_norm=True changes nothing"),
+        (unet(normalised=lambda batch_norm: (False,) * 9), "batch_norm is not passed on"),
         (unet(normalised=lambda batch_norm: (True,) * 9), "there is still a batch normalisation"),
         (
             unet(normalised=lambda batch_norm: (batch_norm,) * 5 + (False,) * 4),
-            "no normalisation after the first convolution of decoder block 1",
+            "The first convolution of decoder block 1 is not normalised",
         ),
         (unet(last=lambda x, n: x), "turns them into logits"),
         (unet(order=(3, 2, 1)), "16x24 instead of 32x48: four encoder blocks halve"),
         (unet(bottleneck=False), "bottleneck is missing"),
         (unet(widths=(1, 2, 4, 8, 8)), "The first convolution of the bottleneck"),
-        (unet(rescale=lambda x: x), "goes in as it is, 0 to 255"),
-        (unet(rescale=lambda x: x / 255 / 255), "divided by 255 twice"),
-        (unet(rescale=lambda x: x / 127.5 - 1), "scaled to -1 to 1"),
+        (unet(rescale=lambda x: x), "to 255; in the course's networks they are 0 to 1"),
+        (unet(rescale=lambda x: x / 255 / 255), "to 0.00392; in the course's networks"),
+        (unet(rescale=lambda x: x / 127.5 - 1), "takes values from -1 to"),
         (
             unet(rescale=lambda x: layers.Rescaling(1 / 255)(layers.ReLU(9)(x))),
-            "without the first ReLU at 32x48",
+            "to 0.0353; in the course's networks",
         ),
         (unet(pooled_bottleneck=True), "Does the bottleneck still pool?"),
         (unet(last=two_more_convolutions), "Layers with kernels in use: 26; expected 23"),
         (bottleneck_twice, "Decoder block 2 does not take what decoder block 1 returns"),
+        (
+            encoder_swapped,
+            "Decoder block 1 gets 32x48 from below and should get 2x3. Does every encoder block",
+        ),
+        (
+            lambda size, n, c, **rest: models.upsampling_block(keras.Input(size), [1], n),
+            "A list of tensors is passed where one tensor belongs",
+        ),
+        (unet(rescale=lambda x: x / 127.5), "to 2; in the course's networks they are 0 to 1"),
         (without_skip_1, "The skip connection of encoder block 1 is not used"),
         (
             unet(model=lambda inputs, outputs: outputs),
@@ -885,3 +968,70 @@ def own_input(inputs, n_filters, dropout_prob, max_pooling):
 def test_an_answer_that_ignores_its_input_is_a_sentence():
     passed, sentence = verdict("conv_block", with_normalised(own_input))
     assert not passed and "not computed from the tensor it was given" in sentence
+
+
+# ---------------------------------------------------------------- cut_skip
+
+
+def cut(
+    number=lambda level: 4 - level,
+    start=lambda join: join.input[0].shape[-1],
+    end=lambda join: None,
+    copy_weights=True,
+):
+    """Make an answer to cut_skip with parts of it exchanged."""
+
+    def my_cut_skip(model, level):
+        copy = keras.models.clone_model(model)
+        if copy_weights:
+            copy.set_weights(model.get_weights())
+        join = [layer for layer in copy.layers if layer.name.startswith("concatenate")]
+        join = join[number(level)]
+        kernel = next(layer for layer in copy.layers if layer.input is join.output).kernel
+        values = ops.convert_to_numpy(kernel).copy()
+        values[:, :, start(join) : end(join)] = 0
+        kernel.assign(values)
+        return copy
+
+    return my_cut_skip
+
+
+def zeros_in_place_of_the_skip(model, level):
+    joins = [layer for layer in model.layers if isinstance(layer, layers.Concatenate)]
+
+    def call(layer, *args, **options):
+        if layer is joins[4 - level]:
+            (up, skip), *_ = args
+            return layer([up, ops.zeros_like(skip)])
+        return layer(*args, **options)
+
+    return keras.models.clone_model(model, call_function=call, clone_function=lambda layer: layer)
+
+
+def in_the_model_itself(model, level):
+    copied = cut()(model, level)
+    model.set_weights(copied.get_weights())
+    return model
+
+
+@pytest.mark.parametrize("answer", [cut(), zeros_in_place_of_the_skip])
+def test_cut_skip_in_other_words(answer):
+    assert verdict("cut_skip", answer) == (True, "right.")
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (cut(number=lambda level: level - 1), "deepest first"),
+        (cut(start=lambda join: 0, end=lambda join: join.input[0].shape[-1]), "upsampled features"),
+        (cut(start=lambda join: 0), "All weights of the convolution"),
+        (cut(start=lambda join: 99), "Nothing is cut"),
+        (cut(copy_weights=False), "clone_model draws new ones"),
+        (lambda model, level: cut()(cut(lambda _: 0)(model, level), level), "other logits"),
+        (in_the_model_itself, "The model itself is changed"),
+        (lambda model, level: [model], "expected a model"),
+    ],
+)
+def test_mistakes_in_cut_skip(answer, told):
+    passed, sentence = verdict("cut_skip", answer)
+    assert not passed and told in sentence, sentence

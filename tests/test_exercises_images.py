@@ -634,3 +634,21 @@ def test_at_least_eight_mistakes_have_sentences_of_their_own(name):
     sentences = {verdict(name, answer)[1] for other, answer, _ in WRONG if other == name}
     assert len(sentences) >= 8
     assert all(sentence.startswith("not yet. ") for sentence in sentences)
+
+
+# ---------------------------------------------------------------- the one that shows how they work
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda mask, c: sum(row.count(c) for row in mask.tolist()), "right."),
+        (lambda mask, c: mask == c, "an array of shape (3, 4); expected one number."),
+        (lambda mask, c: (mask != c).sum(), "expected"),
+        (lambda mask, c: None, "not attempted yet"),
+    ],
+)
+def test_counting_pixels_is_judged_and_does_not_belong_to_the_course_s_exercises(answer, told):
+    passed, sentence = exercises.count_pixels.verdict(answer)
+    assert passed == (told == "right.") and told in sentence
+    assert "count_pixels" not in exercises.ALL

@@ -82,6 +82,13 @@ def test_answers_are_judged_without_running_the_rest():
     assert (found, sentence) == ("not yet", "There is no exercise no_such_thing.")
 
 
+def test_a_stub_of_its_comment_only_is_not_attempted():
+    assert verdict(STUB.replace("return None", "# your code here"), name="centre_crop") == (
+        "not attempted",
+        "not attempted yet (about 10 minutes). exercises.centre_crop.hint() gives a nudge.",
+    )
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -1,12 +1,15 @@
 """What the README and the pages in docs tell the reader to type is there."""
 
 import importlib.util
+import json
+import platform
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -37,6 +40,16 @@ def test_links_exist(page):
         assert (page.parent / target).exists(), target
 
 
+def test_the_hours_of_the_course_map_add_up_to_those_of_the_first_paragraph():
+    rows = re.findall(r"^\| (\*\*)?(\d\d)\S* \|[^|]*\| ([\d.]+) \|", README, re.MULTILINE)
+    hours = {number: float(hours) for _, number, hours in rows}
+    assert len(hours) == len(list(NOTEBOOKS.glob("*.ipynb")))
+    core = sum(float(hours) for bold, _, hours in rows if bold)
+    whole = sum(hours.values())
+    assert f"about {core:.0f} hours" in README
+    assert f"The whole course takes about {whole:.0f}," in README
+
+
 def test_every_notebook_is_in_the_course_map():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert path.name in README
@@ -56,6 +69,11 @@ def test_start_copies_what_is_missing_and_keeps_answers(tmp_path):
     first = load_start().copy_notebooks(copies)
     assert first == copies / "00_start_here.ipynb"
     assert len(list(copies.iterdir())) == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    course, copy = (json.loads(p.read_text("utf-8")) for p in (NOTEBOOKS / first.name, first))
+    assert copy["cells"] == course["cells"]
+    # what JupyterLab would write into it on opening, and then ask whether to save
+    assert copy["metadata"]["language_info"]["version"] == platform.python_version()
+    assert copy["metadata"]["kernelspec"]["display_name"].startswith("Python 3")
     first.write_text("my answers")
     (copies / "12_scaling_up.ipynb").unlink()
     load_start().copy_notebooks(copies)
@@ -65,7 +83,12 @@ def test_start_copies_what_is_missing_and_keeps_answers(tmp_path):
 
 def test_no_requirement_excludes_the_versions_of_colab():
     """Floors only: an upper bound or a pin could replace a package that Colab has."""
-    for file in ("requirements.txt", "pyproject.toml"):
-        lines = [line.split("#")[0] for line in (ROOT / file).read_text().splitlines()]
-        named = [line for line in lines if re.search(r"(tensorflow|numpy|keras)\S*[=<>]=", line)]
-        assert named and not any("==" in line or "<" in line for line in named)
+    for file, floors in (("requirements.txt", 6), ("pyproject.toml", 14)):
+        bounds = re.findall(r"[\w-]([<>~!=]=|[<>])\d", (ROOT / file).read_text())
+        assert len(bounds) >= floors
+        assert set(bounds) == {">="}
+
+
+def test_the_requirements_install_the_package():
+    """So that a notebook finds it from any folder; its own floors are in pyproject.toml."""
+    assert "-e .[data,onnx]\n" in (ROOT / "requirements.txt").read_text()

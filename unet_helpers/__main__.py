@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 # None of these imports Keras before a name of theirs is used, which `main` can explain.
-from unet_helpers import datasets, evaluation, files, inference, models, training
+from unet_helpers import datasets, evaluation, files, inference, models, quiet, training
 from unet_helpers.labels import DataError
 
 
@@ -42,6 +42,7 @@ def main(arguments=None):
     with contextlib.suppress(AttributeError):  # a notebook prints everything
         sys.stdout.reconfigure(errors="backslashreplace")  # a class may have any name
     try:
+        quiet.import_tensorflow()
         training.distributed.join(options.address, options.processes, options.process)
         with contextlib.redirect_stdout(None if options.process else sys.stdout):
             run(options)

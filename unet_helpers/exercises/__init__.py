@@ -41,13 +41,17 @@ upsampling_block = of(  # notebook 03
 )
 transposed_size = of(arithmetic, "transposed_size")
 centre_crop = of(decoder, "centre_crop", blocks.crop_to)
+cut_skip = of(whole, "cut_skip")
 unet_model = of(whole, "unet_model", unet.unet_model, unet.logits_layer)  # notebook 04
 pixel_loss = of(losses, "pixel_loss")
 resize_mask = of(images, "resize_mask")  # notebook 05
 input_pipeline = of(pipeline, "input_pipeline")
+paired_flip = of(images, "paired_flip")  # notebook 06
+iou_from_confusion = of(scores, "iou_from_confusion")
 cross_entropy_with_void = of(losses, "cross_entropy_with_void")  # notebook 07
 median_frequency_weights = of(losses, "median_frequency_weights")
-threshold_for_recall = of(scores, "threshold_for_recall")  # notebook 08
+soft_dice = of(losses, "soft_dice")  # notebook 08
+threshold_for_recall = of(scores, "threshold_for_recall")
 iou_and_dice = of(scores, "iou_and_dice")  # notebook 09
 mean_per_image = of(scores, "mean_per_image")
 calibration_error = of(scores, "calibration_error")
@@ -58,3 +62,4 @@ fold = of(speed, "fold")  # notebook 12
 roofline = of(speed, "roofline")
 
 ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Exercise)}
+count_pixels = of(images, "count_pixels")  # shows in notebook 00 how exercises work: not in ALL

@@ -69,7 +69,7 @@ class Exercise:
         """
         passed, sentence = self.verdict(answer)
         if passed and f"my_{self.name}" in kept.PARTS:
-            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer)}".strip()
+            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer, self.verdict)}".strip()
         show_verdict(self.name, sentence)
         return passed
 
@@ -94,7 +94,7 @@ class Exercise:
                 f"its name without brackets: exercises.{self.name}.check(my_{self.name})."
             )
         try:
-            with float32():
+            with computing("float32"):  # whatever precision the notebook trains with
                 note = self.judge(lambda *args, **options: attempt(self, answer, args, options))
         except NotAttempted:
             return False, (
@@ -283,10 +283,10 @@ def describe(value):
 
 
 @contextlib.contextmanager
-def float32():
-    """Compute in float32 inside, whatever precision the notebook trains with."""
+def computing(precision):
+    """Compute inside by one of Keras's dtype policies, such as "float32"."""
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
+    keras.config.set_dtype_policy(precision)
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+import tensorflow as tf
 
 from unet_helpers.datasets.images import resize_mask
 from unet_helpers.exercises.comparison import compare
@@ -11,6 +12,19 @@ from unet_helpers.exercises.exercise import Incorrect, as_array, as_pair, descri
 from unet_helpers.exercises.running import raise_first, run
 from unet_helpers.inference.tiles import tile_starts
 from unet_helpers.labels import VOID
+
+# ---------------------------------------------------------------- a first, tiny one
+
+
+def count_pixels(mask, c):
+    """Return the number of pixels that have class c."""
+    return (mask == c).sum()
+
+
+def judge_count_pixels(attempt):
+    mask = np.array([[0, 0, 1, 2], [2, 1, 1, 1], [0, 2, 1, 1]], np.uint8)
+    compare(attempt, [(mask, c) for c in range(4)], count_pixels, {})
+
 
 # ---------------------------------------------------------------- the share of a class
 
@@ -497,3 +511,76 @@ def check_starts(value, length, tile, overlap):
             f"{said}: {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
         }
     )
+
+
+# ---------------------------------------------------------------- a flip of both
+
+
+def paired_flip(image, mask, seed):
+    """Mirror an image and its mask left-right, both or neither; the seed decides."""
+    flip = tf.random.stateless_uniform((), seed) < 0.5
+    image = tf.where(flip, image[:, ::-1], image)
+    mask = tf.where(flip, mask[:, ::-1], mask)
+    return image, mask
+
+
+def judge_paired_flip(attempt):
+    mask = np.arange(35, dtype=np.uint8).reshape(5, 7)  # every pixel is unlike all others
+    image = np.stack([mask, mask + 50, mask + 100], axis=-1)
+    pair = tf.constant(image), tf.constant(mask)
+    seeds = tf.constant([(epoch, index) for epoch in range(6) for index in range(6)], tf.int64)
+
+    def flips(results):
+        """Tell of images and of masks whether each is mirrored."""
+        results = [as_image_and_mask(result, image, mask) for result in results]
+        return (
+            [mirrored(new, image, "image") for new, _ in results],
+            [mirrored(new, mask, "mask") for _, new in results],
+        )
+
+    of_images, of_masks = flips(attempt(*pair, seed) for seed in seeds)
+    again = flips(attempt(*pair, seed) for seed in seeds)
+    share = np.mean(of_images)
+    raise_first(
+        {
+            "The same seed mirrors at one time and not at another. Draw with "
+            "tf.random.stateless_uniform, which depends on its seed alone.": (
+                again != (of_images, of_masks)
+            ),
+            "The image is mirrored and its mask is not.": any(of_images) and not any(of_masks),
+            "The mask is mirrored and its image is not.": any(of_masks) and not any(of_images),
+            "Image and mask are mirrored at different times: each draws its own number. Draw once, "
+            "and use it for both.": of_images != of_masks,
+            f"It mirrors {share:.0%} of 36 pairs; expected about half.": not 0.2 < share < 0.8,
+        }
+    )
+    # Where a pipeline calls it: traced once, with symbols for values, then run for every pair
+    traced = tf.autograph.experimental.do_not_convert(lambda seed: attempt(*pair, seed))
+    try:
+        mapped = tf.data.Dataset.from_tensor_slices(seeds).map(traced)
+    except Incorrect as error:
+        if "OperatorNotAllowedInGraphError" not in str(error):
+            raise
+        return  # an `if`, which TensorFlow turns into tf.cond when it traces the learner's function
+    if flips(mapped.as_numpy_iterator()) != (of_images, of_masks):
+        raise Incorrect(
+            "Called by itself it is right; in dataset.map it is not. There it runs once, with "
+            "symbols for values: draw with TensorFlow, and choose with tf.where."
+        )
+
+
+def mirrored(new, old, name):
+    """Tell whether a new array is the old one mirrored or unchanged; raise Incorrect if neither."""
+    raise_first(
+        {
+            f"The {name} is turned upside down: columns are axis 1, {name}[:, ::-1].": (
+                np.array_equal(new, old[::-1])
+            ),
+            f"The {name}'s channels are swapped: columns are axis 1, {name}[:, ::-1].": (
+                new.ndim == 3 and np.array_equal(new, old[..., ::-1])
+            ),
+        }
+    )
+    if not np.array_equal(new, old) and not np.array_equal(new, old[:, ::-1]):
+        raise Incorrect(f"The {name} is neither as it was nor mirrored left-right.")
+    return not np.array_equal(new, old)

@@ -235,3 +235,61 @@ def judge_median_frequency_weights(attempt):
         "count more than small ones.": weights_of(mean_of_images),
     }
     compare(attempt, cases, median_frequency_weights, mistakes, tolerance=1e-4, convert=as_array)
+
+
+def soft_dice(probabilities, truth):
+    """Return the soft Dice coefficient of class 1, smoothed by one pixel, without void."""
+    labelled = truth != VOID
+    probabilities, truth = probabilities[labelled], truth[labelled].astype(float)
+    overlap = (probabilities * truth).sum()
+    return (2 * overlap + 1) / (probabilities.sum() + truth.sum() + 1)
+
+
+def judge_soft_dice(attempt):
+    cases = []
+    for seed, shape in enumerate(((4, 6), (3, 5, 4), (7, 3))):
+        rng = np.random.default_rng(seed)
+        truth = rng.choice([0, 1, VOID], shape, p=[0.4, 0.4, 0.2]).astype(np.uint8)
+        cases.append((rng.uniform(0.05, 0.95, shape), truth))
+    cases.append((np.full((3, 4), 0.01), np.zeros((3, 4), np.uint8)))  # no object
+
+    def of(formula, labelled=lambda truth: truth != VOID, target=lambda truth: truth):
+        """Make a function from a formula (overlap, said, true), of probabilities and truth."""
+
+        def dice(p, truth):
+            p, t = p[labelled(truth)], target(truth[labelled(truth)]).astype(float)
+            return formula((p * t).sum(), p.sum(), t.sum())
+
+        return dice
+
+    def smoothed(overlap, said, true):
+        return (2 * overlap + 1) / (said + true + 1)
+
+    mistakes = {
+        "Void pixels take part, with 255 as their truth. Leave them out of all three sums.": of(
+            smoothed, lambda truth: truth >= 0
+        ),
+        "The probabilities of void pixels are added up, too. Leave these pixels out of all three "
+        "sums.": of(smoothed, lambda truth: truth >= 0, lambda truth: truth == 1),
+        "Void pixels are counted as object: 255 is above 0, too.": of(
+            smoothed, lambda truth: truth >= 0, lambda truth: truth > 0
+        ),
+        "The smoothing is missing: 1 above and 1 below the line.": of(
+            lambda overlap, said, true: 2 * overlap / (said + true)
+        ),
+        "The smoothing stands below the line only. Above it, 1 is added as well.": of(
+            lambda overlap, said, true: 2 * overlap / (said + true + 1)
+        ),
+        "The overlap counts twice: 2 * overlap + 1 above the line.": of(
+            lambda overlap, said, true: (overlap + 1) / (said + true + 1)
+        ),
+        "That is soft IoU: the overlap is subtracted below the line. In Dice it is not.": of(
+            lambda overlap, said, true: (overlap + 1) / (said + true - overlap + 1)
+        ),
+        "The probabilities are rounded to 0 and 1 first. Such a score has no gradient: use them "
+        "as they are.": lambda p, truth: soft_dice((p > 0.5).astype(float), truth),
+        "That is the mean of the images' scores. Add up over all pixels at once.": (
+            lambda p, truth: np.mean([soft_dice(*image) for image in zip(p, truth, strict=True)])
+        ),
+    }
+    compare(attempt, cases, soft_dice, mistakes)

@@ -121,6 +121,10 @@ CAUSES = (
         r"The layer \1 itself is passed on. Call it on a tensor: layers.\1(...)(x).",
     ),
     (
+        r"'(list|tuple)' object has no attribute 'shape'",
+        r"A \1 of tensors is passed where one tensor belongs.",
+    ),
+    (
         r"too many positional arguments",
         "Layers that join take one list of tensors: layers.Concatenate()([up, skip]).",
     ),
@@ -150,7 +154,8 @@ def run(attempt, *args, explain=lambda shapes: "", **options):
     ]
     for frame, _ in traceback.walk_tb(failed.__traceback__) if failed else ():
         if frame.f_code is concat_skip.__code__:  # its text has the sizes only
-            shapes = [tuple(frame.f_locals[name].shape[1:]) for name in ("up", "skip")]
+            both = [frame.f_locals[name] for name in ("up", "skip")]
+            shapes = [tuple(x.shape[1:]) for x in both if hasattr(x, "shape")]
     cause = explain(shapes)
     for pattern, known in CAUSES:
         if found := re.search(pattern, text):
@@ -181,7 +186,7 @@ def explain_join(up, skip, below, expected):
         return f"{told} {expected[0]}x{expected[1]}. " + (
             'Is padding="same" missing in the transposed convolution?'
             if padding
-            else "Use strides=2."
+            else "Upsample once, with strides=2."
         )
     if skip[:2] == below[:2]:
         return (
@@ -216,17 +221,32 @@ def stages_of(model, without=()):
     return stages
 
 
-def chain(x, stages, steps=None, training=False):
-    """Convolve with the kernels of all stages, each followed by its steps; by default a ReLU.
+def normalise(x, stage, training):
+    """Batch-normalise: by the batch's own mean and variance in training, else by the moving."""
+    mean, variance = stage["moving_mean"], stage["moving_variance"]
+    if training:
+        mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
+    return (x - mean) / ops.sqrt(variance + 1e-3) * stage.get("gamma", 1) + stage.get("beta", 0)
 
-    steps holds a tuple per stage, of functions such as `ops.relu`, or `normalise`.
+
+BEFORE, AFTER = (normalise, ops.relu), (ops.relu, normalise)
+NORMALISATIONS = {"": {}, "the normalisation after each ReLU": {"steps": AFTER}}
+
+
+def chain(x, stages, training=False, steps=BEFORE):
+    """Convolve with the kernels of all stages, each followed by steps.
+
+    Without weights for it, `normalise` is left out.
     """
-    for stage, of_stage in zip(stages, steps or [(ops.relu,)] * len(stages), strict=True):
+    for stage in stages:
         if x.shape[-1] != stage["kernel"].shape[2]:
             raise ValueError("The kernel takes another number of channels.")
         x = ops.conv(x, stage["kernel"], padding="same") + stage.get("bias", 0)
-        for step in of_stage:
-            x = normalise(x, stage, training) if step is normalise else step(x)
+        for step in steps:
+            if step is not normalise:
+                x = step(x)
+            elif "moving_mean" in stage:
+                x = normalise(x, stage, training)
     return x
 
 
@@ -235,90 +255,115 @@ def upsample(x, stage, interpolation=None):
     if interpolation is None:
         up = ops.conv_transpose(x, stage["kernel"], strides=2, padding="same")
         return up + stage.get("bias", 0)
-    return chain(layers.UpSampling2D(2, interpolation=interpolation)(x), [stage], [()])
-
-
-def normalise(x, stage, training):
-    """Batch-normalise: by the batch's own mean and variance in training, else by the moving."""
-    mean, variance = stage["moving_mean"], stage["moving_variance"]  # missing: nothing to compare
-    if training:
-        mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
-    return (x - mean) / ops.sqrt(variance + 1e-3) * stage.get("gamma", 1) + stage.get("beta", 0)
-
-
-PLAIN = {"": ((ops.relu,), (ops.relu,))}  # what follows the two convolutions of a block
-BEFORE, AFTER = (normalise, ops.relu), (ops.relu, normalise)
-NORMALISED = {
-    "": (BEFORE, BEFORE),
-    "its normalisation after the ReLU": (AFTER, AFTER),
-    "its first normalisation after the ReLU": (AFTER, BEFORE),
-    "its second normalisation after the ReLU": (BEFORE, AFTER),
-}
+    return chain(layers.UpSampling2D(2, interpolation=interpolation)(x), [stage], steps=())
 
 
 # ---------------------------------------------------------------- comparing
 
 
-def explain_model(model, inputs, right, wrong=None, training=False, called=("The result",)):
+def in_both_ways(judge, attempt):
+    """Judge a block by judge(attempt, batch_norm), without and with; returns the first note."""
+    notes = [judge(attempt, False)]
+    try:
+        notes.append(judge(attempt, True))
+    except Incorrect as error:
+        raise Incorrect(f"With batch_norm=True: {error}") from None
+    return next(filter(None, notes), None)
+
+
+def explain_model(
+    model, inputs, right, wrong, kernels, batch_norm, modes=(False, True), called=("The result",)
+):
     """Compare a learner's model with right ones that have its weights.
 
     Args:
         model: the learner's, its weights filled.
         inputs: two inputs, each an array or a list of arrays.
-        right, wrong: dicts from a note or a mistake's sentence to a function (input, stages) ->
-            list of tensors. Outputs of the model beyond these are not compared.
-        training: whether to run it in training.
+        right, wrong: dicts from a note or a mistake's sentence to a function (input, stages,
+            training) -> list of tensors. Outputs of the model beyond these are not compared.
+        kernels: what `explain_kernels` expects.
+        batch_norm: whether the convolutions of its blocks should be normalised.
+        modes: whether to run it in training, one after the other.
         called: what the learner calls the outputs.
 
-    Returns the name of the right one, or None when it is wrong and nobody knows why. Raises
-    Incorrect when a mistake gives the model's numbers, or a change to its layers makes it right.
+    Returns the name of the right one. Raises Incorrect when a mistake gives the model's numbers, a
+    change to its layers makes it right, or nobody knows why it is wrong.
     """
     if told := shared_layer(model):
         raise Incorrect(told)
-    # Passing training=False would override a training=True that is fixed in a block.
-    mode = {"training": True} if training else {}
-    given = [keras.tree.flatten(model(x, **mode)) for x in inputs]
-    for functions in (right, wrong or {}):
-        name = first_fit(functions, stages_of(model), inputs, given)
-        if name is not None and functions is right:
-            return name
+    explain_normalised(stages_of(model), kernels, batch_norm)
+    for training in modes:
+        # Passing training=False would override a training=True that is fixed in a block.
+        mode = {"training": True} if training else {}
+        given = [keras.tree.flatten(model(x, **mode)) for x in inputs]
+        fit = functools.partial(first_fit, stages=stages_of(model), inputs=inputs, given=given)
+        name = fit(right, training=training)
         if name is not None:
-            raise Incorrect(name)
+            continue
+        told = fit(wrong, training=training)
+        if told is None and fit(right, training=not training) is not None:
+            told = IN_TRAINING if training else AT_PREDICTION
+        if told is None:
+            fits = fitting(model, inputs, right, kernels, batch_norm, training)
+            told = find_repair(model, inputs, fits, training, called)
+        if told is not None:
+            raise Incorrect(told)
+        explain_kernels(stages_of(model), kernels)
+        raise Incorrect(
+            "With the same weights as the course's it gives other numbers. Compare the order of "
+            "your layers with the task, and what each of them takes."
+        )
+    explain_kernels(stages_of(model), kernels)
+    return name
+
+
+IN_TRAINING = (
+    "In training it does not use the batch's mean and variance. Is training=False set? Leave it to "
+    "Keras to pass it on."
+)
+AT_PREDICTION = (
+    "At prediction it still normalises with the batch's own mean, so an image's mask would depend "
+    "on its neighbours in the batch. Do not set training=True; Keras passes it on."
+)
+
+
+def fitting(model, inputs, right, kernels, batch_norm, training):
+    """Make the function of `find_repair` that tells which right models a change gives."""
 
     @functools.cache
     def expected(number, without):
         """Compute what right models give; those that the weights do not fit are left out."""
-        found = {}
+        found, stages = {}, stages_of(model, without)
         for name, function in right.items():
             with contextlib.suppress(Exception):
-                found[name] = numbers(function(inputs[number], stages_of(model, without)))
+                explain_normalised(stages, kernels, batch_norm)
+                found[name] = numbers(function(inputs[number], stages, training))
         return found
 
-    def fitting(number, compute_outputs, without):
+    def names(number, compute_outputs, without):
         without = tuple(layer for layer in without if getattr(layer, "weights", ()))
         wanted = expected(number, without)
         outputs = compute_outputs() if wanted else []
         return {name for name in wanted if agree(wanted[name], outputs)}
 
-    if told := find_repair(model, inputs, fitting, training, called):
-        raise Incorrect(told)
-    return None
+    return names
 
 
-def first_fit(functions, stages, inputs, given):
+def first_fit(functions, stages, inputs, given, training):
     """Find the first of some functions that gives these results for all inputs; returns its name.
 
     Args:
-        functions: dict from a name to a function (input, stages) -> list of tensors, or to a
-            tuple of them.
+        functions: dict from a name to a function (input, stages, training) -> list of tensors, or
+            to a tuple of them.
         stages: weights of the learner's convolutions.
         inputs, given: lists of inputs and of the learner's results.
+        training: whether these are of training.
     """
     for name, some in functions.items():
         for function in some if isinstance(some, tuple) else (some,):
-            # Weights that do not fit and a normalisation that is missing give nothing to compare.
-            with contextlib.suppress(Exception):
-                if all(agree(function(x, stages), y) for x, y in zip(inputs, given, strict=True)):
+            with contextlib.suppress(Exception):  # weights that do not fit
+                results = (function(x, stages, training) for x in inputs)
+                if all(map(agree, results, given)):
                     return name
     return None
 
@@ -355,54 +400,36 @@ def explain_kernels(stages, expected):
             )
 
 
-# ---------------------------------------------------------------- batch normalisation, and notes
+def explain_normalised(stages, kernels, batch_norm):
+    """Raise Incorrect unless the right convolutions have a batch normalisation.
 
-
-def in_both_ways(judge, attempt):
-    """Judge a block by judge(attempt, batch_norm), without and with; returns the first note."""
-    notes = [judge(attempt, False)]
-    try:
-        notes.append(judge(attempt, True))
-    except Incorrect as error:
-        raise Incorrect(f"With batch_norm=True: {error}") from None
-    return next(filter(None, notes), None)
-
-
-def explain_normalisation(model, inputs, n_filters, in_other_mode, training):
-    """Raise Incorrect with what is wrong in the two normalisations of a block.
-
-    in_other_mode: right functions for a block that is in training where this one is not.
+    These are, with batch_norm, the first and the second of every block, and else none.
     """
-    stages = stages_of(model)
-    first, second = ("moving_mean" in stage for stage in stages[-2:])
-    raise_first(
-        {
-            "Each image is normalised by itself, as layer or instance normalisation does. Batch "
-            "normalisation takes mean and variance over the whole batch, per channel.": (
-                not first and not second and "gamma" in stages[-1]
-            ),
-            "Nothing is normalised: layers.BatchNormalization()(x) is missing.": (
-                not first and not second
-            ),
-            f"Only the {'first' if first else 'second'} convolution is normalised; both should "
-            "be.": first != second,
-            "The normalisation is over another axis than the channels: axis=-1, the default.": any(
-                stage["moving_mean"].shape != (n_filters,) for stage in stages[-2:] if first
-            ),
-        }
-    )
-    mode = {"training": True} if training else {}
-    given = [keras.tree.flatten(model(x, **mode)) for x in inputs]
-    if first_fit(in_other_mode, stages, inputs, given) is None:
+    named = {place: stage for (place, *_), stage in zip(kernels, stages, strict=False)}
+    normalised = [place for place, stage in named.items() if "moving_mean" in stage]
+    if normalised and not batch_norm:
+        raise Incorrect("With batch_norm=False there is still a batch normalisation.")
+    if not batch_norm or len(stages) != len(kernels):
         return
-    raise Incorrect(
-        "In training it does not use the batch's mean and variance. Is training=False set? "
-        "Leave it to Keras to pass it on."
-        if training
-        else "At prediction it still normalises with the batch's own mean, so an image's mask "
-        "would depend on its neighbours in the batch. Do not set training=True; Keras passes it "
-        "on."
-    )
+    if any("gamma" in stage and "moving_mean" not in stage for stage in stages):
+        raise Incorrect(
+            "Each image is normalised by itself, as layer or instance normalisation does. Batch "
+            "normalisation takes mean and variance over the whole batch, per channel."
+        )
+    if not normalised:
+        raise Incorrect(
+            "Nothing is normalised: layers.BatchNormalization()(x) is missing, nothing takes what "
+            "it returns, or batch_norm is not passed on."
+        )
+    for place, stage in named.items():
+        if place.startswith(("The first", "The second")):
+            if place not in normalised:
+                raise Incorrect(f"{place} is not normalised; every convolution of a block is.")
+            if stage["moving_mean"].shape != stage["kernel"].shape[-1:]:
+                raise Incorrect(
+                    "The normalisation is over another axis than the channels: axis=-1, the "
+                    "default."
+                )
 
 
 def note_on_biases(stages):
@@ -410,9 +437,11 @@ def note_on_biases(stages):
 
     Raises Incorrect when one has neither.
     """
-    if any("bias" not in stage and "gamma" not in stage for stage in stages):
-        raise Incorrect("A convolution has no bias, and no normalisation after it to replace it.")
-    if any("bias" in stage and "gamma" in stage for stage in stages):
+    if any("bias" not in stage and "beta" not in stage for stage in stages):
+        raise Incorrect(
+            "A convolution has no bias, and no normalisation after it whose beta replaces it."
+        )
+    if any("bias" in stage and "moving_mean" in stage for stage in stages):
         return (
             "The biases of your convolutions do nothing: the normalisation subtracts them again. "
             "use_bias=False saves them."
@@ -423,4 +452,4 @@ def note_on_biases(stages):
 def note_on_choices(*choices):
     """Return a note on how a right answer differs from the course's, or None if it does not."""
     told = " and ".join(filter(None, choices))
-    return f"Yours has {told}; the course's has not, and both are in use." if told else None
+    return f"Yours has {told}. The course's differs there; both are in use." if told else None

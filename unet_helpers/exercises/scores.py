@@ -3,7 +3,14 @@
 import numpy as np
 
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Incorrect, Unexplained, as_number, describe, to_numpy
+from unet_helpers.exercises.exercise import (
+    Incorrect,
+    Unexplained,
+    as_array,
+    as_number,
+    describe,
+    to_numpy,
+)
 from unet_helpers.labels import VOID
 
 
@@ -311,3 +318,46 @@ def judge_calibration_error(attempt):
             f"For the confidence {confidence.tolist()} and right {right.tolist()} it gives "
             f"{given:.4g}; expected 0.3125. A confidence of exactly 1 belongs to the last bin."
         )
+
+
+def iou_from_confusion(confusion):
+    """Return the IoU of every class from a confusion matrix, nan where a class is absent."""
+    hits = np.diag(confusion)
+    union = confusion.sum(axis=1) + confusion.sum(axis=0) - hits
+    with np.errstate(invalid="ignore"):  # of an absent class: 0 / 0 is nan
+        return hits / union
+
+
+def judge_iou_from_confusion(attempt):
+    matrices = [
+        [[8, 2, 1], [3, 5, 0], [1, 1, 4]],
+        # class 2 is never true, but predicted; class 3 is true, but never predicted
+        [[9, 1, 2, 0], [0, 6, 3, 0], [0, 0, 0, 0], [4, 1, 0, 0]],
+        [[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]],
+        [[1000, 20, 0], [30, 400, 0], [0, 0, 0]],
+    ]
+
+    def of(formula):
+        """Make a function of a matrix from a formula (hits, true, predicted)."""
+        return lambda matrix: formula(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0))
+
+    mistakes = {
+        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
+        "once.": of(lambda h, t, p: h / (t + p)),
+        "That is Dice, 2 * hits / (true + predicted); IoU is hits over the union.": of(
+            lambda h, t, p: 2 * h / (t + p)
+        ),
+        "That is recall: hits over true pixels. Wrongly predicted pixels belong in the union, "
+        "too.": of(lambda h, t, p: h / t),
+        "That is precision: hits over predicted pixels. Missed pixels belong in the union, "
+        "too.": of(lambda h, t, p: h / p),
+        "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
+        "below the line gives 0, too.)": of(lambda h, t, p: h / np.maximum(t + p - h, 1)),
+        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
+        "Absent means in neither of the two.": of(lambda h, t, p: h / (t + p - h) / (t > 0)),
+        "Absent classes are left out. They stay in the array, as nan.": (
+            lambda matrix: iou_from_confusion(matrix)[~np.isnan(iou_from_confusion(matrix))]
+        ),
+    }
+    cases = [(np.array(matrix),) for matrix in matrices]
+    compare(attempt, cases, iou_from_confusion, mistakes, convert=as_array)

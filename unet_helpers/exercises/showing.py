@@ -11,8 +11,8 @@ WIDTH = 100  # characters a line: fits a notebook's output and a terminal
 # What a verdict begins with, its sign, and a colour that reads on light and on dark themes.
 SIGNS = (
     ("right", "\N{CHECK MARK}", "#2b9348"),
-    ("not attempted", "\N{WHITE CIRCLE}", "#808080"),
-    ("not yet", "\N{WHITE RIGHT-POINTING TRIANGLE}", "#c77700"),
+    ("not attempted yet", "\N{WHITE CIRCLE}", "#808080"),
+    ("not yet", "\N{WHITE RIGHT-POINTING TRIANGLE}", "#b86e00"),
 )
 EMPTY_STUB = re.compile(
     r"^(def my_\w+\(.*\):)([ \t]*(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*)(?=[^\s#]|\Z)", re.MULTILINE
@@ -41,7 +41,7 @@ def show(plain, **twins):
 def show_verdict(name, sentence):
     """Show an exercise's verdict: its state with sign and colour, the cause and the next step."""
     state, sign, colour = next(known for known in SIGNS if sentence.startswith(known[0]))
-    told = sentence.removeprefix(state).removeprefix(".").strip()
+    told = sentence.removeprefix(state).lstrip(". ")
     told = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(told, quote=False))
     if state == "not yet":
         told += (

@@ -16,6 +16,13 @@ class Task:
 
 
 TASKS = {
+    "count_pixels": Task(
+        "count_pixels(mask, c)",
+        1,
+        "Count the pixels of a mask that have class c.",
+        "mask == c is an array of True and False, and True counts as 1.",
+        "What does .sum() of such an array give?",
+    ),
     "class_share": Task(
         "my_class_share(mask, c)",
         5,
@@ -124,6 +131,19 @@ TASKS = {
         "first = (height - target height) // 2 rows go above. The same for columns.",
         "The end is first + target.shape[1]. A negative one fails: x[0:-0] is empty.",
     ),
+    "cut_skip": Task(
+        "my_cut_skip(model, level)",
+        15,
+        "Return a copy of a U-Net that is blind to the skip connection of one level (1 the "
+        "finest): the convolution after the join gets zeros in place of the weights that read the "
+        "skip. The model itself stays as it is.",
+        "keras.models.clone_model(model) has weights of its own: give it those of the model. In "
+        "which order do the four Concatenate layers come?",
+        "The skip's channels stand behind the upsampled ones. How many channels has "
+        "join.input[0]? The kernel is (height, width, channels in, filters).",
+        "kernel, *rest = convolution.get_weights(); kernel[:, :, n_upsampled:] = 0; "
+        "convolution.set_weights([kernel, *rest]); the join is joins[4 - level].",
+    ),
     "unet_model": Task(
         "my_unet_model(input_size, n_filters=32, n_classes=13, dropout_prob=0.3, batch_norm=False)",
         20,
@@ -171,6 +191,28 @@ TASKS = {
         "pairs always meet. map(augment) calls augment with single pairs.",
         "pairs.cache().shuffle(len(pairs)).map(augment).batch(batch_size).prefetch(2)",
     ),
+    "paired_flip": Task(
+        "my_paired_flip(image, mask, seed)",
+        10,
+        "Mirror an image (H, W, 3) and its mask (H, W) left-right together, about half of the "
+        "time. The seed, an integer tensor of two numbers, decides alone, and the function must "
+        "also work in dataset.map. Return (image, mask).",
+        "One random number decides for both: draw it once.",
+        "tf.random.stateless_uniform((), seed) depends on its seed alone. tf.where chooses "
+        "between two tensors, in dataset.map too.",
+        "flip = tf.random.stateless_uniform((), seed) < 0.5; tf.where(flip, image[:, ::-1], "
+        "image), and the same for the mask.",
+    ),
+    "iou_from_confusion": Task(
+        "my_iou_from_confusion(confusion)",
+        10,
+        "From a confusion matrix (rows true, columns predicted) compute the IoU of every class, "
+        "an array (C,). A class that is neither true nor predicted anywhere gets nan.",
+        "What do the diagonal, the sums of the rows and the sums of the columns count?",
+        "The union is true pixels plus predicted pixels, minus those that were counted twice.",
+        "hits / (confusion.sum(axis=1) + confusion.sum(axis=0) - hits) with hits = "
+        "np.diag(confusion). NumPy gives nan for 0 / 0 by itself.",
+    ),
     "cross_entropy_with_void": Task(
         "my_cross_entropy_with_void(labels, logits)",
         20,
@@ -191,6 +233,17 @@ TASKS = {
         "Add to both sums only where the class occurs. What is then 0 / 0?",
         "seen = totals > 0; frequency = pixels[seen] / totals[seen]; weights = zeros, and "
         "weights[seen] = np.median(frequency) / frequency.",
+    ),
+    "soft_dice": Task(
+        "my_soft_dice(probabilities, truth)",
+        10,
+        "In NumPy, give the soft Dice coefficient of class 1 over all labelled pixels at once: "
+        "(2 * overlap + 1) / (sum of probabilities + sum of truth + 1), where the overlap is the "
+        "sum of probability times truth. Truth is 0, 1 or 255 for void.",
+        "First pick out the labelled pixels of both: truth != 255.",
+        "The overlap is the sum of the probabilities on the object's pixels.",
+        "p, t = probabilities[truth != 255], truth[truth != 255]; (2 * (p * t).sum() + 1) / "
+        "(p.sum() + t.sum() + 1).",
     ),
     "threshold_for_recall": Task(
         "my_threshold_for_recall(probabilities, truth, recall)",

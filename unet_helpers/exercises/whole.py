@@ -1,27 +1,29 @@
-"""Exercise on the whole U-Net, judged with the weights copied into the course's own."""
+"""Exercises on the whole U-Net: building it, and cutting one of its skip connections."""
 
+import contextlib
 import functools
+import itertools
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
-from unet_helpers.exercises.exercise import Incorrect, describe
+from unet_helpers.exercises.decoder import PARTS, concatenate, decoded
+from unet_helpers.exercises.encoder import encoded
+from unet_helpers.exercises.exercise import Incorrect, computing, describe
 from unet_helpers.exercises.running import (
+    BEFORE,
     chain,
     close,
     explain_join,
-    explain_kernels,
     explain_model,
     explain_shape,
     fill,
-    normalise,
     note_on_biases,
     note_on_choices,
     numbers,
     run,
     stages_of,
-    upsample,
 )
 from unet_helpers.models import unet
 
@@ -52,43 +54,40 @@ def judge_unet_model(attempt):
             "dropout_prob=0.5 changes nothing: in training no value is dropped. Pass it on to the "
             "fourth encoder block and the bottleneck."
         )
-    small = (16, 16, 1)
-    other = built(attempt, small, 2, 3, dropout_prob=0.0, batch_norm=False)
-    white = np.full((2, *small), 255.0, "float32")
-    logits = numbers(other(white))
-    explain_logits(logits, small, 2, 3)
-    if not close(numbers(other(white, training=True)), logits):
-        raise Incorrect("With dropout_prob=0.0 values are still dropped in training.")
+    note = note_on_size_and_precision(attempt)
     stages = stages_of(model)
     model = make(dropout_prob=0.0, batch_norm=True)
     fill(model)
     explain_network(model, images, batch_norm=True)
-    return note_on_choices(*choices(name, stages)) or note_on_precision(attempt)
+    return note_on_choices(*choices(name, stages)) or note
+
+
+def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classes=3):
+    """Judge a network of other sizes, without dropout, in half precision; returns a note or None.
+
+    Raises Incorrect when its logits have another shape, or in training other values.
+    """
+    with computing("mixed_bfloat16"):
+        model = built(attempt, image, n_filters, n_classes, dropout_prob=0.0, batch_norm=False)
+    images = np.full((2, *image), 255.0, "float32")
+    logits = numbers(model(images))
+    explain_logits(logits, image, n_filters, n_classes)
+    if not np.array_equal(numbers(model(images, training=True)), logits):
+        raise Incorrect("With dropout_prob=0.0 values are still dropped in training.")
+    if logits.dtype == "float32":
+        return None
+    return (
+        f"In half precision your logits would be {logits.dtype}: give the last layer "
+        'dtype="float32", or the loss becomes coarse.'
+    )
 
 
 def explain_network(model, images, batch_norm):
     """Compare a network with the course's; returns how it differs, and raises Incorrect."""
     stages = stages_of(model)
-    places = [place for place, *_ in kernels(stages)]
-    normalised = ["gamma" in stage for stage in stages]
-    if batch_norm and not any(normalised):
-        raise Incorrect("batch_norm=True changes nothing. Pass it on to every block.")
-    if any(normalised) and not batch_norm:
-        raise Incorrect("With batch_norm=False there is still a batch normalisation.")
+    wrong = WRONG | wrong_scale(model, images[0])
+    name = explain_model(model, images, RIGHT, wrong, kernels(stages), batch_norm, modes=(False,))
     note_on_biases(stages)
-    name = explain_model(model, images, RIGHT, WRONG)
-    explain_kernels(stages, kernels(stages))
-    for place, has_one in zip(places, normalised, strict=True):
-        if batch_norm and not has_one and "convolution of" in place:
-            raise Incorrect(
-                f"With batch_norm=True there is no normalisation after {place[0].lower()}"
-                f"{place[1:]}. Pass batch_norm on to every block."
-            )
-    if name is None:
-        raise Incorrect(
-            "With the same weights as the course's U-Net it gives other logits. Does each decoder "
-            "block get the result of the one before, and the skip connection of its own level?"
-        )
     return name
 
 
@@ -123,6 +122,12 @@ def explain_skip(shapes, image, n_filters):
         return "Does the bottleneck still pool? It is the one block with max_pooling=False."
     if number and up[:2] == sides[1]:
         return f"Decoder block {number + 1} does not take what decoder block {number} returns."
+    if up[:2] not in sides[:2]:
+        return (
+            f"Decoder block {number + 1} gets {up[0] // 2}x{up[1] // 2} from below and should get "
+            f"{sides[1][0]}x{sides[1][1]}. Does every encoder block take the next_layer of the one "
+            "before?"
+        )
     below = (*sides[1], 2 * up[2])
     told = explain_join(up, skip, below, (*sides[0], up[2]))
     return f"Decoder block {number + 1} belongs to encoder block {4 - number}. {told}"
@@ -141,7 +146,10 @@ def explain_logits(logits, image, n_filters, n_classes):
             f"The output has {n_filters} channels, the features of the last decoder block. A 1x1 "
             "convolution with n_classes filters turns them into logits."
         )
-    half = "four encoder blocks halve it four times, so four decoder blocks must double it."
+    half = (
+        "four encoder blocks halve it four times, so four decoder blocks must double it, each what "
+        "the one before returns."
+    )
     twice = "it is doubled more often than halved."
     explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
 
@@ -152,67 +160,45 @@ def explain_logits(logits, image, n_filters, n_classes):
 def wired(
     x,
     stages,
+    training=False,
     scale=lambda x: x / 255,
     bottleneck=True,
     skips=(1, 2, 3, 4),
-    join=lambda up, skip: ops.concatenate([up, skip], -1),
-    after_up=lambda x: x,
-    interpolation=None,
+    join=concatenate,
+    **parts,
 ):
     """Compute the logits of a U-Net with parts of it exchanged.
 
     Args:
         x: batch of images.
         stages: weights of all its convolutions (see `stages_of`), which decide on the widths.
+        training: whether a normalisation takes the batch's own mean and variance.
         scale: what happens to the image first.
         bottleneck: whether a block lies below the encoder.
         skips: levels with a skip connection, 1 the finest.
-        join: joins upsampled features and the skip connection.
-        after_up: what follows the upsampling.
-        interpolation: of an upsampling that is followed by a convolution, in place of the
-            transposed one.
+        join, parts: of each decoder block (see `decoded`).
     """
     if len(stages) - (23 if bottleneck else 21) not in (0, 1):
         raise ValueError("One more convolution before the last is all that may differ.")
-    stages = iter(stages)
+    steps = parts.get("steps", BEFORE)
+    rest = iter(stages)
 
-    def block(x, n_convolutions=2):
-        for _ in range(n_convolutions):
-            stage = next(stages)
-            x = chain(x, [stage], [(normalise, ops.relu) if "gamma" in stage else (ops.relu,)])
-        return x
+    def some(n):
+        return list(itertools.islice(rest, n))
 
     x, kept = scale(x), []
     for _ in range(4):
-        kept.append(block(x))
-        x = ops.max_pool(kept[-1], 2)
-    x = block(x) if bottleneck else x
+        x, skip = encoded(x, some(2), training, steps)
+        kept.append(skip)
+    x = chain(x, some(2) if bottleneck else [], training, steps)
     for level in (4, 3, 2, 1):
-        x = after_up(upsample(x, next(stages), interpolation))
-        x = block(join(x, kept[level - 1]) if level in skips else x)
-    rest = list(stages)
-    stages = iter(rest)
-    x = block(x, len(rest) - 1)
-    return [chain(x, rest[-1:], [()])]
+        joined = join if level in skips else lambda up, skip: up
+        (x,) = decoded([x, kept[level - 1]], some(3), training, join=joined, **parts)
+    *extra, last = rest
+    return [chain(chain(x, extra, training, steps), [last], steps=())]
 
 
-RIGHT = {  # as good as the course's
-    "": wired,
-    "the skip connection first in every concatenation": functools.partial(
-        wired, join=lambda up, skip: ops.concatenate([skip, up], -1)
-    ),
-    "a ReLU after every transposed convolution": functools.partial(wired, after_up=ops.relu),
-    "nearest upsampling and a convolution": functools.partial(wired, interpolation="nearest"),
-    "bilinear upsampling and a convolution": functools.partial(wired, interpolation="bilinear"),
-}
-SCALES = {
-    "The image goes in as it is, 0 to 255. The course's networks divide by 255 in their first "
-    "layer: layers.Rescaling(1 / 255).": lambda x: x,
-    "The image is divided by 255 twice; once is right.": lambda x: x / 255**2,
-    "The image is scaled to -1 to 1. The course's networks divide by 255, to 0 to 1.": (
-        lambda x: x / 127.5 - 1
-    ),
-}
+RIGHT = {name: functools.partial(wired, **parts) for name, parts in PARTS.items()}
 WRONG = {
     "The bottleneck is missing, or its result is not passed on: below the four encoder blocks lies "
     "one block of 16 n_filters without pooling.": functools.partial(wired, bottleneck=False),
@@ -226,11 +212,25 @@ WRONG = {
         )
         for n in (1, 2, 3, 4)
     },
-    **{
-        sentence: tuple(functools.partial(function, scale=scale) for function in RIGHT.values())
-        for sentence, scale in SCALES.items()
-    },
 }
+
+
+def wrong_scale(model, image):
+    """Make the mistake of a network whose first convolution takes other values: a dict like WRONG.
+
+    It is empty where this convolution is not found, as in a subclassed model.
+    """
+    with contextlib.suppress(Exception):
+        first = next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
+        scale = keras.Model(model.inputs[0], first.input)
+        values = numbers(scale(image))
+        told = (
+            f"The first convolution takes values from {values.min():.3g} to {values.max():.3g}; in "
+            "the course's networks they are 0 to 1. Divide the image by 255, once: "
+            "layers.Rescaling(1 / 255)."
+        )
+        return {told: tuple(functools.partial(right, scale=scale) for right in RIGHT.values())}
+    return {}
 
 
 def kernels(stages):
@@ -262,19 +262,78 @@ def choices(name, stages):
     )
 
 
-def note_on_precision(attempt):
-    """Return a note when the logits would not be float32 in half precision."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        dtype = attempt(IMAGE, N_FILTERS, N_CLASSES).outputs[0].dtype
-    except (Incorrect, AttributeError):  # a subclassed model has no outputs to look at
-        return None
-    finally:
-        keras.config.set_dtype_policy(policy)
-    if dtype == "float32":
-        return None
-    return (
-        f'In half precision your logits would be {dtype}: give the last layer dtype="float32", or '
-        "the loss becomes coarse."
+# ---------------------------------------------------------------- cut_skip
+
+
+def cut_skip(model, level):
+    """Copy a U-Net and set the weights that read the skip connection of a level to zero."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    joins = [layer for layer in copy.layers if isinstance(layer, layers.Concatenate)]
+    join = joins[4 - level]  # the deepest comes first
+    convolution = next(layer for layer in copy.layers if layer.input is join.output)
+    kernel, *rest = convolution.get_weights()
+    kernel[:, :, join.input[0].shape[-1] :] = 0
+    convolution.set_weights([kernel, *rest])
+    return copy
+
+
+UP, SKIP = 0, 1  # halves of the channels that the convolution after a join reads
+CUT_MISTAKES = {  # functions (level) -> list of (level, half) that are cut
+    "Levels are counted from the wrong end: the joins of the decoder come deepest first, so that "
+    "of level 4 is number 0.": lambda level: [(5 - level, SKIP)],
+    "The weights that read the upsampled features are zero. The skip's channels stand behind "
+    "them.": lambda level: [(level, UP)],
+    "All weights of the convolution are zero; those that read the upsampled features stay.": (
+        lambda level: [(level, UP), (level, SKIP)]
+    ),
+    "All four skip connections are cut, not this one alone.": (
+        lambda level: [(number, SKIP) for number in (1, 2, 3, 4)]
+    ),
+    "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
+    "by set_weights.": lambda level: [],
+}
+
+
+def logits_of_cut(model, image, cuts):
+    """Compute a U-Net's logits with some weights behind its joins set to zero."""
+    before, weights = model.get_weights(), model.get_weights()
+    for level, half in cuts:
+        # Ten convolutions with biases come before the decoder, and three a level in it.
+        kernel = weights[2 * (10 + 3 * (4 - level) + 1)]
+        np.split(kernel, 2, axis=2)[half][:] = 0
+    model.set_weights(weights)
+    logits = numbers(model(image))
+    model.set_weights(before)
+    return logits
+
+
+@functools.cache
+def model_to_cut():
+    return unet.unet_model((16, 32, 3), 2, 3)
+
+
+def judge_cut_skip(attempt):
+    model, given = model_to_cut(), {}
+    fill(model)
+    image = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+    before = model.get_weights()
+    for level in (2, 1):
+        answer = attempt(model, level)
+        if not isinstance(answer, keras.Model):
+            raise Incorrect(f"It returns {describe(answer)}; expected a model.")
+        given[level] = numbers(answer(image))
+        if not all(map(np.array_equal, before, model.get_weights())):
+            raise Incorrect(
+                "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
+                "gets the weights of the model by set_weights."
+            )
+    for mistake, cuts in {"": lambda level: [(level, SKIP)], **CUT_MISTAKES}.items():
+        if all(close(y, logits_of_cut(model, image, cuts(n))) for n, y in given.items()):
+            if mistake:
+                raise Incorrect(mistake)
+            return
+    raise Incorrect(
+        "It gives other logits than the model with this skip connection set to zero. Has the copy "
+        "the weights of the model? clone_model draws new ones; set_weights copies them."
     )

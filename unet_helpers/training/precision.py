@@ -58,9 +58,9 @@ def print_machine(machine):
     """Print what `describe_machine` found, and which versions run here."""
     if machine["gpus"]:
         print(f"This machine has {machine['gpus']} GPU: {machine['device']}.")
-        print("That is enough for the full data sets: set DATA = 'full' where a notebook has it.")
+        print("That is enough for the full data sets.")
     else:
-        print("This machine has no GPU. The sample data is made for that; keep DATA = 'sample'.")
+        print("This machine has no GPU. The sample data is made for that.")
     print(f"{machine['why']} Keras computes in {machine['precision']}.")
     print(
         f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "

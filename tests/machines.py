@@ -81,8 +81,7 @@ def train(
 
 
 CASES = {
-    "weights": dict(count=7, class_weights=[1.0, 3.0, 0.5]),
-    "almost_empty": dict(count=11, batch_size=8),
+    "weights": dict(count=11, batch_size=8, class_weights=[1.0, 3.0, 0.5]),
     "single": dict(count=9, batch_norm=True),
     "dice": dict(count=7, loss="dice"),
     "bfloat16": dict(policy="mixed_bfloat16"),

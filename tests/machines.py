@@ -103,7 +103,7 @@ def both(folder):
         if options.get("loss"):
             options["loss"] = training.CrossEntropyAndDice()
         found[name] = [train(strategy, **options) for strategy in (one, two)]
-    found["resume"] = [train(two, count=16), train(two, count=16, stop=1, folder=folder / "two")]
+    found["resumed"] = train(two, **CASES["weights"], stop=1, folder=folder / "two")
     return found | {"alone": alone(one, folder / "one")}
 
 

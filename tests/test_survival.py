@@ -166,9 +166,7 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(server, runs, t
 # ---------------------------------------------------------------- downloads
 
 
-def test_a_killed_download_leaves_nothing_that_is_taken_for_the_file(
-    server, file_server, tmp_path
-):
+def test_a_killed_download_leaves_nothing_that_is_taken_for_the_file(server, file_server, tmp_path):
     file_server.files["/data.bin"] = CONTENT
     url, target = f"{file_server.address}/data.bin", tmp_path / "data.bin"
     server.kill_when_ready("fetch", url, target)

@@ -1,6 +1,5 @@
 """Decoding, pairing, resizing, splitting, batching and augmenting, on images made here."""
 
-import functools
 import struct
 import zlib
 
@@ -732,22 +731,6 @@ def test_augment_marks_what_lies_outside_as_void(augmented):
     for image, mask in augmented:
         # outside is one flat colour: black before light and colour are changed
         assert len(np.unique(image[surrounded(mask) & (mask == 255)], axis=0)) <= 1
-
-
-def test_augment_cuts_windows_from_everywhere():
-    rows, columns = np.mgrid[:40, :60].astype(np.uint8)
-    image, places = np.stack([rows, columns, rows], axis=-1), set()
-    change = tf.function(functools.partial(datasets.augment, colour=0, size=(32, 48)))
-    for i in range(60):
-        window, mask = change(image, columns, tf.constant([i, 0]))
-        window, mirrored = window.numpy(), window[0, 0, 1] > window[0, 1, 1]
-        top, left = window[0].min(axis=0)[0], window[0, :, 1].min()
-        expected = image[top : top + 32, left : left + 48]
-        np.testing.assert_array_equal(window, expected[:, ::-1] if mirrored else expected)
-        np.testing.assert_array_equal(mask, window[..., 1])
-        places.add((top, left))
-    tops, lefts = map(set, zip(*places, strict=True))
-    assert {0, 8} <= tops and len(lefts) > 10 and len(places) > 40
 
 
 def test_augment_without_a_seed_draws_one(rng):

@@ -192,4 +192,6 @@ def test_a_kernel_with_other_channels_out_than_in_is_tried_as_well():
         return true_fold(kernel, gamma, beta, mean, variance, epsilon)
 
     passed, sentence = verdict("fold", my_fold)
-    assert not passed and "`kernel` stands where `kernel * factor` belongs" in sentence
+    # the branch is never taken then
+    told = "With `kernel.shape[3]` in place of `kernel.shape[2]` it is right (line 2"
+    assert not passed and told in sentence

@@ -3,8 +3,7 @@
     python experiments/learner.py [RECORDING ...]
 
 It learns from three recordings, the fourth is not used, and the fifth is scored once, after the
-last epoch. All settings were chosen on other streets, which data/make_streets.py drew with other
-seeds, and nothing is chosen here: the number of epochs is fixed. Each run is added to
+last epoch. The settings are those of notebook 05, and nothing is chosen here. Each run is added to
 data/results/learner.json as it ends, and runs that are there are not repeated.
 """
 

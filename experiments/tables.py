@@ -42,21 +42,13 @@ def by_street(found, variants, base="unet"):
     return table(head, rows)
 
 
-def by_class(found, variants, base=None):
-    """Write each class's IoU, the mean over the recordings; with a base, the differences to it."""
+def by_class(found, variants):
+    """Write each class's IoU, the mean over the recordings."""
     classes = list(found[variants[0]][0]["iou"])
     rows = []
     for variant in variants:
-        runs = found[variant]
-        values = [[run["iou"][name] for run in runs] for name in classes]
-        if base and variant != base:
-            others = [[run["iou"][name] for run in found[base]] for name in classes]
-            values = [
-                [a - b for a, b in zip(*pair, strict=True)]
-                for pair in zip(values, others, strict=True)
-            ]
-        sign = "+.2f" if base and variant != base else ".2f"
-        rows.append([variant, *(f"{statistics.mean(value):{sign}}" for value in values)])
+        means = (statistics.mean(run["iou"][name] for run in found[variant]) for name in classes)
+        rows.append([variant, *(f"{mean:.2f}" for mean in means)])
     return table(["", *classes], rows)
 
 

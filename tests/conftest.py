@@ -9,23 +9,29 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The expected numbers are those of a CPU. The variable is put back at once: notebooks that run
-# in the same session may use a GPU.
-_devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-import tensorflow as tf  # noqa: E402
-
-tf.config.list_physical_devices()
-if _devices is None:
-    del os.environ["CUDA_VISIBLE_DEVICES"]
-else:
-    os.environ["CUDA_VISIBLE_DEVICES"] = _devices
-
 REPO = Path(__file__).resolve().parent.parent
 
 
+def import_tensorflow_without_gpus():
+    """Import it so that it sees the CPU only: the expected numbers are those of a CPU.
+
+    The variable is put back at once: notebooks that run in the same session may use a GPU.
+    """
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()
+    if devices is None:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
+
+
 def pytest_configure(config):
-    """Leave out what Keras and imageio warn about themselves; nothing here can change it."""
+    """Import TensorFlow first, and leave out what Keras and imageio warn about themselves."""
+    if config.getoption("dist", "no") == "no":  # a process that only hands out tests needs none
+        import_tensorflow_without_gpus()
     for warning in (
         "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
         "ignore:ImageIO's vendored tifffile:DeprecationWarning",

@@ -81,8 +81,7 @@ def train(
 
 
 CASES = {
-    "weights": dict(count=7, class_weights=[1.0, 3.0, 0.5]),
-    "almost_empty": dict(count=11, batch_size=8),
+    "weights": dict(count=11, batch_size=8, class_weights=[1.0, 3.0, 0.5]),
     "single": dict(count=9, batch_norm=True),
     "dice": dict(count=7, loss="dice"),
     "bfloat16": dict(policy="mixed_bfloat16"),
@@ -104,7 +103,7 @@ def both(folder):
         if options.get("loss"):
             options["loss"] = training.CrossEntropyAndDice()
         found[name] = [train(strategy, **options) for strategy in (one, two)]
-    found["resume"] = [train(two, count=16), train(two, count=16, stop=1, folder=folder / "two")]
+    found["resumed"] = train(two, **CASES["weights"], stop=1, folder=folder / "two")
     return found | {"alone": alone(one, folder / "one")}
 
 

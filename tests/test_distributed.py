@@ -24,6 +24,7 @@ COMPILED = tempfile.TemporaryDirectory()  # JAX compiles the same steps in every
 JAX = {
     "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiling takes longer than computing
 }
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="JAX is not installed: pip install jax"
@@ -94,7 +95,11 @@ def test_strategy_takes_the_devices_that_it_is_given(found):
 
 @pytest.mark.parametrize("case", ["weights", "dice"])
 def test_two_devices_train_as_one(found, case):
-    """Void in every second image, a last batch of three, and weights or Dice."""
+    """Void in every second image, a last batch of three, and weights or Dice.
+
+    With the weights the batch has eight images: of three, TensorFlow's own division leaves a device
+    none.
+    """
     one, two = found[case]
     assert one["history"]["loss"][0] > one["history"]["loss"][-1]
     assert_same(one, two)
@@ -108,11 +113,6 @@ def test_a_last_batch_of_one_image_is_repeated_and_counts_twice(found):
     assert one["history"]["loss"][0] != two["history"]["loss"][0]
 
 
-def test_a_last_batch_that_would_leave_a_device_empty(found):
-    """Three images where the batch has eight: TensorFlow's own division leaves none to one."""
-    assert_same(*found["almost_empty"])
-
-
 @pytest.mark.parametrize("case", ["bfloat16", "float16"])
 def test_half_precision_trains_on_two_devices(found, case):
     one, two = found[case]
@@ -121,8 +121,7 @@ def test_half_precision_trains_on_two_devices(found, case):
 
 
 def test_two_devices_resume_with_the_same_digits(found):
-    undisturbed, resumed = found["resume"]
-    assert_same(undisturbed, resumed)
+    assert_same(found["weights"][1], found["resumed"])
 
 
 # ---------------------------------------------------------------- parts of batches

@@ -103,7 +103,7 @@ PLUS = small("my_plus(a, b)", plus, [(1, 2), (5, 3), (10, 7)])
     [
         (lambda a, b: -(a + b), "The sign is wrong: it is minus what is expected."),
         (lambda a, b: 100 * (a + b), "per cent"),
-        (lambda a, b: a - b, "The operator in `a - b` is wrong."),
+        (lambda a, b: a - b, "`a - b` stands where `a + b` belongs."),
         (lambda a, b: a + b + b, "It gives what is right for twice b."),
         (lambda a, b: 3 * (a + b), "It is 3 times what is expected."),
         (lambda a, b: a, "It gives what is right for b = 0."),
@@ -121,12 +121,57 @@ def test_mistakes_that_any_exercise_can_have_are_named(answer, told):
     assert not passed and told in sentence, sentence
 
 
+def squared(a, b):
+    print("not shown again and again")
+    c = a * a
+    return c + b
+
+
+def one_too_many(a, b):
+    total = a + b
+    total += b * a
+    return total
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (squared, "With `a` in place of `a * a` it is right (line 3 of your function)."),
+        (one_too_many, "Without `total += b * a` it is right"),
+    ],
+)
+def test_the_change_that_makes_an_answer_right_is_named(answer, told, capsys):
+    assert told in PLUS.verdict(answer)[1]
+    assert capsys.readouterr().out.count("not shown") <= 3
+
+
+def test_a_list_takes_no_number_s_place_where_it_could_grow_without_end():
+    def my_receptive_field(layers):
+        field = step = 1
+        for kernel, stride in layers:
+            field += (kernel - stride) * step
+            step *= stride
+        return field
+
+    told = "With `kernel - 1` in place of `kernel - stride` it is right (line 4"
+    assert told in exercises.receptive_field.verdict(my_receptive_field)[1]
+
+
+def test_what_is_wrong_before_an_error_tells_the_cause():
+    def my_plus(a, b):
+        return (a - b) / (a != 10)
+
+    assert "`a - b` stands where `a + b` belongs" in PLUS.verdict(my_plus)[1]
+
+
 def test_the_first_place_that_differs_is_shown():
     tables = small("my_table(n)", lambda n: np.eye(n), [(2,), (3,)], convert=as_array)
 
+    half = 0.5  # in a closure, so that no change to the code can be tried
+
     def my_table(n):
         table = np.eye(n)
-        table[1, 0] = 0.5
+        table[1, 0] = half
         return table
 
     sentence = tables.verdict(my_table)[1]
@@ -253,7 +298,7 @@ def displayed(monkeypatch):
     [
         (plus, "right", ""),
         (lambda a, b: None, "not attempted yet", "(about 5 minutes)"),
-        (lambda a, b: a - b, "not yet", "The operator in <code>a - b</code> is wrong."),
+        (lambda a, b: a - b, "not yet", "stands where <code>a + b</code> belongs."),
         (lambda a, b: "<b>", "not yet", "returns '&lt;b&gt;'; expected one number."),
     ],
 )

@@ -4,6 +4,7 @@ The wrong answers are written here as a learner would write them, not taken from
 """
 
 import functools
+import itertools
 import math
 
 import keras
@@ -118,7 +119,7 @@ OUTPUT_SIZES = [
     (lambda n, k, s, p: (n - k) // s if p == "valid" else math.ceil(n / s), "one too small"),
     (
         lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n,
-        "`stride` is missing next to `size`",
+        "`size` stands where `size / stride` belongs",
     ),
     (
         lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n // s,
@@ -128,17 +129,17 @@ OUTPUT_SIZES = [
     (lambda n, k, s, p: math.ceil(n / s), 'right for padding "same" in all cases'),
     (
         lambda n, k, s, p: n - k + 1 if p == "valid" else math.ceil(n / s),
-        "`stride` is missing next to `size - kernel`",
+        "where `(size - kernel) // stride` belongs",
     ),
     (
         lambda n, k, s, p: (n - k) / s + 1 if p == "valid" else math.ceil(n / s),
-        "operator in `(size - kernel) / stride`",
+        "`(size - kernel) / stride` stands where",
     ),
     (
         lambda n, k, s, p: math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s),
         "rounded up: a last window",
     ),
-    (lambda n, k, s, p: n, "size of the input"),
+    (lambda n, k, s, p: n, "`size` stands where"),
     (lambda n, k, s, p: size_by_counting(n, k, s, "same" if p == "valid" else "valid"), "swapped"),
     (lambda n, k, s, p: n // s + (k if p == "valid" else 3), "expected 94"),
     # two mistakes at once, and each told apart
@@ -150,12 +151,14 @@ TRANSPOSED_SIZES = [
     (lambda n, k, s, p: n * s, 'right for padding "same" in all cases'),
     (lambda n, k, s, p: (n - 1) * s + k, 'padding "valid" in all cases'),
     (size_by_counting, "size of an ordinary convolution"),
-    (lambda n, k, s, p: n * k if p == "valid" else n * s, "`kernel` stands where `stride`"),
+    (lambda n, k, s, p: n * k if p == "valid" else n * s, "`(size - 1) * kernel` stands where"),
     (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "right for kernel = 0"),
+    # each of the two is wrong in its own way, and what is said of one is not said of the other
+    (lambda n, k, s, p: n * s - s + k - (s if p == "valid" else 0), 'Where padding is "same": It'),
     (lambda n, k, s, p: (n - 1) * s + k if p == "valid" else n, "divided by stride"),
     (
         lambda n, k, s, p: n + k - 1 if p == "valid" else n * s,
-        "`stride` is missing next to `size - 1`",
+        "`size - 1` stands where",
     ),
 ]
 
@@ -177,9 +180,12 @@ FIELDS = [
     ),
     (chain(lambda f, j, k, s: (f + (k - 1) * (j * s), j * s)), "counted too early"),
     (lambda layers: field_from_the_end(layers) - 1, "It is one too small."),
-    (chain(lambda f, j, k, s: (f + k * j, j * s)), "`1` is missing next to `kernel`"),
-    (chain(lambda f, j, k, s: (f + (k - 1) * s, j)), "`stride` stands where `step` belongs"),
-    (chain(lambda f, j, k, s: (f + (k - 1) * j, s)), "`step = stride` forgets"),
+    (chain(lambda f, j, k, s: (f + k * j, j * s)), "`kernel` stands where `kernel - 1` belongs"),
+    (chain(lambda f, j, k, s: (f + (k - 1) * s, j)), "`(kernel - 1) * stride` stands where"),
+    (
+        chain(lambda f, j, k, s: (f + (k - 1) * j, s)),
+        "`step = stride` stands where `step *= stride`",
+    ),
     (chain(lambda f, j, k, s: (f + k // 2 * j, j * s)), "counted by half"),
     (chain(lambda f, j, k, s: ((f + k - 1) * s, 1)), "whole field is multiplied"),
     (chain(lambda f, j, k, s: (f + (k - 1) * j, j * min(s, 2))), "it gives 12; expected 14"),
@@ -201,14 +207,14 @@ def cost(height, width, channels, n_filters, n_layers, side=9, biases=1, first=N
 COSTS = [
     (
         lambda h, w, c, f, n: cost(h, w, c, f, n, biases=0),
-        "`n_filters` is missing next to `kernel`",
+        "`kernel` stands where `kernel + n_filters`",
     ),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, first=f), "uses n_filters where channels"),
     (
         lambda h, w, c, f, n: (n * (9 * c * f + f), n * 9 * c * f * h * w),
         "A step like `channels = n_filters` is missing",
     ),
-    (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "`3` is missing next to `3`"),
+    (lambda h, w, c, f, n: cost(h, w, c, f, n, side=3), "`3` stands where `3 * 3` belongs"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n, pixels=1), "those of one pixel"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n)[::-1], "swapped"),
     (lambda h, w, c, f, n: cost(h, w, c, f, n - 1), "right for n_layers - 1"),
@@ -245,12 +251,16 @@ FOLDS = [
     (lambda x, h, w: x.reshape(h, w, classes_of(x), -1), "changed places"),
     (
         lambda x, h, w: np.swapaxes(x.reshape(h, w, -1, classes_of(x)), 2, 3),
-        "The last two axes are swapped",
+        "expected with its last two axes swapped",
     ),
     (lambda x, h, w: x.T.reshape(classes_of(x), h, w, -1), "axes are in another order"),
     (lambda x, h, w: x.T.reshape(h, w, -1, classes_of(x)), "transposed before it was folded"),
     (lambda x, h, w: x.reshape((h, w, -1, classes_of(x)), order="F"), "first axis runs fastest"),
     (lambda x, h, w: x, "still to be folded"),
+    (
+        lambda x, h, w: np.moveaxis(x.reshape(h, -1, w, classes_of(x)), 1, 2),
+        "Columns and channels are mixed up",
+    ),
 ]
 
 
@@ -267,6 +277,19 @@ def stamp_sheet(inputs, kernel, stride, lay="add", step=None):
     return sheet
 
 
+def sheet_of(merge, first=0):
+    """Make a stamping that merges a window and a stamp in its own way."""
+
+    def stamped(inputs, kernel, stride):
+        sheet = np.zeros_like(stamp_sheet(inputs, kernel, stride))
+        for i, j in itertools.product(range(first, len(inputs)), range(first, inputs.shape[1])):
+            window = sheet[i * stride :, j * stride :][: len(kernel), : len(kernel)]
+            window[:] = merge(window, kernel @ inputs[i, j])
+        return sheet
+
+    return stamped
+
+
 def kernel_the_other_way(inputs, kernel, stride):
     side, n_out = kernel.shape[0], kernel.shape[3]
     height, width, _ = inputs.shape
@@ -278,7 +301,7 @@ def kernel_the_other_way(inputs, kernel, stride):
 
 
 SHEETS = [
-    (lambda x, k, s: stamp_sheet(x, k, s, lay="over"), "= stamp` forgets what was there before"),
+    (lambda x, k, s: stamp_sheet(x, k, s, lay="over"), "= stamp` stands where"),
     (lambda x, k, s: stamp_sheet(x, k[::-1, ::-1], s), "kernel turned by 180 degrees"),
     (lambda x, k, s: stamp_sheet(x, k, s, step=1), "right for stride = 1"),
     (
@@ -294,6 +317,9 @@ SHEETS = [
     (lambda x, k, s: stamp_sheet(x, k.transpose(1, 0, 2, 3), s), "kernel with its first two axes"),
     (lambda x, k, s: stamp_sheet(x.transpose(1, 0, 2), k, s), "inputs with its first two axes"),
     (kernel_the_other_way, "channels out, channels in)"),
+    (sheet_of(np.add, first=1), "The first row and column of the input are left out"),
+    (sheet_of(np.maximum), "the largest value or the mean is taken"),
+    (lambda x, k, s: sheet_of(np.add)(x, k, s) + 1, "It is one too large."),
     (
         lambda x, k, s: np.pad(stamp_sheet(x, k, s), ((0, s), (0, s), (0, 0))),
         "The sheet is too large",

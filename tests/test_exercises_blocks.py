@@ -619,7 +619,7 @@ def skip_only(expansive_input, contractive_input, n_filters):
         ),
         (
             decoder(lambda x, n: upsample(x, n, strides=4)),
-            "doubled once, it is 12x16. Use strides=2",
+            "doubled once, it is 12x16. Upsample once, with strides=2",
         ),
         (joined_before_upsampling, "It is upsampled first, by the transposed convolution"),
         (decoder(lambda x, n: upsample(x, n, strides=1)), "Is strides=2 missing"),

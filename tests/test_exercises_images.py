@@ -242,6 +242,17 @@ def by_left_edges(mask, size):
     return mask[rows][:, columns]
 
 
+def by_right_edges(mask, size):
+    rows = [max((i + 1) * mask.shape[0] // size[0] - 1, 0) for i in range(size[0])]
+    return mask[rows][:, [max((j + 1) * mask.shape[1] // size[1] - 1, 0) for j in range(size[1])]]
+
+
+def by_shorter_sides(mask, size):
+    rows, columns = ((np.arange(n) + 0.5) / n for n in size)
+    height, width = mask.shape[0] - 1, mask.shape[1] - 1
+    return mask[(rows * height).astype(int)][:, (columns * width).astype(int)]
+
+
 def by_linspace(mask, size):
     rows = np.linspace(0, mask.shape[0] - 1, size[0]).astype(int)
     columns = np.linspace(0, mask.shape[1] - 1, size[1]).astype(int)
@@ -291,6 +302,12 @@ def augmented(image_move=lambda m: m, mask_move=lambda m: m, fill=255):
         return apply(image, image_move(move), 0), apply(mask, mask_move(move), fill)
 
     return answer
+
+
+def augmented_mirrored_last(image, mask, rng):
+    mirrored, *shift = draw(rng)
+    image, mask = apply(image, (False, *shift), 0), apply(mask, (False, *shift), 255)
+    return image[:, ::-1] if mirrored else image, mask
 
 
 def both(change):
@@ -510,12 +527,23 @@ def linspace_starts(length, tile, overlap):
 
 
 WRONG = [
+    (
+        "class_share",
+        lambda mask, c: (np.where(mask == 255, 0, mask) == c).mean(),
+        "mask with void counted as class 0",
+    ),
+    ("class_share", lambda mask, c: (mask == c).sum() / len(mask), "number of rows or columns"),
+    ("class_share", lambda m, c: (m == c).sum() / (m < m.max()).sum(), "below the largest label"),
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
-    ("class_share", lambda mask, c: np.count_nonzero(mask == c), "`labelled.sum()` is missing"),
+    (
+        "class_share",
+        lambda mask, c: np.count_nonzero(mask == c),
+        "`(mask == c).sum()` stands where",
+    ),
     ("class_share", lambda mask, c: 100 * share_by_loop(mask, c), "per cent"),
     ("class_share", lambda mask, c: (mask[mask != 255] != c).mean(), "1 minus what is expected"),
-    ("class_share", lambda m, c: np.sum(m != c) / np.sum(m != 255), "`mask != c` is wrong"),
-    ("class_share", share_in_first_row, "the first entry of mask alone"),
+    ("class_share", lambda m, c: np.sum(m != c) / np.sum(m != 255), "`mask != c` stands where"),
+    ("class_share", share_in_first_row, "mask cut to its first entry"),
     ("class_share", lambda m, c: (m == c).sum() / ((m != c) & (m < 255)).sum(), "a ratio"),
     ("class_share", lambda m, c: (m == c).sum() / np.isin(m, [1, 2, 3]).sum(), "Class 0 is miss"),
     ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "rounded down"),
@@ -527,6 +555,8 @@ WRONG = [
     ("resize_mask", bilinear, "labels are averaged"),
     ("resize_mask", by_left_edges, "shifted by half a pixel up"),
     ("resize_mask", by_linspace, "stretched"),
+    ("resize_mask", by_right_edges, "pixel i ends"),
+    ("resize_mask", by_shorter_sides, "stretched"),
     ("resize_mask", rounded_centres, "rounded to the next border"),
     ("resize_mask", inverted_scale, "upside down"),
     ("resize_mask", lambda mask, size: resize_by_loop(mask, size[::-1]), "are swapped"),
@@ -545,11 +575,15 @@ WRONG = [
         lambda mask, size: resize_by_loop(mask, size)[::-1],
         "from the last to the first",
     ),
-    ("augmentation", augmented_apart, "draws its own random numbers"),
+    ("augmentation", augmented_apart, "Does each draw its own"),
     ("augmentation", augmented(mask_move=lambda m: (False, 0, 0)), "Only the image moves"),
     ("augmentation", augmented(image_move=lambda m: (False, 0, 0)), "Only the mask moves"),
     ("augmentation", augmented_round, "as np.roll does"),
     ("augmentation", augmented(fill=0), "filled with 0"),
+    ("augmentation", augmented(fill=4), "filled with 4"),
+    ("augmentation", augmented_mirrored_last, "mirrored after the shift, but its mask is not"),
+    ("augmentation", augmented(mask_move=lambda m: (*m[:2], m[2] + 1)), "up to 1 pixels beside"),
+    ("augmentation", lambda image, mask, rng: (image, mask[::-1]), "The mask is turned upside"),
     ("augmentation", augmented_with_margin("edge"), "invented labels"),
     ("augmentation", augmented_with_margin("reflect"), "invented labels"),
     ("augmentation", lambda image, mask, rng: (image, np.maximum(mask, 40)), "is not a copy"),
@@ -559,7 +593,7 @@ WRONG = [
     ("augmentation", both(lambda m: (True, *m[1:])), "mirrors 100% of the images"),
     ("augmentation", both(lambda m: (m[0] and m[1] > 2, *m[1:])), "expected about half"),
     ("augmentation", augmented_upside_down, "turned upside down"),
-    ("augmentation", augmented(mask_move=lambda m: (m[0], -m[1], -m[2])), "opposite way"),
+    ("augmentation", augmented(mask_move=lambda m: (m[0], -m[1], -m[2])), "opposite ways"),
     ("augmentation", augmented(mask_move=lambda m: (m[0], m[2], m[1])), "the other way round"),
     ("augmentation", augmented(image_move=lambda m: (m[0], 0, 0)), "only the mask is shifted"),
     ("augmentation", augmented(mask_move=lambda m: (False, *m[1:])), "its mask is not"),
@@ -589,7 +623,7 @@ WRONG = [
     ("split_by_recording", swapped, "Train and test are swapped"),
     ("split_by_recording", one_for_test, "1 of 10 recordings; expected about 3"),
     ("split_by_recording", half_and_half, "5 of 10 recordings; expected about 2"),
-    ("split_by_recording", by_number, "it is the folder"),
+    ("split_by_recording", by_number, "each is the folder"),
     ("split_by_recording", in_blocks, "Draw recordings, not frames"),
     ("split_by_recording", last_frames, "Frames of ['dataJ'] are in train and in test"),
     ("split_by_recording", returns_recordings, "not of recordings"),
@@ -612,7 +646,7 @@ WRONG = [
     ("tile_starts", starts_with_step(lambda t, o: t + o), "between two tiles are not covered"),
     ("tile_starts", fails_for_short, "That is for length 5, tile 8"),
     ("tile_starts", negative, "a negative start"),
-    ("tile_starts", linspace_starts, ": floats, and no image"),
+    ("tile_starts", linspace_starts, ": floats. Make them whole numbers"),
     ("tile_starts", lambda n, t, o: [0, n - t] if n > t else [0], "between two tiles"),
     ("tile_starts", lambda n, t, o: starts_by_while(n, t, o) + t, "the tiles' ends"),
     ("tile_starts", lambda n, t, o: [[0]], "expected a list of numbers"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from small import small_unet
 
 from unet_helpers import inference, models, training
 from unet_helpers.inference import export
@@ -41,7 +42,7 @@ NAMES = ["a.keras", "a", "a.tflite", pytest.param("a.onnx", marks=needs_onnx)]
 def model():
     """A small U-Net whose normalisations have statistics unlike the initial ones."""
     keras.utils.set_random_seed(1)
-    model = models.unet_model((32, 48, 3), 2, 5, 0.3, batch_norm=True)
+    model = small_unet((32, 48, 3), 8, 5, batch_norm=True)
     model.set_weights([np.abs(w) + 0.1 if w.ndim == 1 else w for w in model.get_weights()])
     return model
 

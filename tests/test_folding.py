@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from small import small_unet
 
 from unet_helpers import inference, models
 from unet_helpers.models import folding, pretrained
@@ -143,7 +144,7 @@ def test_the_stored_network_gives_the_same_masks():
 
 
 def test_the_model_itself_stays_as_it_was(images):
-    model = shaken(models.unet_model((32, 64, 3), 2, 3, batch_norm=True))
+    model = shaken(small_unet((32, 64, 3), 2, 3, batch_norm=True))
     before, weights = logits_of(model, images), model.get_weights()
     folded = folding.fold_batch_norm(model)
     folded.set_weights([weight + 1 for weight in folded.get_weights()])
@@ -163,14 +164,14 @@ def test_it_says_how_many_were_folded_and_how_many_stay(capsys):
 
 
 def test_folding_twice_changes_nothing_more(images):
-    model = shaken(models.unet_model((32, 64, 3), 2, 3, batch_norm=True))
+    model = shaken(small_unet((32, 64, 3), 2, 3, batch_norm=True))
     once = folding.fold_batch_norm(model)
     twice = folding.fold_batch_norm(once)
     np.testing.assert_array_equal(logits_of(once, images), logits_of(twice, images))
 
 
 def test_a_folded_model_is_saved_and_loaded_without_custom_objects(images, tmp_path):
-    model = shaken(models.unet_model((None, None, 3), 2, 3, batch_norm=True))
+    model = shaken(small_unet((None, None, 3), 2, 3, batch_norm=True))
     folded = folding.fold_batch_norm(model)
     folded.save(tmp_path / "folded.keras")
     loaded = inference.load_model(tmp_path / "folded.keras")
@@ -321,19 +322,19 @@ def policies(model):
 
 
 def test_a_model_in_half_precision_stays_in_it(half, images):
-    model = shaken(models.unet_model((32, 64, 3), 4, 5, batch_norm=True))
+    model = shaken(small_unet((32, 64, 3), 4, 5, batch_norm=True))
     keras.config.set_dtype_policy("float32")
     folded = folding.fold_batch_norm(model)
     assert policies(folded) == {"mixed_bfloat16"}
     assert folded.layers[-1].dtype_policy.name == "float32"
     assert {weight.dtype for weight in folded.weights} == {"float32"}
-    # bfloat16 keeps 8 bits of each number, and 20 layers add to the rounding
+    # bfloat16 keeps 8 bits of each number, and every layer adds to the rounding
     same(folding.in_precision(model, "float32"), folded, images, tolerance=0.1)
     same(model, folded, images, tolerance=0.1)
 
 
 def test_precision_there_and_back(images):
-    model = shaken(models.unet_model((32, 64, 3), 4, 5, batch_norm=True))
+    model = shaken(small_unet((32, 64, 3), 4, 5, batch_norm=True))
     there = folding.in_precision(model, "mixed_bfloat16")
     assert policies(there) == {"mixed_bfloat16"}
     assert there.layers[-1].dtype_policy.name == "float32"

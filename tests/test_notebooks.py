@@ -1,6 +1,8 @@
 """The stored notebooks keep the course's rules; that they run is nbval's part."""
 
 import ast
+import copy
+import functools
 import importlib
 import importlib.util
 import itertools
@@ -24,7 +26,9 @@ def load_refresh():
     return module
 
 
+@functools.cache
 def read(path):
+    """Read a notebook, once; a test that changes it takes a copy."""
     return nbformat.read(path, as_version=4)
 
 
@@ -46,7 +50,7 @@ def test_notebook_was_refreshed_after_its_last_edit(path):
 
 
 def test_an_edit_changes_the_fingerprint():
-    notebook = read(PATHS[0])
+    notebook = copy.deepcopy(read(PATHS[0]))
     before = load_refresh().fingerprint(notebook)
     notebook.cells[-1].source += " "
     assert load_refresh().fingerprint(notebook) != before
@@ -221,7 +225,7 @@ def test_exercises_are_stubs_with_a_time_before_them(path):
 def test_solving_replaces_every_stub():
     solve = load_refresh().solve
     for path in PATHS:
-        notebook = read(path)
+        notebook = copy.deepcopy(read(path))
         solve(notebook)
         for cell in notebook.cells:
             if "exercise" in cell.metadata.get("tags", []):

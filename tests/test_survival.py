@@ -10,54 +10,34 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from unet_helpers import datasets
 from unet_helpers.datasets import download
+from unet_helpers.datasets import folder as folder_dataset
 
 PROGRAM = Path(__file__).with_name("survivor.py")
 CONTENT = np.random.default_rng(1).integers(0, 256, 100_000).astype(np.uint8).tobytes()
-
-
-def start(*arguments, **options):
-    """Start survivor.py without a GPU and without the parent's settings of the course."""
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, **options)
-
-
-def kill_when_ready(*arguments):
-    """Start survivor.py, wait for its READY, and kill it as kill -9 does; returns its output."""
-    process = start(*arguments)
-    said = []
-    for line in process.stdout:
-        if line == "READY\n":
-            process.kill()
-            break
-        said.append(line)
-    rest = process.communicate(timeout=60)
-    assert process.returncode == -9, rest
-    return "".join(said)
-
-
-def finish(process, status=0):
-    """Wait for a process; returns what it printed."""
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == status, err[-2000:]
-    return out
 
 
 class Server:
     """A survivor.py that has imported TensorFlow and forks a process for every command."""
 
     def __init__(self):
-        self.process = start("serve", stdin=subprocess.PIPE, stderr=None)
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [sys.executable, str(PROGRAM)]
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, env=environment, **pipes)
 
-    def run(self, *arguments):
-        """Run a command, and kill it when it is READY; returns (its output, its exit status)."""
+    def run(self, *arguments, meanwhile=lambda pid: None):
+        """Run a command; when it is READY, call meanwhile, and kill it as kill -9 does.
+
+        Returns (its output, its exit status).
+        """
         self.process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
         self.process.stdin.flush()
         said, pid = [], None
@@ -66,12 +46,19 @@ class Server:
             if what == "PID":
                 pid = int(number)
             elif what == "READY":
-                os.kill(pid, signal.SIGKILL)
+                try:
+                    meanwhile(pid)
+                finally:
+                    os.kill(pid, signal.SIGKILL)
             elif what == "ENDED":
                 return "".join(said), int(number)
             else:
                 said.append(line)
         raise AssertionError(f"The server ended: {said}")
+
+    def kill_when_ready(self, *arguments, **options):
+        """Run a command that must be killed."""
+        assert self.run(*arguments, **options)[1] == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -179,17 +166,17 @@ def test_a_full_disk_ends_in_a_sentence_and_keeps_the_checkpoint(server, runs, t
 # ---------------------------------------------------------------- downloads
 
 
-def test_a_killed_download_leaves_nothing_that_is_taken_for_the_file(file_server, tmp_path):
+def test_a_killed_download_leaves_nothing_that_is_taken_for_the_file(server, file_server, tmp_path):
     file_server.files["/data.bin"] = CONTENT
     url, target = f"{file_server.address}/data.bin", tmp_path / "data.bin"
-    kill_when_ready("fetch", url, target)
+    server.kill_when_ready("fetch", url, target)
     assert names(tmp_path) == ["part-data.bin"]
     assert download.fetch(url, target).read_bytes() == CONTENT
     assert names(tmp_path) == ["data.bin"]
 
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.zip"])
-def test_a_killed_unpacking_starts_again(tmp_path, name):
+def test_a_killed_unpacking_starts_again(server, tmp_path, name):
     archive = tmp_path / name
     if name.endswith("zip"):
         with zipfile.ZipFile(archive, "w") as file:
@@ -199,7 +186,7 @@ def test_a_killed_unpacking_starts_again(tmp_path, name):
             entry = tarfile.TarInfo("in/one.txt")
             entry.size = 12
             file.addfile(entry, io.BytesIO(b"first second"))
-    kill_when_ready("unpack", archive, tmp_path / "out")
+    server.kill_when_ready("unpack", archive, tmp_path / "out")
     assert names(tmp_path) == sorted([name, "out.part"])  # no folder of the final name
     assert (tmp_path / "out.part" / "in" / "one.txt").read_text() == "first"
     folder = download.unpack(archive, tmp_path / "out", "in")
@@ -224,29 +211,36 @@ def images(tmp_path, rng):
     return root, sums
 
 
-def test_a_killed_writer_and_one_beside_it_leave_a_whole_cache(images, tmp_path):
+def load_and_count(images, folder):
+    """Load the set, its pairs cached in a folder, and check it; returns how many were decoded."""
+    root, sums = images
+    with mock.patch.object(folder_dataset, "read_pair", wraps=folder_dataset.read_pair) as read:
+        found = datasets.to_arrays(folder_dataset.load("all", root, (8, 8), cache=folder))
+    assert [int(part.sum(dtype="int64")) for part in found] == sums
+    return read.call_count
+
+
+def test_a_killed_writer_and_one_beside_it_leave_a_whole_cache(server, images, tmp_path):
     """One process stands still in the middle of a pair, another one goes on, the first is killed.
 
     Three pairs are decoded in any case, to find the cache.
     """
-    root, sums = images
-    folder = tmp_path / "caches"
-    first = start("cache", root, folder, "pair")
-    assert first.stdout.readline() == "READY\n"
-    [place] = folder.iterdir()
-    assert names(place) == ["0", "1", "2", "3", "4", f"part-{first.pid}"]
-    second = json.loads(finish(start("cache", root, folder, "end")).splitlines()[-1])
-    assert second == {"decoded": 3 + 7, "sums": sums}
-    first.kill()
-    first.communicate(timeout=60)
-    third = json.loads(finish(start("cache", root, folder, "end")).splitlines()[-1])
-    assert third == {"decoded": 3, "sums": sums}
+    folder, decoded = tmp_path / "caches", []
+
+    def load_beside(pid):
+        [place] = folder.iterdir()
+        assert names(place) == ["0", "1", "2", "3", "4", f"part-{pid}"]
+        decoded.append(load_and_count(images, folder))
+
+    server.kill_when_ready("cache", images[0], folder, "pair", meanwhile=load_beside)
+    decoded.append(load_and_count(images, folder))
+    assert decoded == [3 + 7, 3]
 
 
-def test_a_full_disk_stops_the_cache_with_a_sentence(images, tmp_path):
+def test_a_full_disk_stops_the_cache_with_a_sentence(server, images, tmp_path):
     """No file may grow beyond 200 bytes, and a pair has 264."""
-    root, _ = images
-    out = finish(start("cache", root, tmp_path / "caches", "full"), status=1)
+    out, status = server.run("cache", images[0], tmp_path / "caches", "full")
+    assert status == 1
     assert "could not be written (File too large). Make space" in out
     [place] = (tmp_path / "caches").iterdir()
     assert [name.split("-")[0] for name in names(place)] == ["part"]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from small import small_unet
 
 from unet_helpers import evaluation, inference
 from unet_helpers.evaluation import uncertainty
@@ -193,7 +194,7 @@ def test_flip_tta_refuses_scaled_images():
 def dropout_net():
     """A small network with dropout, and batch normalisation that has seen other data."""
     keras.utils.set_random_seed(0)
-    net = unet_model((16, 32, 3), 2, 3, batch_norm=True, dropout_prob=0.5)
+    net = small_unet((16, 32, 3), 2, 3, 0.5, batch_norm=True)
     rng = np.random.default_rng(0)
     moved = [w if w.ndim == 4 else rng.uniform(0.5, 1.5, w.shape) for w in net.get_weights()]
     net.set_weights(moved)
@@ -223,7 +224,7 @@ def test_dropout_left_on_differs_from_call_to_call_and_the_model_stays_as_it_was
 
 def test_only_dropout_is_left_on(dropout_net, images):
     """With dropout of rate 0 nothing is random, so batch normalisation must be in inference."""
-    still = unet_model((16, 32, 3), 2, 3, batch_norm=True, dropout_prob=0.5)
+    still = small_unet((16, 32, 3), 2, 3, 0.5, batch_norm=True)
     still.set_weights(dropout_net.get_weights())
     for layer in still.layers:
         if isinstance(layer, layers.Dropout):

@@ -4,6 +4,7 @@ The colours of a palette can be told apart by colour-blind readers; a test simul
 """
 
 import functools
+import numbers
 import sys
 from dataclasses import dataclass
 
@@ -187,6 +188,14 @@ def overlay(image, mask, labels, opacity=0.5):
         raise DataError(f"opacity is {opacity}; expected a number from 0 to 1.")
     colour = mask_to_colour(mask, labels).astype(np.float32)
     return (image * (1 - opacity) + colour * opacity).astype(np.uint8)
+
+
+def check_number(name, value, least, most=np.inf, whole=False):
+    """Raise DataError, which names the option, unless it is a number from least to most."""
+    kind = numbers.Integral if whole else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= most:
+        limits = f"of {least} or more" if most == np.inf else f"from {least} to {most}"
+        raise DataError(f"{name} is {value!r}; expected a {'whole ' * whole}number {limits}.")
 
 
 def check_values(mask, n_classes, where, void=VOID):

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from unet_helpers.datasets import cache as caching
 from unet_helpers.datasets.images import check_pair, resize_image, resize_mask
 from unet_helpers.files import full_folder
-from unet_helpers.labels import VOID, DataError, note
+from unet_helpers.labels import VOID, DataError, check_number, note
 
 DARK = 17  # what the whitest pixel of 12 bits in a 16-bit file stays below
 
@@ -43,7 +43,8 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
     if image_size is not None:
         if isinstance(image_size, str) or np.shape(image_size) != (2,):
             raise DataError(f"image_size is {image_size!r}; expected (height, width).")
-        check_numbers(f"In image_size {image_size!r} a side", *image_size)
+        for side in image_size:
+            check_number(f"In image_size {image_size!r} a side", side, 1, whole=True)
 
     def load(pair):
         image, mask = read_pair(*pair)
@@ -78,13 +79,6 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
     for i, pair in enumerate(decoded):
         images[i], masks[i] = pair
     return from_arrays(images, masks)
-
-
-def check_numbers(name, *numbers):
-    """Raise DataError unless numbers are whole and at least 1."""
-    for number in numbers:
-        if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
-            raise DataError(f"{name} is {number!r}; expected whole numbers, 1 or more.")
 
 
 def remark(description, counts, n_classes, dark):
@@ -163,7 +157,7 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
         DataError: augmentation without epochs, a data set of unknown length, images of another
             dtype or of several sizes, or numbers that are not whole and positive.
     """
-    check_numbers("batch_size", batch_size)
+    check_number("batch_size", batch_size, 1, whole=True)
     specs = tf.nest.flatten(dataset.element_spec)
     of_one_size = batch_size == 1 or all(spec.shape.is_fully_defined() for spec in specs)
     if specs[0].dtype != tf.uint8 or not of_one_size:
@@ -176,7 +170,7 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
         if augmentation is not None:
             raise DataError("Augmentation is for training: pass epochs as well, or neither.")
         return without_autotuning(dataset.batch(batch_size).prefetch(2))
-    check_numbers("epochs", epochs)
+    check_number("epochs", epochs, 1, whole=True)
     count = int(dataset.cardinality())
     if count < 0:
         raise DataError(

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from unet_helpers.exercises.comparison import compare, same
-from unet_helpers.exercises.exercise import Incorrect, as_array, as_number, as_pair
+from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.exercise import as_array, as_number, as_pair
+from unet_helpers.exercises.slips import edited
 
 
 def output_size(size, kernel, stride, padding):
@@ -21,15 +22,11 @@ def judge_output_size(attempt):
     cases = [(*size, padding) for size in sizes for padding in ("valid", "same")]
     mistakes = {
         'With padding "valid" the size is rounded up: a last window that sticks out of the image '
-        "gives no output.": lambda n, k, s, p: (
-            math.ceil((n - k) / s) + 1 if p == "valid" else math.ceil(n / s)
-        ),
+        "gives no output.": "(size - kernel) // stride -> math.ceil((size - kernel) / stride)",
         'With padding "same", kernel // 2 zeros on each side are one too many for an even kernel. '
-        "Keras adds what makes it size / stride, rounded up.": lambda n, k, s, p: (
-            (n - k + (k // 2 * 2 if p == "same" else 0)) // s + 1
+        "Keras adds what makes it size / stride, rounded up.": (
+            "math.ceil(size / stride) -> (size - kernel + kernel // 2 * 2) // stride + 1"
         ),
-        'It is the size of the input. Only padding "same" with stride 1 keeps '
-        "it.": lambda n, k, s, p: n,
     }
     compare(attempt, cases, output_size, mistakes)
 
@@ -64,40 +61,32 @@ def receptive_field(layers):
     return field
 
 
-def field_with(grow, start=1):
-    """Make a function like `receptive_field` with another rule for a layer's growth."""
-
-    def field_of(layers):
-        field, step = start, 1
-        for kernel, stride in layers:
-            field, step = grow(field, step, kernel, stride)
-        return field
-
-    return field_of
-
-
 def judge_receptive_field(attempt):
     block, pooling = [(3, 1), (3, 1)], (2, 2)
     chains = [[(3, 1)], block, [*block, pooling, *block], [(7, 2), (3, 2), (3, 1)]]
     chains += [[*block, pooling] * 4 + block, [(5, 1), (4, 3), (3, 1)], [(4, 2), (2, 1), (6, 3)]]
+    chains += [[(3, 3), (2, 2), (5, 3), (3, 1)]]
+    growth = "field += (kernel - 1) * step"
     mistakes = {
-        "A layer's own stride is counted too early. It counts for the layers after it.": field_with(
-            lambda f, j, k, s: (f + (k - 1) * j * s, j * s)
+        "A layer's own stride is counted too early. It counts for the layers after it.": (
+            f"{growth} -> {growth} * stride"
         ),
         "The whole field is multiplied by the stride. A stride only spreads what the layers after "
-        "it add.": field_with(lambda f, j, k, s: ((f + k - 1) * s, 1)),
+        "it add.": f"{growth} -> field = (field + kernel - 1) * stride; step = 1 / stride",
         "Each kernel is counted whole. A 3x3 kernel adds 2 pixels; the start is 1, the pixel "
-        "itself.": field_with(lambda f, j, k, s: (f + k * j, j * s), start=0),
-        "Each kernel is counted by half. It reaches to both sides: a 3x3 kernel adds 2 "
-        "pixels.": field_with(lambda f, j, k, s: (f + k // 2 * j, j * s)),
-        "All strides together count for every layer. They count for the layers after "
-        "them.": lambda layers: 1 + sum(k - 1 for k, _ in layers) * math.prod(s for _, s in layers),
-        "The poolings are left out. They look at 2 pixels, and they spread what comes after.": (
-            lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
-            field_with(lambda f, j, k, s: (f + (k - 1) * j * (s == 1), j * s)),
+        "itself.": edited(receptive_field, "field = 1 -> field = 0", "(kernel - 1) -> kernel"),
+        "Each kernel is counted by half. It reaches to both sides: a 3x3 kernel adds 2 pixels.": (
+            "(kernel - 1) -> kernel // 2"
         ),
-        "Kernel and stride are swapped: a layer is (kernel, stride).": lambda layers: (
-            receptive_field([(k, s) for s, k in layers])
+        "All strides together count for every layer. They count for the layers after them.": (
+            lambda layers: 1 + sum(k - 1 for k, _ in layers) * math.prod(s for _, s in layers)
+        ),
+        "The poolings are left out. They look at 2 pixels, and they spread what comes after.": [
+            lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
+            f"{growth} -> {growth} * (stride == 1)",
+        ],
+        "Kernel and stride are swapped: a layer is (kernel, stride).": (
+            "kernel, stride in -> stride, kernel in"
         ),
     }
     compare(attempt, [(layers,) for layers in chains], receptive_field, mistakes)
@@ -114,20 +103,6 @@ def stack_cost(height, width, channels, n_filters, n_layers):
     return parameters, multiply_adds
 
 
-def cost_with(macs):
-    """Make a function like `stack_cost` with other multiply-adds of a layer."""
-
-    def cost_of(height, width, channels, n_filters, n_layers):
-        multiply_adds = 0
-        parameters, _ = stack_cost(height, width, channels, n_filters, n_layers)
-        for _ in range(n_layers):
-            multiply_adds += macs(height, width, 9 * channels * n_filters, n_filters)
-            channels = n_filters
-        return parameters, multiply_adds
-
-    return cost_of
-
-
 def judge_stack_cost(attempt):
     parts = ("parameters", "multiply-adds")
 
@@ -136,23 +111,21 @@ def judge_stack_cost(attempt):
 
     cases = [(10, 8, 3, 4, 1), (96, 128, 3, 32, 9), (5, 7, 1, 6, 2), (6, 9, 2, 5, 3)]
     # Who counts a multiplication and an addition as two is not wrong, but has another unit.
-    answers = [two_numbers(attempt(*case)) for case in cases]
-    if answers == [cost_with(lambda h, w, k, f: 2 * k * h * w)(*case) for case in cases]:
+    twice = edited(stack_cost, "height * width -> height * width * 2")
+    if [two_numbers(attempt(*case)) for case in cases] == [twice(*case) for case in cases]:
         return (
             "You count multiplications and additions one by one, which many papers do "
             "(FLOPs). This course counts a multiply-add as one, so its numbers are half of yours."
         )
     mistakes = {
-        "A layer has one bias for each filter, not one for all.": lambda h, w, c, f, n: (
-            stack_cost(h, w, c, f, n)[0] - n * (f - 1),
-            0,
-        ),
+        "A layer has one bias for each filter, not one for all.": "+ n_filters -> + 1",
         "The multiply-adds are those of one pixel. Each weight is used at every pixel of the "
-        "image.": cost_with(lambda h, w, weights, f: weights),
-        "The multiply-adds contain the biases. A bias is only added; it is not a "
-        "multiply-add.": cost_with(lambda h, w, weights, f: (weights + f) * h * w),
+        "image.": " * height * width -> ",
+        "The multiply-adds contain the biases. A bias is only added; it is not a multiply-add.": (
+            "kernel * height -> (kernel + n_filters) * height"
+        ),
         'The multiply-adds are those of padding "valid". With "same" there is an output at every '
-        "pixel.": cost_with(lambda h, w, weights, f: weights * (h - 2) * (w - 2)),
+        "pixel.": "height * width -> (height - 2) * (width - 2)",
     }
     compare(attempt, cases, stack_cost, mistakes, convert=two_numbers, parts=parts)
 
@@ -170,25 +143,30 @@ def judge_dense_as_convolution(attempt):
         weights = np.arange(count, dtype="float32").reshape(-1, classes)
         cases.append((weights, height, width))
     mistakes = {
-        "The rows are read as channels first. Flatten runs through the channels "
-        "fastest.": lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
+        "The rows are read as channels first. Flatten runs through the channels fastest.": (
+            lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3)
+        ),
         "Rows and columns are mixed up: Flatten runs through the columns faster than through the "
         "rows.": lambda x, h, w: x.reshape(w, h, -1, x.shape[1]).transpose(1, 0, 2, 3),
+        "Columns and channels are mixed up: Flatten runs through the channels fastest.": (
+            lambda x, h, w: x.reshape(h, -1, w, x.shape[1]).transpose(0, 2, 1, 3)
+        ),
         'The first axis runs fastest (order="F"). Flatten and NumPy run through the last axis '
         "fastest.": lambda x, h, w: x.reshape((h, w, -1, x.shape[1]), order="F"),
-        "Channels and classes have changed places in the shape. The classes stay the last "
-        "axis.": lambda x, h, w: x.reshape(h, w, x.shape[1], -1),
-        "The axes are in another order. Conv2D's kernel is (height, width, channels, classes).": (
+        "Channels and classes have changed places in the shape. The classes stay the last axis.": (
+            "-1, weights.shape[1] -> weights.shape[1], -1"
+        ),
+        "The axes are in another order. Conv2D's kernel is (height, width, channels, classes).": [
             lambda x, h, w: x.T.reshape(x.shape[1], h, w, -1),
             lambda x, h, w: x.reshape(x.shape[1], h, w, -1),
             lambda x, h, w: x.reshape(-1, h, w, x.shape[1]),
-        ),
+        ],
         "The matrix was transposed before it was folded. Its rows already run through the "
-        "flattened input, as they should.": lambda x, h, w: x.T.reshape(h, w, -1, x.shape[1]),
-        "The first axis of the matrix is still to be folded into height, width and channels.": (
+        "flattened input, as they should.": "weights.reshape -> weights.T.reshape",
+        "The first axis of the matrix is still to be folded into height, width and channels.": [
             lambda x, h, w: x,
-            lambda x, h, w: x.reshape(h, w, -1),
-        ),
+            ", weights.shape[1] -> ",
+        ],
     }
     compare(attempt, cases, dense_as_convolution, mistakes, convert=as_array)
 
@@ -211,36 +189,44 @@ def transposed_convolution(inputs, kernel, stride):
 
 
 def judge_transposed_convolution(attempt):
-    stamps = transposed_convolution
     random = np.random.default_rng(0)
     cases = []
-    sizes = [(3, 3, 1, 3, 1, 2), (2, 4, 2, 3, 3, 2), (3, 2, 3, 4, 2, 2)]
-    sizes += [(2, 3, 2, 2, 2, 2), (4, 3, 2, 4, 2, 3)]
+    # First as many channels in as out, so that a kernel read in either order runs.
+    sizes = [(3, 3, 2, 3, 2, 2), (2, 3, 2, 2, 2, 2), (4, 3, 2, 4, 2, 3)]
+    sizes += [(3, 3, 1, 3, 1, 2), (2, 4, 2, 3, 3, 2), (3, 2, 3, 4, 2, 2)]
     for height, width, channels, side, out, stride in sizes:
         inputs = random.integers(1, 5, (height, width, channels)).astype("float32")
         kernel = random.integers(1, 5, (side, side, out, channels)).astype("float32")
         cases.append((inputs, kernel, stride))
-
+    stamps, add = transposed_convolution, "sheet[top : top + side, left : left + side] += stamp"
     mistakes = {
         "The stamps lie side by side, one kernel apart. They should be stride pixels apart, and "
         "overlap where the kernel is larger.": lambda x, k, s: stamps(x, k, len(k)),
-        "Only the first channel of the input is used. The stamps of all channels add "
-        "up.": lambda x, k, s: stamps(x[..., :1], k[..., :1], s),
-        "The last row and column of the input are left out. range(n) ends at n - 1 by "
-        "itself.": lambda x, k, s: stamps(np.pad(x[:-1, :-1], ((0, 1), (0, 1), (0, 0))), k, s),
-        'This is what padding="same" leaves of it. The exercise asks for the whole sheet, '
-        "(size - 1) * stride + kernel pixels wide.": lambda x, k, s: stamps(x, k, s)[
-            : len(x) * s, : x.shape[1] * s
+        "The last two axes of the kernel are swapped. For a transposed convolution Keras has "
+        "(side, side, channels out, channels in).": (
+            lambda x, k, s: stamps(x, k.swapaxes(2, 3) if k.shape[2] == k.shape[3] else k, s)
+        ),
+        "Only the first channel of the input is used. The stamps of all channels add up.": (
+            lambda x, k, s: stamps(x[..., :1], k[..., :1], s)
+        ),
+        "The last row and column of the input are left out. range(n) ends at n - 1 by itself.": (
+            f"{add} -> if row < height - 1 and column < width - 1: {add}"
+        ),
+        "The first row and column of the input are left out. range(n) begins at 0.": (
+            f"{add} -> if row and column: {add}"
+        ),
+        "Where stamps overlap, the largest value or the mean is taken. They add up.": [
+            f"{add} -> {add.replace('+= stamp', '= np.maximum(')}{add.replace('+=', ',')})",
+            lambda x, k, s: (
+                stamps(x, k, s) / stamps(x[..., :1] ** 0, k[..., :1, :1] ** 0, s).clip(1)
+            ),
         ],
-        "The sheet is too large: the last stamp begins at (size - 1) * stride.": lambda x, k, s: (
-            np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0)))
+        'This is what padding="same" leaves of it. The exercise asks for the whole sheet, '
+        "(size - 1) * stride + kernel pixels wide.": (
+            "return sheet -> return sheet[: height * stride, : width * stride]"
+        ),
+        "The sheet is too large: the last stamp begins at (size - 1) * stride.": (
+            lambda x, k, s: np.pad(stamps(x, k, s), ((0, s), (0, s), (0, 0)))
         ),
     }
-    # As many channels in as out, so that a kernel read in either order runs.
-    inputs, kernel = np.array([[[1.0, 10.0]]]), np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
-    if same(as_array(attempt(inputs, kernel, 1)).ravel(), np.array([31.0, 42.0]), 1e-5):
-        raise Incorrect(
-            "The last two axes of the kernel are swapped. For a transposed convolution Keras has "
-            "(side, side, channels out, channels in)."
-        )
     compare(attempt, cases, stamps, mistakes, convert=as_array)

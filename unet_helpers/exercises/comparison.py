@@ -12,7 +12,8 @@ from operator import itemgetter
 import numpy as np
 
 from unet_helpers.exercises.exercise import Incorrect, Unexplained, as_number, as_pair
-from unet_helpers.exercises.slips import slips
+from unet_helpers.exercises.slips import edited, find_repair, slips
+from unet_helpers.labels import VOID
 
 # What may have been done to every value, and how to tell it
 CHANGES = {
@@ -22,6 +23,9 @@ CHANGES = {
     "It is 1 minus what is expected.": lambda x: 1 - x,
     "It is one too large.": lambda x: x + 1,
     "It is one too small.": lambda x: x - 1,
+    "It is x / (1 - x) of the expected x: a ratio of two parts, not a share.": lambda x: (
+        x / (1 - x)
+    ),
     "It is twice what is expected.": lambda x: 2 * x,
     "It is half of what is expected.": lambda x: x / 2,
     "The fraction is upside down: it is 1 divided by what is expected.": lambda x: 1 / x,
@@ -33,16 +37,24 @@ CHANGES = {
     "It is rounded down to a whole number.": np.floor,
     "It is rounded up to a whole number.": np.ceil,
 }
-# What may have been done to a whole array
-REARRANGED = {
-    "The array is transposed: its axes are in the opposite order.": np.transpose,
-    "Rows and columns are swapped.": lambda x: np.swapaxes(x, 0, 1),
-    "The last two axes are swapped.": lambda x: np.swapaxes(x, -1, -2),
-    "The first axis is in the opposite order.": lambda x: x[::-1],
-    "The second axis is in the opposite order.": lambda x: x[:, ::-1],
-    "It is turned by 180 degrees.": lambda x: x[::-1, ::-1],
+# What may have been done to a whole array, a result or an argument
+ARRAYS = {
+    "without its last entry": lambda x: x[:-1],
+    "without its first entry": lambda x: x[1:],
+    "cut to its first entry": lambda x: x[:1],
+    "cut to its last entry": lambda x: x[-1:],
+    "from the last to the first": lambda x: x[::-1],
+    "with its second axis reversed": lambda x: x[:, ::-1],
+    "with its first two axes swapped": lambda x: np.swapaxes(x, 0, 1),
+    "with its last two axes swapped": lambda x: np.swapaxes(x, -1, -2),
+    "turned by 180 degrees": lambda x: x[::-1, ::-1],
+    "with its axes in the opposite order": np.transpose,
 }
-# What may be used in place of an argument
+# What may be used in place of an argument: a mask with void, an array, a number
+MASKS = {
+    "with void counted as class 0": lambda x: np.where(x == VOID, 0, x),
+    "with class 0 counted as void": lambda x: np.where(x == 0, VOID, x),
+}
 NUMBERS = {
     "{} - 1": lambda x: x - 1,
     "{} + 1": lambda x: x + 1,
@@ -50,16 +62,6 @@ NUMBERS = {
     "{} = 0": lambda x: 0,
     "twice {}": lambda x: 2 * x,
     "half of {}": lambda x: x / 2,
-}
-ARRAYS = {
-    "{} without its last entry": lambda x: x[:-1],
-    "{} without its first entry": lambda x: x[1:],
-    "the first entry of {} alone": lambda x: x[:1],
-    "the last entry of {} alone": lambda x: x[-1:],
-    "{} from the last to the first": lambda x: x[::-1],
-    "{} with its first two axes swapped": lambda x: np.swapaxes(x, 0, 1),
-    "{} with its last two axes swapped": lambda x: np.swapaxes(x, -1, -2),
-    "{} turned by 180 degrees": lambda x: x[::-1, ::-1],
 }
 
 
@@ -69,16 +71,17 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
     The exercise's own mistakes come first. One counts when it gives the answer's results in every
     case and at least two of these are wrong. Then come the mistakes that can be made anywhere:
     those that change a value must explain all values that are wrong, in at least two cases and
-    with at least two different right values. Small slips in the reference come last. When nothing
-    explains all, the first part that is wrong is looked at alone, and then the cases of each word
-    that an argument can be.
+    with at least two different right values. When nothing explains all, the first part that is
+    wrong is looked at alone, and then the cases of each word that an argument can be. Then come
+    the small changes to the learner's code that make it right, and small slips in the reference.
 
     Args:
         attempt: runs the learner's function.
         cases: list of tuples of arguments.
         reference: function that gives the right result of a case. Its parameters' names are used
             to tell the learner about arguments.
-        mistakes: dict from a sentence to a wrong function, or to a tuple of them.
+        mistakes: dict from a sentence to a wrong function, to an edit "old -> new" of the
+            reference's source that makes one, or to a list of these.
         call: function (arguments) -> how to write this case down for the learner; by default the
             arguments' names with their values or shapes.
         tolerance: largest difference that is rounding.
@@ -92,13 +95,24 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
     """
     if convert is None:
         convert = (lambda value: as_pair(value, *parts)) if parts else as_number
-    answers = [convert(attempt(*case)) for case in cases]
+    answers, failed = [], None
+    for case in cases:
+        try:
+            answers.append(convert(attempt(*case)))
+        except Incorrect as error:  # what is wrong before may tell the cause
+            failed, cases = error, cases[: len(answers)]
+            break
     right = [convert(reference(*copy.deepcopy(case))) for case in cases]
     wrong = [not same(a, b, tolerance) for a, b in zip(answers, right, strict=True)]
+    if failed and sum(wrong) < 2:
+        raise failed
     if not any(wrong):
         return
     names = argument_names(reference, cases)
-    mistakes = list(mistakes.items())
+    mistakes = [
+        (sentence, [edited(reference, m) if isinstance(m, str) else m for m in listed(some)])
+        for sentence, some in mistakes.items()
+    ]
     if len(parts) == 2:
         told = f"The two results are swapped: first the {parts[0]}, then the {parts[1]}."
         mistakes.append((told, lambda *case: tuple(reference(*case))[::-1]))
@@ -110,15 +124,36 @@ def compare(attempt, cases, reference, mistakes, call=None, tolerance=1e-5, conv
         results = [
             (sentence, results_of(function, cases, convert))
             for sentence, functions in some
-            for function in (functions if isinstance(functions, tuple) else (functions,))
+            for function in listed(functions)
         ]
         explain_some(answers, right, results, cases, names, tolerance, parts)
+        if some is mistakes and sum(wrong) > 1:
+            explain_repair(attempt, cases, right, convert, tolerance)
+    if failed:
+        raise failed
     first = wrong.index(True)
     case = call(*cases[first]) if call else written(cases[first], names)
     raise Unexplained(
         f"For {case} it gives {shown(answers[first])}; expected {shown(right[first])}."
         f"{first_difference(answers[first], right[first], tolerance)}{where(cases, wrong, names)}"
     )
+
+
+def listed(value):
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def explain_repair(attempt, cases, right, convert, tolerance):
+    """Raise Incorrect when one small change to the learner's code makes the answer right."""
+
+    def is_right(function):
+        for case, wanted in zip(cases, right, strict=True):
+            if not same(convert(function(*copy.deepcopy(case))), wanted, tolerance):
+                return False
+        return attempt.exercise.verdict(function)[0]  # in what else the exercise tries, too
+
+    if told := find_repair(getattr(attempt, "answer", None), cases[0], is_right):
+        raise Incorrect(told)
 
 
 def explain_some(answers, right, results, cases, names, tolerance, parts=(), prefix=""):
@@ -130,7 +165,13 @@ def explain_some(answers, right, results, cases, names, tolerance, parts=(), pre
             raise Incorrect(sentence)
     if isinstance(right[0], tuple):
         for number, part in enumerate(parts):
-            of_part = [(told, [g and g[number] for g in given]) for told, given in results]
+            # the parts before are right, so the mistake is one that leaves them right
+            of_part = [
+                (told, [g[number] for g in given])
+                for told, given in results
+                if all(given)
+                and same([g[:number] for g in given], [r[:number] for r in right], tolerance)
+            ]
             one, other = ([result[number] for result in all_] for all_ in (answers, right))
             explain_some(one, other, of_part, cases, names, tolerance, prefix=f"The {part}: ")
             if not same(one, other, tolerance):
@@ -143,16 +184,16 @@ def explain_some(answers, right, results, cases, names, tolerance, parts=(), pre
         for word in sorted(words) if len(words) > 1 else ():
             chosen = [i for i, case in enumerate(cases) if case[index] == word]
             some = [[all_[i] for i in chosen] for all_ in (answers, right, cases)]
+            place = f'Where {name} is "{word}": '
             # only mistakes that are right elsewhere: the others explain more than these cases
             of_some = [
-                (told, [given[i] for i in chosen])
+                (place + told, [given[i] for i in chosen])
                 for told, given in results
                 if all(
                     i in chosen or same(given[i], right[i], tolerance) for i in range(len(cases))
                 )
             ]
-            told = f'Where {name} is "{word}": '
-            explain_some(some[0], some[1], of_some, some[2], names, tolerance, prefix=told)
+            explain_some(some[0], some[1], of_some, some[2], names, tolerance, prefix=place)
 
 
 def results_of(function, cases, convert):
@@ -219,7 +260,10 @@ def with_other_arguments(reference, cases, names):
             other = dict(zip(words, words[::-1], strict=True))
             told = f'The rules for {name} "{words[0]}" and "{words[1]}" are swapped.'
             of_words.append((told, given({i: lambda case, i=i, other=other: other[case[i]]})))
-        changes = ARRAYS if isinstance(values[0], list | np.ndarray) else NUMBERS
+        changes = NUMBERS
+        if isinstance(values[0], list | np.ndarray):
+            may_be = ARRAYS | (MASKS if np.any(values[0] == VOID) else {})
+            changes = {f"{{}} {told}": change for told, change in may_be.items()}
         if words:
             changes = {f'{{}} "{word}" in all cases': lambda _, word=word: word for word in words}
         for told, change in changes.items():
@@ -242,13 +286,13 @@ def tell_change(answers, right, cases, names, tolerance, prefix):
         raise Incorrect(prefix + sentence[0].lower() + sentence[1:] if prefix else sentence)
 
     answers, right = ([np.asarray(a, float) for a in arrays] for arrays in (answers, right))
-    for sentence, change in REARRANGED.items():
+    for told, change in ARRAYS.items():
         if fits(results_of(change, [(r,) for r in right], np.asarray), answers, right, tolerance):
-            tell(sentence)
-    squeezed = [[a.squeeze() for a in arrays] for arrays in (answers, right)]
+            tell(f"It is what is expected {told}.")
+    in_a_row = [[a.ravel() for a in arrays] for arrays in (answers, right)]
     for a, b in zip(answers, right, strict=True):
         if a.shape != b.shape:
-            if same(*squeezed, tolerance):
+            if same(*in_a_row, tolerance):
                 tell(f"The values are right, but the shape is {a.shape}; expected {b.shape}.")
             return
     wrong = [~agree(a, b, tolerance) for a, b in zip(answers, right, strict=True)]

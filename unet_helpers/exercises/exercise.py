@@ -69,7 +69,7 @@ class Exercise:
         """
         passed, sentence = self.verdict(answer)
         if passed and f"my_{self.name}" in kept.PARTS:
-            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer)}".strip()
+            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer, self.verdict)}".strip()
         show_verdict(self.name, sentence)
         return passed
 
@@ -93,9 +93,14 @@ class Exercise:
                 f"not yet. check() takes your function itself, and got {describe(answer)}. Pass "
                 f"its name without brackets: exercises.{self.name}.check(my_{self.name})."
             )
+
+        def run(*args, **options):
+            return attempt(self, answer, args, options)
+
+        run.exercise, run.answer = self, answer  # the answer's source can tell what is wrong
         try:
             with computing("float32"):  # whatever precision the notebook trains with
-                note = self.judge(lambda *args, **options: attempt(self, answer, args, options))
+                note = self.judge(run)
         except NotAttempted:
             return False, (
                 f"not attempted yet (about {self.minutes} minutes). exercises.{self.name}.hint() "

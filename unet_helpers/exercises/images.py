@@ -39,23 +39,27 @@ def judge_class_share(attempt):
     small = np.array([[0, 0, 1, 255], [2, 1, 1, 255], [0, 2, 255, 1]], np.uint8)
     tall = np.array([[1, 3, 1], [1, 0, 255], [1, 1, 1], [255, 255, 255], [3, 3, 0]], np.uint8)
     full = np.array([[2, 0, 2, 2, 1]], np.uint8)
+    total = "/ labelled.sum()"
     mistakes = {
-        "Void pixels are counted in the denominator. Nobody says what they are: divide by the "
-        "number of pixels with mask != 255.": lambda mask, c: (mask == c).mean(),
-        "It divides by the pixels of the other classes: a ratio, not a share.": (
-            lambda mask, c: (mask == c).sum() / ((mask != c) & (mask != VOID)).sum()
+        "Void pixels are counted in the denominator: divide by those with mask != 255.": (
+            f"{total} -> / mask.size"
         ),
-        "Class 0 is missing in the denominator. Only 255 is left out.": (
-            lambda mask, c: (mask == c).sum() / (mask > 0).sum(),
-            lambda mask, c: (mask == c).sum() / ((mask > 0) & (mask != VOID)).sum(),
+        "Class 0 is missing in the denominator. Only 255 is left out.": [
+            f"{total} -> / (mask > 0).sum()",
+            f"{total} -> / (labelled & (mask > 0)).sum()",
+        ],
+        "It divides by the pixels below the largest label, which is not always void.": (
+            f"{total} -> / (mask < mask.max()).sum()"
         ),
+        "It divides by the number of rows or columns, not of labelled pixels.": [
+            f"{total} -> / mask.shape[{axis}]" for axis in (0, 1)
+        ],
         "It takes the mean of the shares in rows or columns. Those with more void count as much "
-        "as the others then; count all pixels first.": tuple(
-            lambda mask, c, axis=axis: np.mean(
-                (mask == c).sum(axis) / np.maximum((mask != VOID).sum(axis), 1)
-            )
+        "as the others then; count all pixels first.": [
+            f"(mask == c).sum() {total} -> "
+            f"np.mean((mask == c).sum({axis}) / labelled.sum({axis}).clip(1))"
             for axis in (0, 1)
-        ),
+        ],
     }
     cases = [(mask, c) for mask in (small, tall, full) for c in range(4)]
     cases.append((np.array([[3, 255, 3]], np.uint8), 3))
@@ -81,23 +85,26 @@ def taking(positions):
 RESIZING_MISTAKES = {
     "The mask is shifted by half a pixel up and to the left: i * scale is where pixel i begins. "
     "Its centre is (i + 0.5) * scale.": taking(lambda new, old: np.arange(new) * old // new),
+    "The mask is shifted by half a pixel: (i + 1) * scale is where pixel i ends.": (
+        taking(lambda new, old: (np.arange(new) + 1) * old // new - 1)
+    ),
     "First and last pixels are laid onto each other (as linspace does), so the mask is stretched "
-    "against its image. Pixel centres lie at (i + 0.5) * scale.": (
+    "against its image. Pixel centres lie at (i + 0.5) * scale.": [
         taking(lambda new, old: np.linspace(0, old - 1, new)),
         taking(lambda new, old: np.round(np.linspace(0, old - 1, new))),
-    ),
-    "The centre (i + 0.5) * scale is rounded to the next border of a pixel. Cut its fraction off "
-    "instead: pixel 3 goes from 3.0 to 4.0.": (
-        taking(lambda new, old: np.round((np.arange(new) + 0.5) * old / new))
-    ),
+        taking(lambda new, old: (np.arange(new) + 0.5) * (old - 1) / new),
+    ],
+    "The centre (i + 0.5) * scale is rounded to the next border of a pixel; cut its fraction.": [
+        taking(lambda new, old, rounded=rounded: rounded((np.arange(new) + 0.5) * old / new))
+        for rounded in (np.round, np.ceil)
+    ],
     "The scale is upside down: it is the old side divided by the new one.": (
         taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
     ),
-    "It cuts out the upper left corner. Resizing keeps the whole image.": (
-        taking(lambda new, old: np.arange(new))
+    "It cuts out the upper left corner. Resizing keeps the whole image.": taking(
+        lambda new, old: np.arange(new)
     ),
-    "It fills the new shape with the labels in their order, as np.resize and reshape do, so they "
-    "move to other places.": np.resize,
+    "It fills the new shape with the labels in their order, as np.resize does.": np.resize,
 }
 
 
@@ -116,10 +123,7 @@ def judge_resize_mask(attempt):
         compare(attempt, cases, resize_mask, RESIZING_MISTAKES, convert=as_array)
     kind = as_array(attempt(*cases[0])).dtype
     if kind.kind not in "iu":
-        raise Incorrect(
-            f"The labels are right, but come back as {kind}. Labels are whole numbers: keep the "
-            "mask's dtype, uint8."
-        )
+        raise Incorrect(f"The labels are right, but come back as {kind}: keep the mask's dtype.")
 
 
 def check_resized(attempt, old, new, begin):
@@ -132,11 +136,10 @@ def check_resized(attempt, old, new, begin):
         {
             f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
             "(height, width); Pillow and OpenCV take (width, height).": shape == new[::-1] != new,
-            f"{begin}rom {old} to {new} the shape is {shape}. Compute where every new pixel's "
-            "centre lies in the old mask.": shape != new,
+            f"{begin}rom {old} to {new} the shape is {shape}.": shape != new,
             "A mask with the labels 3, 9 and 255 gets new ones, such as "
-            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take "
-            "one, the nearest: halfway between sky and road there is no car.": strange.size,
+            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take the "
+            "nearest one.": strange.size,
         }
     )
 
@@ -203,7 +206,7 @@ def judge_augmentation(attempt):
         if not np.array_equal(new_image, other_image) or not np.array_equal(again, of_rows):
             raise Incorrect(
                 "Two generators with the same seed give different images: some numbers are not "
-                "drawn from rng. Use rng.random() and rng.integers(), not np.random."
+                "drawn from rng."
             )
         images.append(move_of_image(new_image.astype(int) - 9))
         masks.append(move_of_mask(of_rows, of_columns))
@@ -221,7 +224,7 @@ def as_image_and_mask(value, image, mask):
                 (new_image.shape, new_mask.shape) == (mask.shape, image.shape)
             ),
             f"The mask gets labels that it did not have, such as {strange[:1]}. Labels are never "
-            "averaged: shift by whole pixels, or take the nearest.": strange.size,
+            "averaged.": strange.size,
         }
     )
     for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
@@ -229,8 +232,8 @@ def as_image_and_mask(value, image, mask):
             {
                 f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted image "
                 "keeps its size: fill up what is missing.": new.shape != old.shape,
-                f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype: "
-                "a data set has one, and the model rescales by itself.": new.dtype != old.dtype,
+                f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the "
+                "dtype.": new.dtype != old.dtype,
             }
         )
     return new_image, new_mask
@@ -261,50 +264,54 @@ def move_of_mask(of_rows, of_columns):
     margin = of_rows[~inside(move[1:], *rows.shape)] if move else np.array([])
     raise_first(
         {
-            "The mask is not a copy that was mirrored and shifted by whole pixels.": not move,
-            "The margin that comes in is filled with 0, which is a class. Nobody knows what is "
-            "there: fill the mask with 255, void.": margin.size and not margin.any(),
-            "The mask's margin is repeated, mirrored outwards, or what left on the other side (as "
-            "np.roll does): invented labels. What comes in is unknown, so it is void (255).": (
-                (margin != VOID).any()
+            "The mask is turned upside down. Only left and right are swapped, mask[:, ::-1].": (
+                not move and move_of(len(rows) - 1 - rows, columns)
             ),
+            "The mask is not a copy that was mirrored and shifted by whole pixels.": not move,
+            f"The margin that comes in is filled with {margin.max(initial=0)}, which is a class: "
+            "fill the mask with 255, void.": margin.size and margin.min() == margin.max() < VOID,
+            "The mask's margin is repeated, mirrored outwards, or what left on the other side (as "
+            "np.roll does): invented labels. It is void (255).": (margin != VOID).any(),
         }
     )
     return move
+
+
+# What a mask may do that its image does not, or the other way round: moves from moves
+DIFFERENCES = {
+    "Only the {} moves. The {} must make the same moves, or labels no longer fit.": (
+        lambda mirrored, down, right: STILL
+    ),
+    "The {} is mirrored, but its {} is not.": lambda mirrored, down, right: (False, down, right),
+    "The {} is mirrored after the shift, but its {} is not.": (
+        lambda mirrored, down, right: (False, down, -right if mirrored else right)
+    ),
+    "Both are mirrored, but only the {} is shifted.": lambda mirrored, *shift: (mirrored, 0, 0),
+    "The {} and its {} are shifted in opposite ways. Is there a sign too many?": (
+        lambda mirrored, down, right: (mirrored, -down, -right)
+    ),
+    "The {} is shifted down by what its {} is shifted to the right, and the other way round: axis "
+    "0 is rows, axis 1 columns.": lambda mirrored, down, right: (mirrored, right, down),
+}
 
 
 def explain_difference(images, masks):
     """Raise Incorrect with how the moves of images differ from those of their masks."""
     if images == masks:
         return
-    for one, of_one, other, of_other in (
-        ("image", images, "mask", masks),
-        ("mask", masks, "image", images),
-    ):
-        raise_first(
-            {
-                f"Only the {one} moves. The {other} must make the same moves, or labels no longer "
-                "fit.": set(of_other) == {STILL},
-                f"The {one} is mirrored, but its {other} is not.": (
-                    of_other == [(False, *move[1:]) for move in of_one]
-                ),
-                f"Both are mirrored, but only the {one} is shifted.": (
-                    of_other == [(move[0], 0, 0) for move in of_one]
-                ),
-            }
+    for told, change in DIFFERENCES.items():
+        if masks == [change(*move) for move in images]:
+            raise Incorrect(told.format("image", "mask"))
+        if images == [change(*move) for move in masks]:
+            raise Incorrect(told.format("mask", "image"))
+    beside = np.abs(np.array(images) - np.array(masks)).max(axis=0)
+    if not beside[0] and beside.max() < 3:
+        raise Incorrect(
+            f"The mask lies up to {beside.max()} pixels beside its image: cut both at one place."
         )
-    raise_first(
-        {
-            "The mask is shifted the opposite way to its image. Is there a sign too many?": (
-                images == [(mirrored, -down, -right) for mirrored, down, right in masks]
-            ),
-            "The mask is shifted down by what its image is shifted to the right, and the other way "
-            "round: axis 0 is rows, axis 1 columns.": (
-                images == [(mirrored, right, down) for mirrored, down, right in masks]
-            ),
-            "Image and mask make different moves: each draws its own random numbers. Draw once, "
-            "and use the numbers for both.": True,
-        }
+    raise Incorrect(
+        "Image and mask make different moves. Does each draw its own random numbers? Draw once, "
+        "and do the same with both, in the same order."
     )
 
 
@@ -375,8 +382,7 @@ def judge_split_by_recording(attempt):
     }
     if any(split(names, share, seed) != parts for (seed, share), parts in splits.items()):
         raise Incorrect(
-            "Two calls with the same seed give different splits: use np.random.default_rng(seed), "
-            "or images wander from train to test."
+            "Two calls with the same seed give different splits: use np.random.default_rng(seed)."
         )
     for prefix, seed in itertools.product(("data", "drive", "street"), range(5)):
         numbered = frames_of([f"{prefix}{i}" for i in range(18)])
@@ -385,14 +391,12 @@ def judge_split_by_recording(attempt):
             shuffled = np.random.default_rng(order).permutation(numbered).tolist()
             if split(shuffled, 0.3, seed) != first:
                 raise Incorrect(
-                    "The split depends on the order in which the names come. Folders and sets "
-                    "have no fixed order: sort the recordings before you shuffle them."
+                    "The split depends on the order in which the names come: sort the recordings "
+                    "before you shuffle them."
                 )
     check_sizes(splits)
     if len({test for (_, share), (_, test) in splits.items() if share == 0.3}) == 1:
-        raise Incorrect(
-            "The seed changes nothing: ten seeds give the same ten times the same split."
-        )
+        raise Incorrect("The seed changes nothing: ten seeds give ten times the same split.")
     for test_share in (0.1, 0.9):
         split(frames_of(["dataA", "dataB"]), test_share, 0)
 
@@ -424,11 +428,10 @@ def check_names(train, test, names):
             f"{len(lost)} of {len(names)} names are in neither list, such as {lost[:1]}.": lost,
             "Some names stand twice in one list.": len(train) + len(test) > len(names),
             f"With {n_recordings} recordings the {'test' if train else 'train'} list is empty. "
-            "Both sides need at least one recording, even if the share rounds to none. A "
-            'recording\'s name is all of name.split("/")[0].': not train or not test,
-            f"Frames of {torn[:1]} are in train and in test. Neighbouring frames look alike, so "
-            "the test would repeat the training. Draw recordings, not frames, and keep each "
-            "whole: it is the folder, name.split('/')[0].": torn,
+            "Both sides need at least one, even if the share rounds to none. A recording's name "
+            "is all of name.split('/')[0].": not train or not test,
+            f"Frames of {torn[:1]} are in train and in test. Neighbouring frames look alike. Draw "
+            "recordings, not frames: each is the folder, name.split('/')[0].": torn,
         }
     )
 
@@ -444,19 +447,12 @@ def check_sizes(splits):
         of_recordings, of_frames = len(recordings_of(test)) / 10, len(test) / len(train | test)
         return abs(of_recordings - share) < 0.11 or abs(of_frames - share) < 0.15
 
-    wrong = [
-        (share, test)
-        for (_, share), (train, test) in splits.items()
-        if not near(share, train, test)
-    ]
     swapped = all(near(share, *parts[::-1]) for (_, share), parts in splits.items())
-    if wrong and swapped:
-        raise Incorrect("Train and test are swapped: the larger part is train, and comes first.")
-    for share, test in wrong:
-        raise Incorrect(
-            f"With test_share {share} the test has {len(recordings_of(test))} of 10 recordings; "
-            f"expected about {share * 10:.0f}."
-        )
+    for (_, share), (train, test) in splits.items():
+        if not near(share, train, test):
+            told = f"With test_share {share} the test has {len(recordings_of(test))} of 10 "
+            told += f"recordings; expected about {share * 10:.0f}."
+            raise Incorrect("Train and test are swapped: train comes first." if swapped else told)
 
 
 # ---------------------------------------------------------------- tiles
@@ -478,39 +474,38 @@ def check_starts(value, length, tile, overlap):
     raise_first(
         {
             f"{said}; expected a list of numbers.": found.ndim != 1,
-            f"{said}: no tile at all. An image shorter than the tile or as long as it has one: "
-            "[0].": not found.size,
-            f"{said}: floats, and no image can be cut there. Make them whole numbers, with // in "
-            "place of /.": found.dtype.kind == "f",
+            f"{said}: no tile at all. An image no longer than the tile has one: [0].": (
+                not found.size
+            ),
+            f"{said}: floats. Make them whole numbers, with // in place of /.": (
+                found.dtype.kind == "f"
+            ),
         }
     )
     found = np.sort(found.astype(int))
     if found.tolist() == tile_starts(length, tile, overlap):
         return
     steps, end = np.diff(found), found[-1] + tile
-    widest = steps.max(initial=0)
+    shared = tile - steps.max(initial=0)  # by the two neighbours farthest apart
     needed = len(tile_starts(length, tile, overlap))
     last, step = "the last tile begins at length - tile.", "the step is tile - overlap."
-    raise_first(
-        {
-            f"{said}: a negative start, which NumPy counts from the end; expected [0].": (
-                found[0] < 0
-            ),
-            f"{said}; expected one tile, [0].": length <= tile,
-            f"{said}: these are the tiles' ends, not where they begin.": found[0] == tile
-            and found[-1] == length,
-            f"{said}: the first {found[0]} pixels are not covered.": found[0] > 0,
-            f"{said}: the last tile sticks out by {end - length} pixels; {last}": end > length,
-            f"{said}: the last {length - end} pixels are not covered; {last}": end < length,
-            f"{said}: the same start twice.": (steps == 0).any(),
-            f"{said}: {widest - tile} pixels between two tiles are not covered; {step}": (
-                widest > tile
-            ),
-            f"{said}: neighbours share {tile - widest} pixels; expected at least {overlap}: "
-            f"{step}": widest > tile - overlap,
-            f"{said}: {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
-        }
-    )
+    faults = {
+        ": a negative start, which NumPy counts from the end; expected [0].": found[0] < 0,
+        "; expected one tile, [0].": length <= tile,
+        ": these are the tiles' ends, not where they begin.": (
+            found[0] == tile and found[-1] == length
+        ),
+        f": the first {found[0]} pixels are not covered.": found[0] > 0,
+        f": the last tile sticks out by {end - length} pixels; {last}": end > length,
+        f": the last {length - end} pixels are not covered; {last}": end < length,
+        ": the same start twice.": (steps == 0).any(),
+        f": {-shared} pixels between two tiles are not covered; {step}": shared < 0,
+        f": neighbours share {shared} pixels; expected at least {overlap}: {step}": (
+            shared < overlap
+        ),
+        f": {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
+    }
+    raise_first({f"{said}{told}": holds for told, holds in faults.items()})
 
 
 # ---------------------------------------------------------------- a flip of both

@@ -4,17 +4,11 @@ The file has a part for each of three exercises; what has not passed its check i
 """
 
 import ast
-import contextlib
 import inspect
 import linecache
 import re
-import symtable
 import sys
 from pathlib import Path
-
-import keras
-import numpy as np
-from keras import layers, ops
 
 from unet_helpers.files import atomic_write
 from unet_helpers.labels import DataError
@@ -28,7 +22,6 @@ import keras
 import numpy as np
 from keras import layers, ops
 '''
-IMPORTED = {"keras": keras, "np": np, "layers": layers, "ops": ops}
 COURSE = "# the course's, until yours passes its check\nfrom unet_helpers."
 PARTS = {  # of the file, in its order: the exercise's notebook, and what stands in its place
     "my_conv_block": ("02", f"{COURSE}models import conv_block as my_conv_block"),
@@ -40,21 +33,31 @@ PARTS = {  # of the file, in its order: the exercise's notebook, and what stands
 }
 
 
-def keep(name, answer):
-    """Write the source of a right answer into its part of the file.
+def keep(name, answer, verdict):
+    """Keep the functions and imports of a right answer's cell as its part of the file.
 
-    Returns a sentence that says so, or why not; empty for a function of the course or the file.
+    Args:
+        name: the part, such as "my_conv_block".
+        answer: the learner's function.
+        verdict: function (answer) -> (passed, sentence), which judges what comes back from the
+            file: there the answer must be right without the notebook's other cells.
+
+    Returns:
+        str: a sentence that says so, or why not; empty for a function of the course or the file.
     """
-    if getattr(answer, "__module__", "").split(".")[0] in ("unet_helpers", FILE.stem):
+    if str(getattr(answer, "__module__", "")).split(".")[0] in ("unet_helpers", FILE.stem):
         return ""
     try:
         parts = read_parts() | {name: part_of(name, answer)}
-        text = "\n\n".join([HEADER, *(f"{mark(name)}\n\n{part}\n" for name, part in parts.items())])
-        refuse_clashes(parts)
-        load(text)
+        passed, told = verdict(load(parts, name))
+        if not passed:
+            raise DataError(
+                "it does not work without the notebook's other cells. Write what it uses into its "
+                f"own cell, as functions or imports, or into the function. By itself: {told}"
+            )
         with atomic_write(path()) as file:
-            file.write_text(text, encoding="utf-8")
-    except DataError as error:
+            file.write_text("\n\n".join([HEADER, *map(section, parts.items())]), encoding="utf-8")
+    except Exception as error:  # whatever is the matter with it, the answer is right
         return f"It is not kept in {FILE}: {error}"
     if on_colab_without_drive():
         return (
@@ -72,7 +75,7 @@ def find(name):
     try:
         parts = read_parts()
         if parts[name] != PARTS[name][1]:
-            return load(path().read_text(encoding="utf-8"))[name], None
+            return load(parts, name), None
         why = f"yours is not in {FILE} yet (notebook {PARTS[name][0]})."
     except DataError as error:
         why = str(error)
@@ -94,9 +97,10 @@ def path():
     return DRIVE / FILE if DRIVE.is_dir() else FILE
 
 
-def mark(name):
-    """Return the line above a part of the file."""
-    return f"# {'-' * 64} {name}, notebook {PARTS[name][0]}"
+def section(part):
+    """Return the lines of a part, (name, source), with the line above it."""
+    name, source = part
+    return f"# {'-' * 64} {name}, notebook {PARTS[name][0]}\n\n{source}\n"
 
 
 def read_parts():
@@ -120,108 +124,40 @@ def read_parts():
     return dict(zip(found[::2], map(str.strip, found[1::2]), strict=True))
 
 
-def load(text):
-    """Run a text of the file in a namespace of its own and return that; DataError if it fails."""
-    name, space = str(FILE), {"__name__": FILE.stem}
-    # With the source at hand, `inspect.getsource` and error messages show the function's lines.
-    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    try:
-        exec(compile(text, name, "exec"), space)
-    except (Exception, SystemExit) as error:
-        raise DataError(f"{FILE} does not run ({type(error).__name__}: {error}).") from None
-    return space
-
-
-# ---------------------------------------------------------------- what a function needs
-
-
 def part_of(name, answer):
-    """Write a part of the file: the answer, and before it what it uses of the notebook.
+    """Return the functions and imports of the cell that defines an answer.
 
-    Raises DataError when it uses something that a file cannot hold.
+    Raises DataError when the answer is not a function with a `def` of its own in a cell.
     """
-    imports, lines, done = [], [], set(PARTS)
-
-    def add(name, function):
-        source = source_of(name, function)
-        for used in sorted(global_names(source)[0] - done):
-            done.add(used)
-            value = function.__globals__.get(used)
-            if value is IMPORTED.get(used):  # or a name of Python's own
-                continue
-            if line := import_line(used, value):
-                imports.append(line)
-            elif inspect.isfunction(value):
-                add(used, value)
-            elif is_literal(value):
-                lines.append(f"{used} = {value!r}")
-            else:
-                raise DataError(
-                    f"it uses {used}, a {type(value).__name__} of the notebook, which a file "
-                    "cannot hold. Make it inside the function."
-                )
-        lines.append(source)
-
-    add(name, answer)
-    return "\n\n\n".join(["\n".join(imports), *lines]).strip()
-
-
-def source_of(name, function):
-    """Return a function's source; raises DataError unless it is a `def` of this name in a cell."""
-    node = None
-    with contextlib.suppress(OSError, TypeError, ValueError, SyntaxError):
-        source = inspect.getsource(function).strip()
-        (node,) = ast.parse(source).body
-    if not isinstance(node, ast.FunctionDef) or node.name != name or function.__closure__:
-        raise DataError(f"it has to be written as `def {name}(...):`, outside other functions.")
-    return source
-
-
-def global_names(source):
-    """Return the sets of global names that a source reads, in its functions too, and binds."""
-    whole = symtable.symtable(source, "source", "exec")
-    reads, binds, tables = set(), set(), [whole]
-    while tables:
-        table = tables.pop()
-        tables += table.get_children()
-        for symbol in table.get_symbols():
-            if table is whole or symbol.is_global():
-                if symbol.is_referenced():
-                    reads.add(symbol.get_name())
-                if symbol.is_assigned() or symbol.is_imported():
-                    binds.add(symbol.get_name())
-    return reads, binds
-
-
-def import_line(used, value):
-    """Return the line that imports a value under the name used, or "" where none does."""
-    own = getattr(value, "__name__", None)
-    renamed = f" as {used}" if used != own else ""
-    if inspect.ismodule(value):
-        return f"import {own}{renamed}"
-    home = getattr(value, "__module__", None)
-    for module in (layers, ops, keras, sys.modules.get(home)):
-        if own and home != "__main__" and getattr(module, own, None) is value:
-            return f"from {module.__name__} import {own}{renamed}"
-    return ""
-
-
-def is_literal(value):
-    """Tell whether a value is written down completely by its repr, as numbers and lists are."""
     try:
-        return ast.literal_eval(repr(value)) == value
-    except (ValueError, SyntaxError):
-        return False
+        lines, _ = inspect.findsource(answer)
+        nodes = ast.parse("".join(lines)).body
+    except (OSError, TypeError, SyntaxError):
+        nodes = []
+    nodes = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.Import | ast.ImportFrom)]
+    own = getattr(answer, "__name__", None)
+    if own not in [getattr(node, "name", None) for node in nodes]:
+        raise DataError("only a function that is written with `def` in a cell can be kept.")
+    sources = ["".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes]
+    return "\n\n".join([*sources, *([f"{name} = {own}"] if name != own else [])]).strip()
 
 
-def refuse_clashes(parts):
-    """Raise DataError when two parts of the file give different meanings to one name."""
-    meanings = {}
-    for part in parts.values():
-        for node in ast.parse(part).body:
-            text = ast.unparse(node)
-            for name in global_names(text)[1]:
-                if meanings.setdefault(name, text) != text:
-                    raise DataError(
-                        f"another part of the file has a different {name}. Give yours another name."
-                    )
+def load(parts, name):
+    """Run the file's parts up to one of them, and return that part's function.
+
+    Each has a namespace of its own, so that helpers of one name do not get mixed up. Raises
+    DataError if a part does not run.
+    """
+    functions = {}
+    for each, part in parts.items():
+        source, place = f"{HEADER}\n\n{part}\n", f"{FILE}: {each}"
+        # With the source at hand, `inspect.getsource` and error messages show the function's lines.
+        linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
+        space = {"__name__": FILE.stem, **functions}
+        try:
+            exec(compile(source, place, "exec"), space)
+            functions[each] = space[each]
+        except (Exception, SystemExit) as error:
+            raise DataError(f"{FILE} does not run ({type(error).__name__}: {error}).") from None
+        if each == name:
+            return functions[name]

@@ -4,6 +4,7 @@ import numpy as np
 
 from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Incorrect, as_array, as_number
+from unet_helpers.exercises.slips import edited
 from unet_helpers.labels import VOID
 from unet_helpers.training.losses import median_frequency_weights
 
@@ -18,14 +19,14 @@ OVERFLOW = (
     "With ordinary logits it is right, but with logits of 1000 the exponential overflows. Subtract "
     "the largest logit of the pixel first: the probabilities stay the same."
 )
+LOG_P = "Take log p = logit - largest - log(sum(exp(logits - largest)))."
 UNDERFLOW = (
-    "It is right until a probability is so small that it becomes 0, and its logarithm infinite. Do "
-    "not take the logarithm of a softmax: log p is logit - largest - log(sum(exp(logits - "
-    "largest)))."
+    "It is right until a probability is so small that it becomes 0, and its logarithm infinite. "
+    f"{LOG_P}"
 )
 CLIPPED = (
     "A surely wrong pixel costs too little: the probability is kept away from 0 by a small number. "
-    "With log p = logit - largest - log(sum(exp(logits - largest))) there is nothing to clip."
+    f"{LOG_P}"
 )
 
 
@@ -70,54 +71,49 @@ def judge_cross_entropy_with_void(attempt):
         labels[1, 0, 0] = VOID
         cases.append((labels, rng.normal(0, 2, shape).astype(np.float32)))
 
-    def of_right(scores, labels):
-        """Pick the scores (..., C) of the right classes of the labelled pixels."""
-        labelled = labels != VOID
-        return scores[labelled][np.arange(labelled.sum()), labels[labelled]]
-
-    def probabilities(labels, logits):
-        return of_right(softmax(logits.astype(float)), labels)
-
-    def each(labels, logits):
-        return -np.log(probabilities(labels, logits))
-
-    def mean_of(scores):
-        return lambda labels, logits: of_right(scores(logits.astype(float)), labels).mean()
-
+    minus_logit = edited(
+        cross_entropy_with_void,
+        "logits - logits.max(axis=-1, keepdims=True) -> logits",
+        " - np.log(np.exp(logits).sum(axis=-1, keepdims=True)) -> ",
+    )
+    mean, each = "-of_right_class.mean()", "of_right_class"
     mistakes = {
         "The sum is divided by all pixels, void ones included, so that an image with much void "
-        "seems easy. Divide by the labelled ones.": lambda y, z: each(y, z).sum() / y.size,
-        "Void pixels are counted as class 0. Leave them out of the mean.": lambda y, z: each(
-            np.where(y == VOID, 0, y), z
-        ).mean(),
-        "Void pixels are counted as the last class: 255 is clipped, or counts from the end. Leave "
-        "them out of the mean.": lambda y, z: each(np.minimum(y, z.shape[-1] - 1), z).mean(),
-        "Softmax is applied twice, so that even a sure pixel costs something.": lambda y, z: each(
-            y, softmax(z)
-        ).mean(),
-        "Expected minus the logarithm of the probability of the right class; the logarithm is "
-        "missing.": (
-            lambda y, z: (1 - probabilities(y, z)).mean(),
-            lambda y, z: probabilities(y, z).mean(),
+        "seems easy. Divide by the labelled ones.": f"{mean} -> -{each}.sum() / labelled.size",
+        "The sum is divided by the number of rows or images. Divide by the labelled pixels.": (
+            f"{mean} -> -{each}.sum() / len(labelled)"
         ),
+        "Only void pixels are counted. Keep those with labels != 255.": (
+            lambda y, z: cross_entropy_with_void(np.where(y == VOID, 0, VOID), z)
+        ),
+        "Void pixels are counted as the last class: 255 is clipped, or counts from the end. Leave "
+        "them out of the mean.": lambda y, z: cross_entropy_with_void(
+            np.minimum(y, z.shape[-1] - 1), z
+        ),
+        "Softmax is applied twice, so that even a sure pixel costs something.": (
+            lambda y, z: cross_entropy_with_void(y, softmax(z))
+        ),
+        "Expected minus the logarithm of the probability of the right class; the logarithm is "
+        "missing.": [f"{mean} -> 1 - np.exp({each}).mean()", f"{mean} -> np.exp({each}).mean()"],
         "The mean is taken before the logarithm. Take the logarithm of every pixel first, then "
-        "the mean.": lambda y, z: -np.log(probabilities(y, z).mean()),
-        "The mean goes over all classes. Only the right class of each pixel counts, which the "
-        "label names.": lambda y, z: -np.log(softmax(z[y != VOID])).mean(),
+        "the mean.": f"{mean} -> -np.log(np.exp({each}).mean())",
+        "That is the loss of the likeliest class. The right one is the one that the label names.": (
+            f"{mean} -> -log_probabilities.max(axis=-1).mean()"
+        ),
         "That is minus the logit of the right class. It becomes a probability by softmax: "
-        "subtract log(sum(exp(logits))) first.": mean_of(np.negative),
-        "Softmax runs over another axis than the classes of each pixel, axis=-1.": mean_of(
-            lambda logits: -np.log(softmax(logits, axis=0))
+        "subtract log(sum(exp(logits))) first.": minus_logit,
+        "Softmax runs over another axis than the classes of each pixel, axis=-1.": (
+            lambda y, z: minus_logit(y, np.log(softmax(z, axis=0)))
+        ),
+        "The largest logit is subtracted in the exponential only. Subtract it from the right "
+        "class's logit, too.": (
+            lambda y, z: cross_entropy_with_void(y, z) - z[y != VOID].max(axis=-1).mean()
         ),
         "[:, labels] picks all labels' classes at every pixel. It is one class at each: "
-        "[np.arange(len(labels)), labels].": lambda y, z: (
-            -np.log(softmax(z[y != VOID])[:, y[y != VOID]]).mean()
+        "[np.arange(len(labels)), labels].": "[np.arange(len(labels)), labels] -> [:, labels]",
+        "That is the mean of the images' means. Average over all labelled pixels at once.": (
+            lambda y, z: np.mean([*map(cross_entropy_with_void, y, z)])
         ),
-        "Class 0 is left out. It is a class like the others; only 255 is void.": lambda y, z: each(
-            np.where(y == 0, VOID, y), z
-        ).mean(),
-        "That is the mean of the images' means. Average over all labelled pixels at "
-        "once.": lambda y, z: np.mean([each(*image).mean() for image in zip(y, z, strict=True)]),
     }
 
     compare(attempt, cases, cross_entropy_with_void, mistakes, tolerance=1e-4)
@@ -148,22 +144,28 @@ def judge_pixel_loss(attempt):
     rows = [2.0, -1.0, 0.5], [0.3, 0.1, 1.7, -2.0], [-3.0, -1.0]
     cases = pixels(*((logits, label) for logits in rows for label in range(len(logits))))
 
-    def p(logits):
-        return softmax(logits.astype(float))
-
+    right, result = "logits[label]", "log_of_sum - logits[label]"
     mistakes = {
-        "A logarithm is missing: that is 1 minus the probability of the right "
-        "class.": lambda logits, label: 1 - p(logits)[label],
-        "All classes go into it; only the right class counts, the one that label names.": (
-            lambda logits, label: -np.log(p(logits)).mean(),
-            lambda logits, label: -np.log(p(logits)).sum(),
+        "A logarithm is missing: that is 1 minus the probability of the right class.": (
+            f"{result} -> 1 - np.exp({right} - log_of_sum)"
+        ),
+        "All classes go into it; only the right class counts, the one that label names.": [
+            f"{right} -> logits.mean()",
+            f"{result} -> (log_of_sum - logits).sum()",
+        ],
+        "That is the loss of the likeliest class. The right one is the one that label names.": (
+            f"{right} -> largest"
+        ),
+        "The right class is missing in the sum. Softmax divides by the sum over all classes.": (
+            f"{result} -> np.log(np.exp(np.delete(logits, label)).sum()) - {right}"
         ),
         "The logarithm of the sum is missing: that is sum(exp(logits)) minus the logit of the "
-        "right class.": lambda logits, label: np.exp(logits).sum() - logits[label],
-        "Softmax is applied twice: log-sum-exp takes the logits as they "
-        "are.": lambda logits, label: pixel_loss(p(logits), label),
+        "right class.": f"{result} -> np.exp(log_of_sum) - {right}",
+        "Softmax is applied twice: log-sum-exp takes the logits as they are.": (
+            lambda logits, label: pixel_loss(softmax(logits), label)
+        ),
         "That is the loss of a sigmoid, where classes do not compete. Softmax divides by the sum "
-        "over all classes.": lambda logits, label: np.log1p(np.exp(-logits[label])),
+        "over all classes.": f"{result} -> np.log1p(np.exp(-{right}))",
     }
 
     compare(attempt, cases, pixel_loss, mistakes)
@@ -189,50 +191,47 @@ def judge_median_frequency_weights(attempt):
     # classes 3 and 4 of the second never occur, nor does class 3 of the third
     cases = [(first, 4), (second, 5), (third, 3), (third[1:], 4), (third + first, 4)]
 
-    def pixels(masks, n):
-        """Count the pixels of each class in each mask."""
-        return np.array([[(mask == c).sum() for c in range(n)] for mask in masks])
+    weights, made = "np.median(frequency) / frequency", "zeros(n_classes, np.float32)"
 
-    def frequencies(masks, n, total=lambda mask: (mask != VOID).sum()):
-        counts, totals = pixels(masks, n), np.array([[total(mask)] for mask in masks])
-        return counts.sum(axis=0) / ((counts > 0) * totals).sum(axis=0)  # nan where absent
+    def weights_of(frequency):
+        """Make weights from a function (masks, class) -> frequency, 0 for a class not there."""
 
-    def overall(masks, n):
-        counts = pixels(masks, n).sum(axis=0)
-        return np.where(counts > 0, counts, np.nan)  # over the same total for all classes
+        def answer(masks, n):
+            found = np.array([frequency(masks, c) for c in range(n)])
+            return np.where(found > 0, np.median(found[found > 0]) / found, 0)
 
-    def mean_of_images(masks, n):
-        shares = [frequencies([mask], n) for mask in masks]
-        return np.nanmean(shares, axis=0)
-
-    def weights_of(frequencies, middle=np.nanmedian, absent=0.0):
-        """Make a function like `median_frequency_weights` from one that gives frequencies."""
-
-        def weights(masks, n):
-            frequency = frequencies(masks, n)
-            return np.where(frequency > 0, middle(frequency) / frequency, absent)
-
-        return weights
+        return answer
 
     mistakes = {
         "A class's pixels are divided by those of all images. Its frequency counts only the "
-        "images in which the class occurs.": weights_of(overall),
-        "The median is missing: 1 / frequency. Then all weights are above 1, and the loss grows.": (
-            weights_of(frequencies, lambda f: 1.0),
-            weights_of(lambda masks, n: frequencies(masks, n, np.size), lambda f: 1.0),
+        "images in which the class occurs.": (
+            weights_of(lambda masks, c: sum(np.sum(m == c) for m in masks))
         ),
-        "Void pixels are counted in the totals of the images. Divide by the labelled "
-        "pixels.": weights_of(lambda masks, n: frequencies(masks, n, np.size)),
+        "The median is missing: 1 / frequency. Then all weights are above 1, and the loss grows.": [
+            f"{weights} -> 1 / frequency",
+            edited(
+                median_frequency_weights, f"{weights} -> 1 / frequency", "labels.size -> mask.size"
+            ),
+        ],
+        "Void pixels are counted in the totals of the images. Divide by the labelled pixels.": (
+            "labels.size -> mask.size"
+        ),
         "A class that never occurs gets the weight 0. From 0 / 0 it would be infinite or nan, and "
-        "so would the loss.": tuple(
-            weights_of(frequencies, absent=absent) for absent in (np.inf, np.nan, 1.0)
-        ),
+        "so would the loss.": [
+            f"{made} -> full(n_classes, {value})" for value in ("np.inf", "np.nan", "1.0")
+        ],
         "Classes that never occur take part in the median, with the frequency 0. Only those that "
-        "occur belong in it.": weights_of(frequencies, lambda f: np.median(np.nan_to_num(f))),
-        "All weights become nan: so is the median of anything with nan. Leave absent classes "
-        "out.": weights_of(frequencies, np.median, np.nan),
+        "occur belong in it.": f"{weights} -> np.median(pixels / of_images.clip(1)) / frequency",
         "The frequency is averaged over images. Add up pixels first, then divide: large images "
-        "count more than small ones.": weights_of(mean_of_images),
+        "count more than small ones.": weights_of(
+            lambda masks, c: np.mean([np.mean(m[m != VOID] == c) for m in masks if c in m] or [0])
+        ),
+        "Only the last image that has the class counts. Add up the pixels of all images.": (
+            "pixels += counts -> pixels[counts > 0] = counts[counts > 0]"
+        ),
+        "The weights are divided by their sum. The class in the middle has the weight 1.": (
+            "return weights -> return weights / weights.sum()"
+        ),
     }
     compare(attempt, cases, median_frequency_weights, mistakes, tolerance=1e-4, convert=as_array)
 
@@ -253,38 +252,21 @@ def judge_soft_dice(attempt):
         cases.append((rng.uniform(0.05, 0.95, shape), truth))
     cases.append((np.full((3, 4), 0.01), np.zeros((3, 4), np.uint8)))  # no object
 
-    def of(formula, labelled=lambda truth: truth != VOID, target=lambda truth: truth):
-        """Make a function from a formula (overlap, said, true), of probabilities and truth."""
-
-        def dice(p, truth):
-            p, t = p[labelled(truth)], target(truth[labelled(truth)]).astype(float)
-            return formula((p * t).sum(), p.sum(), t.sum())
-
-        return dice
-
-    def smoothed(overlap, said, true):
-        return (2 * overlap + 1) / (said + true + 1)
-
+    every, target = "truth != VOID -> truth >= 0", "truth[labelled].astype(float)"
     mistakes = {
-        "Void pixels take part, with 255 as their truth. Leave them out of all three sums.": of(
-            smoothed, lambda truth: truth >= 0
-        ),
+        "Void pixels take part, with 255 as their truth. Leave them out of all three sums.": every,
         "The probabilities of void pixels are added up, too. Leave these pixels out of all three "
-        "sums.": of(smoothed, lambda truth: truth >= 0, lambda truth: truth == 1),
-        "Void pixels are counted as object: 255 is above 0, too.": of(
-            smoothed, lambda truth: truth >= 0, lambda truth: truth > 0
+        "sums.": edited(soft_dice, every, f"{target} -> truth[labelled] == 1"),
+        "Void pixels are counted as object: 255 is above 0, too.": (
+            edited(soft_dice, every, f"{target} -> truth[labelled] > 0")
         ),
-        "The smoothing is missing: 1 above and 1 below the line.": of(
-            lambda overlap, said, true: 2 * overlap / (said + true)
+        "The smoothing is missing: 1 above and 1 below the line.": " + 1 -> ",
+        "The smoothing stands below the line only. Above it, 1 is added as well.": (
+            "overlap + 1 -> overlap"
         ),
-        "The smoothing stands below the line only. Above it, 1 is added as well.": of(
-            lambda overlap, said, true: 2 * overlap / (said + true + 1)
-        ),
-        "The overlap counts twice: 2 * overlap + 1 above the line.": of(
-            lambda overlap, said, true: (overlap + 1) / (said + true + 1)
-        ),
-        "That is soft IoU: the overlap is subtracted below the line. In Dice it is not.": of(
-            lambda overlap, said, true: (overlap + 1) / (said + true - overlap + 1)
+        "The overlap counts twice: 2 * overlap + 1 above the line.": "2 * overlap -> overlap",
+        "That is soft IoU: the overlap is subtracted below the line. In Dice it is not.": (
+            "(2 * overlap + 1) / ( -> (overlap + 1) / (-overlap + "
         ),
         "The probabilities are rounded to 0 and 1 first. Such a score has no gradient: use them "
         "as they are.": lambda p, truth: soft_dice((p > 0.5).astype(float), truth),

@@ -186,7 +186,7 @@ def explain_join(up, skip, below, expected):
         return f"{told} {expected[0]}x{expected[1]}. " + (
             'Is padding="same" missing in the transposed convolution?'
             if padding
-            else "Use strides=2."
+            else "Upsample once, with strides=2."
         )
     if skip[:2] == below[:2]:
         return (
@@ -452,4 +452,4 @@ def note_on_biases(stages):
 def note_on_choices(*choices):
     """Return a note on how a right answer differs from the course's, or None if it does not."""
     told = " and ".join(filter(None, choices))
-    return f"Yours has {told}; the course's has not, and both are in use." if told else None
+    return f"Yours has {told}. The course's differs there; both are in use." if told else None

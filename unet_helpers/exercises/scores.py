@@ -3,14 +3,8 @@
 import numpy as np
 
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import (
-    Incorrect,
-    Unexplained,
-    as_array,
-    as_number,
-    describe,
-    to_numpy,
-)
+from unet_helpers.exercises.exercise import Incorrect, as_array, as_number
+from unet_helpers.exercises.slips import edited
 from unet_helpers.labels import VOID
 
 
@@ -22,14 +16,31 @@ def iou_and_dice(confusion):
         return hits / (true + predicted - hits), 2 * hits / (true + predicted)
 
 
-def scores_with(iou=lambda h, t, p: h / (t + p - h), dice=lambda h, t, p: 2 * h / (t + p)):
-    """Make a function like `iou_and_dice` from formulas (hits, true, predicted)."""
+def iou_mistakes(reference):
+    """Return the mistakes of an IoU, for a reference that gives it alone or with the Dice."""
 
-    def scores(confusion):
-        counts = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-        return iou(*counts), dice(*counts)
+    def present(confusion):
+        scores = np.asarray(reference(confusion))
+        return scores[..., confusion.sum(axis=0) + confusion.sum(axis=1) > 0]
 
-    return scores
+    union = "true + predicted - hits"
+    return {
+        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
+        "once.": f"{union} -> true + predicted",
+        "The union is the larger of the two sums. It is all pixels of either, so their sum minus "
+        "the hits.": f"{union} -> np.maximum(true, predicted)",
+        "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
+        "union, too.": f"{union} -> true",
+        "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
+        "union, too.": f"{union} -> predicted",
+        "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
+        "below the line gives 0, too.)": lambda confusion: np.nan_to_num(reference(confusion)),
+        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
+        "Absent means in neither of the two.": (
+            lambda confusion: reference(confusion) / (confusion.sum(axis=1) > 0)
+        ),
+        "Absent classes are left out. They stay in the array, as nan.": present,
+    }
 
 
 def judge_iou_and_dice(attempt):
@@ -42,40 +53,21 @@ def judge_iou_and_dice(attempt):
         [[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]],
     ]
 
-    def changed(change):
-        return lambda confusion: tuple(change(scores) for scores in iou_and_dice(confusion))
-
-    mistakes = {
-        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
-        "once.": scores_with(iou=lambda h, t, p: h / (t + p)),
-        "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
-        "union, too.": scores_with(iou=lambda h, t, p: h / t),
-        "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
-        "union, too.": scores_with(iou=lambda h, t, p: h / p),
+    dice = "2 * hits / (true + predicted)"
+    counts = "confusion.sum(axis=1), confusion.sum(axis=0)"
+    mistakes = iou_mistakes(iou_and_dice) | {
         "In Dice the hits are subtracted below the line. Its two sums count them twice, above and "
-        "below.": (
-            scores_with(dice=lambda h, t, p: 2 * h / (t + p - h)),
-            scores_with(dice=lambda h, t, p: 2 * h / (t + p - 2 * h)),
-        ),
+        "below.": [f"{dice} -> 2 * hits / (true + predicted - {n} * hits)" for n in (1, 2)],
         "The same pixels are taken for true and for predicted. Rows are true, columns are "
-        "predicted.": (
-            scores_with(lambda h, t, p: h / (2 * t - h), lambda h, t, p: h / t),
-            scores_with(lambda h, t, p: h / (2 * p - h), lambda h, t, p: h / p),
-        ),
+        "predicted.": [f"{counts} -> {', '.join([half] * 2)}" for half in counts.split(", ")],
         "The classes are added up before the division; expected one score for every class.": (
-            scores_with(
-                lambda h, t, p: h.sum() / (2 * t - h).sum() + 0 * h,
-                lambda h, t, p: h.sum() / t.sum() + 0 * h,
+            lambda c: (
+                np.trace(c) / (2 * c.sum() - np.trace(c)) + np.zeros(len(c)),
+                np.trace(c) / c.sum() + np.zeros(len(c)),
             )
         ),
-        "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
-        "below the line gives 0, too.)": changed(np.nan_to_num),
-        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
-        "Absent means in neither of the two.": scores_with(
-            lambda h, t, p: h / (t + p - h) / (t > 0), lambda h, t, p: 2 * h / (t + p) / (t > 0)
-        ),
-        "Absent classes are left out. They stay in the arrays, as nan.": changed(
-            lambda scores: scores[~np.isnan(scores)]
+        "It is the mean over the classes; expected one score for every class.": (
+            lambda confusion: tuple(map(np.nanmean, iou_and_dice(confusion)))
         ),
     }
     cases = [(np.array(matrix),) for matrix in matrices]
@@ -133,56 +125,42 @@ def judge_threshold_for_recall(attempt):
         probabilities, hits = probabilities[labelled], truth[labelled] == 1
         return min(t for t in probabilities if hits[probabilities >= t].mean() >= share)
 
-    def among(chosen):
-        return lambda p, truth, recall: threshold_for_recall(p, chosen(truth), recall)
-
+    one_more = ranked(lambda number: np.ceil(number) + 1)
     mistakes = {
         "A threshold so low finds everything, and calls all else object, too. Expected the highest "
-        "that still finds enough.": (
+        "that still finds enough.": [
             lambda p, truth, recall: 0.0,
             lambda p, truth, recall: p.min(),
             lambda p, truth, recall: p[truth != VOID].min(),
+        ],
+        "That is the highest probability in the object, which finds one pixel.": (
+            lambda p, truth, recall: p[truth == 1].max()
         ),
-        "That is the highest probability in the object, which finds one "
-        "pixel.": lambda p, truth, recall: p[truth == 1].max(),
         "That is a threshold for precision: the share of object among what is found. Recall is "
         "the share of the object that is found.": for_precision,
-        "Void pixels are counted as object: 255 is above 0, too. The object is truth == 1.": among(
-            lambda truth: truth > 0
+        "Void pixels are counted as object: 255 is above 0, too. The object is truth == 1.": (
+            "truth == 1 -> truth > 0"
         ),
         "That is the quantile from the wrong end: a share `recall` of the object lies below it, "
         "and should lie above.": lambda p, truth, recall: np.quantile(p[truth == 1], recall),
-        "np.quantile puts the threshold between two pixels. Take the probability of a "
-        "pixel.": lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall),
+        "np.quantile puts the threshold between two pixels. Take the probability of a pixel.": (
+            lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall)
+        ),
         "That is a quantile of all pixels. Recall is about the object's alone: "
-        "probabilities[truth == 1].": (
+        "probabilities[truth == 1].": [
             lambda p, truth, recall: np.quantile(p, 1 - recall),
             lambda p, truth, recall: np.quantile(p[truth != VOID], 1 - recall),
-            among(lambda truth: truth < VOID),
-            among(lambda truth: truth >= 0),
-        ),
+            "truth == 1 -> truth < 255",
+            "truth == 1 -> truth >= 0",
+        ],
         "The number of pixels to find is rounded down, so it finds too few: 90 % of 7 pixels are "
-        "6.3, which takes 7 pixels.": (ranked(np.floor), ranked(np.round)),
-        "It finds one pixel too many. Places count from 0: that of the n-th is n - 1.": (
-            ranked(lambda number: np.ceil(number) + 1),
+        "6.3, which takes 7 pixels.": [ranked(np.floor), ranked(np.round)],
+        "It finds one pixel too many. Places count from 0: that of the n-th is n - 1.": [
+            one_more,
             ranked(lambda number: np.floor(number) + 1),
-        ),
+        ],
     }
-    try:
-        compare(attempt, cases, threshold_for_recall, mistakes)
-    except Unexplained as error:
-        given, wanted, (probabilities, truth, recall) = next(
-            case
-            for case in zip(answers, right, cases, strict=True)
-            if abs(case[0] - case[1]) > 1e-5
-        )
-        of_object = probabilities[truth == 1]
-        found, needed = ((of_object >= threshold).sum() for threshold in (given, wanted))
-        raise Unexplained(
-            f"For recall {recall} it gives {given:.3f}, which finds {found} of the object's "
-            f"{of_object.size} pixels; {needed} are needed, and "
-            + ("that is too few." if found < needed else "a higher threshold finds those, too.")
-        ) from error
+    compare(attempt, cases, threshold_for_recall, mistakes)
 
 
 def mean_per_image(ious, absent):
@@ -200,41 +178,28 @@ def judge_mean_per_image(attempt):
     ]
     cases = [(np.array(table), absent) for table in tables for absent in (nan, 0, 1)]
 
-    def filled(ious, absent):
-        return np.where(np.isnan(ious), absent, ious)
-
+    means = "np.nanmean(np.nanmean(filled, axis=1))"
     mistakes = {
         "absent is not used: absent classes are always left out. (nan == nan is False; np.isnan "
-        "finds nan.)": (
+        "finds nan.)": [
             lambda ious, absent: mean_per_image(ious, nan),
             lambda ious, absent: np.nanmean(ious),
-        ),
+        ],
         "All entries go into one mean, so an image with more classes counts more. Take the mean "
-        "of each image first.": lambda ious, absent: np.nanmean(filled(ious, absent)),
+        "of each image first.": f"{means} -> np.nanmean(filled)",
+        "The mean of each class is taken first. Take that of each image, over axis 1.": [
+            f"{means} -> np.{mean}(np.nanmean(filled, axis=0))" for mean in ("nanmean", "mean")
+        ],
         "One absent class makes the mean nan. np.isnan finds nan (nan == nan is False), and "
-        "np.nanmean leaves it out.": (
-            lambda ious, absent: filled(ious, absent).mean(),
-            lambda ious, absent: nan,
-        ),
-        "An IoU of 0 is taken for an absent class; absent is nan.": lambda ious, absent: (
-            mean_per_image(np.where(ious == 0, nan, ious), absent)
+        "np.nanmean leaves it out.": [f"{means} -> filled.mean()", lambda ious, absent: nan],
+        "An IoU of 0 is taken for an absent class; absent is nan.": (
+            lambda ious, absent: mean_per_image(np.where(ious == 0, nan, ious), absent)
         ),
         "It is divided by the number of all classes, absent ones included. With absent nan they "
-        "are left out below the line, too.": lambda ious, absent: np.mean(
-            np.nansum(filled(ious, absent), axis=1) / ious.shape[1]
-        ),
+        "are left out below the line, too.": f"{means} -> np.nansum(filled) / filled.size",
     }
 
-    def convert(value):
-        array = to_numpy(value)
-        if array is not None and array.ndim == 1 and array.size > 1:
-            raise Incorrect(
-                f"It returns {describe(value)}, one mean per image or class; the mean over "
-                "those is still missing."
-            )
-        return as_number(value)
-
-    compare(attempt, cases, mean_per_image, mistakes, convert=convert)
+    compare(attempt, cases, mean_per_image, mistakes)
 
 
 def calibration_error(confidence, right):
@@ -261,52 +226,53 @@ def judge_calibration_error(attempt):
         chance = np.where(number % 2, confidence - 0.3, confidence + 0.3)
         cases.append((confidence, rng.random(shape) < chance))
 
-    def of_bins(formula, bins=lambda confidence: np.ceil(confidence * 10)):
-        """Make a function from a formula of confidence, accuracy and share of pixels per bin."""
-
-        def error(confidence, right):
-            number = bins(confidence)
-            inside = [number == b for b in np.unique(number)]
-            said, true = ([some[i].mean() for i in inside] for some in (confidence, right))
-            return formula(np.array(said), np.array(true), np.array([i.mean() for i in inside]))
-
-        return error
-
-    def weighed(said, true, share):
-        return (abs(said - true) * share).sum()
-
+    gap, added = "gap = abs(", "error += gap * inside.mean()"
+    means = "confidence[inside].mean() - right[inside].mean()"
+    bins = "np.clip(np.ceil(confidence * 10).astype(int) - 1, 0, 9)"
     mistakes = {
         "The bins are not weighed: a bin with three pixels counts as much as one with thousands. "
-        "Weigh each gap by the bin's share of the pixels.": (
-            of_bins(lambda said, true, share: abs(said - true).mean()),
-            of_bins(lambda said, true, share: abs(said - true).sum() / 10),
-        ),
+        "Weigh each gap by the bin's share of the pixels.": [
+            f"{added} -> error += gap / {number}" for number in ("len(np.unique(bins))", "10")
+        ],
         "That is the largest gap (the maximum calibration error); expected the mean gap, weighed "
-        "by pixels.": of_bins(lambda said, true, share: abs(said - true).max()),
+        "by pixels.": f"{added} -> error = max(error, gap)",
         "Too sure here and too modest there cancel. Take the absolute value of the gap in every "
-        "bin, before they are added up.": (
-            of_bins(lambda said, true, share: ((said - true) * share).sum()),
-            of_bins(lambda said, true, share: ((true - said) * share).sum()),
+        "bin, before they are added up.": [
+            f"{gap} -> gap = (",
+            f"{gap} -> gap = -(",
             lambda confidence, right: abs(confidence.mean() - right.mean()),
-        ),
-        "The gaps are squared; expected their absolute value.": of_bins(
-            lambda said, true, share: ((said - true) ** 2 * share).sum()
-        ),
+        ],
+        "The gaps are squared; expected their absolute value.": [
+            f"{added} -> error += gap**2 * inside.mean()",
+            edited(
+                calibration_error,
+                f"{added} -> error += gap**2 * inside.mean()",
+                "return error -> return error**0.5",
+            ),
+        ],
         "The gap is taken pixel by pixel, without bins (squared, that is the Brier score). A "
-        "single pixel is right or wrong; only many together have an accuracy.": (
+        "single pixel is right or wrong; only many together have an accuracy.": [
             lambda confidence, right: np.abs(confidence - right).mean(),
             lambda confidence, right: ((confidence - right) ** 2).mean(),
-        ),
+        ],
         "Confidence is compared with the share of wrong pixels; expected the share of right "
-        "ones.": of_bins(lambda said, true, share: (abs(said + true - 1) * share).sum()),
-        "The middle of the bin stands where the mean confidence of its pixels "
-        "belongs.": lambda confidence, right: calibration_error(
-            (np.ceil(confidence * 10) - 0.5) / 10, right
+        "ones.": f"{means} -> {means} + 2 * right[inside].mean() - 1",
+        "The middle of the bin stands where the mean confidence of its pixels belongs.": (
+            "confidence[inside].mean() -> (number + 0.5) / 10"
         ),
         "The bins begin at 0.5. With more than two classes the largest probability can be lower: "
-        "they go from 0 to 1.": of_bins(weighed, lambda c: np.maximum(np.ceil(c * 20), 10)),
+        "they go from 0 to 1.": edited(
+            calibration_error,
+            f"{bins} -> np.maximum(np.ceil(confidence * 20) - 10, 0)",
+            "range(10) -> range(11)",
+        ),
     } | {
-        f"There are {n} bins; expected ten.": of_bins(weighed, lambda c, n=n: np.ceil(c * n))
+        f"There are {n} bins; expected ten.": edited(
+            calibration_error,
+            f"confidence * 10 -> confidence * {n}",
+            f"0, 9 -> 0, {n}",
+            f"range(10) -> range({n} + 1)",
+        )
         for n in (5, 9, 11, 15, 20)
     }
     compare(attempt, cases, calibration_error, mistakes)
@@ -323,9 +289,9 @@ def judge_calibration_error(attempt):
 def iou_from_confusion(confusion):
     """Return the IoU of every class from a confusion matrix, nan where a class is absent."""
     hits = np.diag(confusion)
-    union = confusion.sum(axis=1) + confusion.sum(axis=0) - hits
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):  # of an absent class: 0 / 0 is nan
-        return hits / union
+        return hits / (true + predicted - hits)
 
 
 def judge_iou_from_confusion(attempt):
@@ -337,26 +303,9 @@ def judge_iou_from_confusion(attempt):
         [[1000, 20, 0], [30, 400, 0], [0, 0, 0]],
     ]
 
-    def of(formula):
-        """Make a function of a matrix from a formula (hits, true, predicted)."""
-        return lambda matrix: formula(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0))
-
-    mistakes = {
-        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
-        "once.": of(lambda h, t, p: h / (t + p)),
-        "That is Dice, 2 * hits / (true + predicted); IoU is hits over the union.": of(
-            lambda h, t, p: 2 * h / (t + p)
-        ),
-        "That is recall: hits over true pixels. Wrongly predicted pixels belong in the union, "
-        "too.": of(lambda h, t, p: h / t),
-        "That is precision: hits over predicted pixels. Missed pixels belong in the union, "
-        "too.": of(lambda h, t, p: h / p),
-        "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
-        "below the line gives 0, too.)": of(lambda h, t, p: h / np.maximum(t + p - h, 1)),
-        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
-        "Absent means in neither of the two.": of(lambda h, t, p: h / (t + p - h) / (t > 0)),
-        "Absent classes are left out. They stay in the array, as nan.": (
-            lambda matrix: iou_from_confusion(matrix)[~np.isnan(iou_from_confusion(matrix))]
+    mistakes = iou_mistakes(iou_from_confusion) | {
+        "That is Dice, 2 * hits / (true + predicted); IoU is hits over the union.": (
+            "hits / (true + predicted - hits) -> 2 * hits / (true + predicted)"
         ),
     }
     cases = [(np.array(matrix),) for matrix in matrices]

@@ -7,20 +7,6 @@ from unet_helpers.exercises.exercise import Incorrect, as_number, describe
 from unet_helpers.models.folding import folded_kernel as fold
 
 
-def fold_with(
-    kernel=lambda k, f: k * f,
-    bias=lambda b, m, f: b - m * f,
-    factor=lambda g, v, e: g / np.sqrt(v + e),
-):
-    """Make a function like `fold` with another kernel, bias or factor."""
-
-    def folding(k, gamma, beta, mean, variance, epsilon):
-        f = factor(gamma, variance, epsilon)
-        return kernel(k, f), bias(beta, mean, f)
-
-    return folding
-
-
 def fold_case(random, height, width, n_in, n_out, epsilon):
     """Draw a kernel and the numbers of a normalisation, every channel different."""
     gamma, beta = (random.normal(1, 1, n_out) for _ in range(2))
@@ -38,13 +24,13 @@ def judge_fold(attempt):
         for size, epsilon in [((1, 1, 2, 2), 0.1), ((3, 3, 4, 4), 0.3), ((2, 3, 5, 5), 0.001)]
     ]
     mistakes = {
-        "epsilon is added after the root. It belongs to the variance, under the root.": fold_with(
-            factor=lambda g, v, e: g / (np.sqrt(v) + e)
+        "epsilon is added after the root. It belongs to the variance, under the root.": (
+            "np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)"
         ),
-        "beta is scaled in the bias. It is added after the scaling, so it stays as it "
-        "is.": fold_with(bias=lambda b, m, f: (b - m) * f),
         "The factor lies on the channels that come in. The normalisation scales what comes out, "
-        "the kernel's last axis.": fold_with(kernel=lambda k, f: k * f[:, None]),
+        "the kernel's last axis.": "kernel * factor -> kernel * factor[:, None]",
+        "The mean is subtracted from the kernel. It is one of what the kernel gives, so it goes "
+        "into the bias alone.": "kernel * factor -> (kernel - mean) * factor",
     }
     wide = [fold_case(random, 3, 3, 2, 6, 0.01), fold_case(random, 1, 1, 7, 1, 0.01)]
 
@@ -81,38 +67,33 @@ def judge_roofline(attempt):
     cases += [(6e9, 8e8, 2e9, 1e9), (100.0, 300.0, 5.0, 40.0), (900.0, 45.0, 60.0, 2.0)]
     cases += [(70.0, 90.0, 20.0, 30.0), (40.0, 70.0, 9.0, 4.0), (500.0, 30.0, 3.0, 7.0)]
     cases += [(64.0, 800.0, 50.0, 100.0), (3e6, 2e5, 8e5, 4e5), (7e6, 9e5, 8e6, 4e5)]
+    cases += [(100.0, 45.0, 50.0, 25.0), (66.0, 63.0, 20.0, 21.0)]  # nearly balanced
 
-    def seconds(formula):
-        return lambda *case: (formula(*case), roofline(*case)[1])
-
-    def limit(is_compute):
-        return lambda *case: (roofline(*case)[0], "compute" if is_compute(*case) else "memory")
-
+    longer, is_compute = "max(computing, moving)", "computing >= moving"
     mistakes = {
         "The two times are added up. A machine computes while it loads, so at best the longer of "
-        "the two is all it takes.": seconds(lambda o, b, p, w: o / p + b / w),
-        "This is the shorter of the two times. Both must be done, so the longer one "
-        "counts.": seconds(lambda o, b, p, w: min(o / p, b / w)),
+        "the two is all it takes.": f"{longer} -> computing + moving",
+        "This is the mean of the two times. Both must be done, so the longer one counts.": (
+            f"{longer} -> (computing + moving) / 2"
+        ),
         "The memory is left out of the seconds: a layer cannot be done before its bytes have "
-        "moved.": seconds(lambda o, b, p, w: o / p),
+        "moved.": f"{longer} -> computing",
         "The computing is left out of the seconds: a layer cannot be done before its operations "
-        "are.": seconds(lambda o, b, p, w: b / w),
+        "are.": f"{longer} -> moving",
         "The divisions stand on their heads: seconds are operations divided by operations a "
-        "second.": seconds(lambda o, b, p, w: max(p / o, w / b)),
-        "The bytes are turned into bits. The bandwidth is in bytes a second: convert "
-        "nothing.": seconds(lambda o, b, p, w: max(o / p, 8 * b / w)),
+        "second.": f"{longer} -> max(1 / computing, 1 / moving)",
+        "The bytes are turned into bits. The bandwidth is in bytes a second: convert nothing.": (
+            f"{longer} -> max(computing, 8 * moving)"
+        ),
         "This is the speed that can be reached, in operations a second. The seconds are the "
-        "operations divided by it.": seconds(lambda o, b, p, w: min(p, o / b * w)),
-        "What limits is swapped: it is the part that takes longer.": limit(
-            lambda o, b, p, w: o / p < b / w
-        ),
-        'It always says "compute". Which of the two times is longer?': limit(lambda *case: True),
-        'It always says "memory". Which of the two times is longer?': limit(lambda *case: False),
+        "operations divided by it.": f"{longer} -> operations / {longer}",
+        'It always says "compute". Which of the two times is longer?': f"{is_compute} -> True",
+        'It always says "memory". Which of the two times is longer?': f"{is_compute} -> False",
         "Operations are compared with bytes, as if the machine were equally fast at both. Compare "
-        "their times.": limit(lambda o, b, p, w: o > b),
-        "The intensity is compared with one of the two speeds. Compare it with their ratio.": (
-            limit(lambda o, b, p, w: o / b > w),
-            limit(lambda o, b, p, w: o / b > p),
-        ),
+        "their times.": f"{is_compute} -> operations > bytes_moved",
+        "The intensity is compared with one of the two speeds. Compare it with their ratio.": [
+            f"{is_compute} -> operations / bytes_moved > bandwidth",
+            f"{is_compute} -> operations / bytes_moved > peak_operations",
+        ],
     }
     compare(attempt, cases, roofline, mistakes, convert=as_limit, parts=("seconds", "limit"))

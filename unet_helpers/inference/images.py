@@ -22,9 +22,9 @@ from unet_helpers.datasets.images import (
 )
 from unet_helpers.datasets.pairs import by_name
 from unet_helpers.files import atomic_write, checksum, explained
-from unet_helpers.inference.predict import check_number, to_mask
+from unet_helpers.inference.predict import to_mask
 from unet_helpers.inference.tiles import TILE, choose_tile, tile_logits, total_stride
-from unet_helpers.labels import VOID, DataError, check_values
+from unet_helpers.labels import VOID, DataError, check_number, check_values
 
 MOST = 16  # small images in one step; more are no faster
 LIST = "predicted_masks.json"  # in a folder of masks: their names and checksums

@@ -1,13 +1,12 @@
 """From a batch of images to logits, probabilities and masks."""
 
 import logging
-import numbers
 import re
 
 import numpy as np
 from keras import ops
 
-from unet_helpers.labels import DataError
+from unet_helpers.labels import DataError, check_number
 
 
 def two_logits(logits):
@@ -58,14 +57,6 @@ def predict_logits(model, images, batch_size=8):
         # each of several devices (training/distributed.py) has predicted the whole batch
         parts.append(logits[: len(batch)])
     return np.concatenate(parts)
-
-
-def check_number(name, value, least, most=np.inf, whole=False):
-    """Raise DataError, which names the option, unless it is a number from least to most."""
-    kind = numbers.Integral if whole else numbers.Real
-    if not isinstance(value, kind) or not least <= value <= most:
-        limits = f"of {least} or more" if most == np.inf else f"from {least} to {most}"
-        raise DataError(f"{name} is {value!r}; expected a {'whole ' * whole}number {limits}.")
 
 
 def to_mask(logits, threshold=0.5):

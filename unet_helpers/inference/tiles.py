@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from unet_helpers.inference.predict import check_number, predict_logits
-from unet_helpers.labels import DataError
+from unet_helpers.inference.predict import predict_logits
+from unet_helpers.labels import DataError, check_number
 from unet_helpers.models import profiling
 from unet_helpers.models.unet import check_size, next_multiple
 

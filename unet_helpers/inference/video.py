@@ -8,9 +8,8 @@ from tqdm.auto import tqdm
 from unet_helpers.datasets.images import IMAGE_ENDINGS, image_files
 from unet_helpers.files import atomic_write, explained
 from unet_helpers.inference.images import predict_images
-from unet_helpers.inference.predict import check_number
 from unet_helpers.inference.tiles import pad_to_multiple
-from unet_helpers.labels import DataError, overlay
+from unet_helpers.labels import DataError, check_number, overlay
 
 FFMPEG = (
     "imageio reads and writes GIF by itself; for other videos it needs the package "

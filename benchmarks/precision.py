@@ -1,9 +1,9 @@
-"""Train the main job in several precisions and from several seeds, and score each on unseen data.
+"""Train a short form of the main job in several precisions and from several seeds, and score each on unseen data.
 
     python benchmarks/precision.py [--seeds 3] [--policies float32 mixed_bfloat16 mixed_float16]
                                    [--filters 16] [--size 96 128]
 
-The job is that of `python -m unet_helpers`: 16 filters, batch normalisation after every
+The job is a short form of `python -m unet_helpers`: 16 filters, batch normalisation after every
 convolution, batches of two, six epochs of the sample's streets; the scores come from one
 confusion matrix over the unseen recording dataE. A seed fixes the first weights, the order and the
 augmentation. NaN would show as a loss or a score of nan. Precisions that the machine has no units

@@ -28,17 +28,19 @@ def table(head, rows):
 
 def by_street(found, variants, base="unet"):
     """Write mean IoU on each recording left out, and the difference to a base, run by run."""
-    streets = [run["left_out"] for run in found[base]]
-    head = ["", *streets, "mean IoU", f"difference to {base}", "lower in", "accuracy"]
-    rows = []
+    means = {v: {run["left_out"]: run["mean_iou"] for run in found[v]} for v in variants}
+    streets = sorted(means[base])
+    head, rows = ["", *streets, "mean IoU", "accuracy"], []
     for variant in variants:
-        runs = {run["left_out"]: run for run in found[variant]}
-        values = [runs[street]["mean_iou"] for street in streets]
-        differences = [v - run["mean_iou"] for v, run in zip(values, found[base], strict=True)]
-        lower = f"{sum(d < 0 for d in differences)} of {len(streets)}"
-        compared = ["", ""] if variant == base else [spread(differences, sign=True), lower]
-        accuracy = spread([run["accuracy"] for run in runs.values()])
-        rows.append([variant, *(f"{v:.3f}" for v in values), spread(values), *compared, accuracy])
+        values = [means[variant][street] for street in streets]
+        accuracy = spread([run["accuracy"] for run in found[variant]])
+        rows.append([variant, *(f"{v:.3f}" for v in values), spread(values), accuracy])
+    if len(variants) > 1:
+        head += [f"difference to {base}", "lower in"]
+        for row, variant in zip(rows, variants, strict=True):
+            differences = [means[variant][s] - means[base][s] for s in streets]
+            lower = f"{sum(d < 0 for d in differences)} of {len(streets)}"
+            row += ["", ""] if variant == base else [spread(differences, sign=True), lower]
     return table(head, rows)
 
 
@@ -54,8 +56,9 @@ def by_class(found, variants):
 
 def tables():
     """Return all tables: dict from name to Markdown."""
-    streets = stored_runs("streets")
+    streets, learner = stored_runs("streets"), stored_runs("learner")
     return {
+        "learner": by_street(learner, ["unet"]) + "\n\n" + by_class(learner, ["unet"]),
         "designs": by_street(streets, DESIGNS) + "\n\n" + by_class(streets, DESIGNS),
     }
 

@@ -4,7 +4,8 @@ Stamps the shared first cell, executes in a fresh kernel, keeps what strict nbva
 strips what is volatile, and records a fingerprint of the sources, by which a test notices a
 notebook that was edited and not refreshed. A notebook is replaced only when all of it ran.
 `--lax FOLDER` only executes, writes the results to FOLDER and changes nothing here; with
-`--solved` the stubs of all exercises are replaced by their solutions, and every check must pass.
+`--solved` the stubs of all exercises are replaced by their solutions, every check must pass, and
+four epochs are trained: what training must reach is compared in the strict run.
 """
 
 import argparse
@@ -41,8 +42,14 @@ def stamp_first_cell(notebook):
 
 
 def solve(notebook):
-    """Replace the stub of every exercise by its solution, and let its check decide."""
+    """Replace the stub of every exercise by its solution, let its check decide, train shortly."""
     for cell in notebook.cells:
+        if cell.source.startswith("# What must hold"):
+            cell.source = ""
+        if cell.cell_type == "code":
+            cell.source = re.sub(
+                r"^(EPOCHS\b.* = .*)", r"\1\nEPOCHS = 4", cell.source, flags=re.MULTILINE
+            )
         if "exercise" in cell.metadata.get("tags", []):
             name, answer = re.search(r"exercises\.(\w+)\.check\((\w+)\)", cell.source).groups()
             cell.source = (

@@ -678,7 +678,7 @@ def test_at_least_eight_mistakes_have_sentences_of_their_own(name):
     [
         (lambda mask, c: sum(row.count(c) for row in mask.tolist()), "right."),
         (lambda mask, c: mask == c, "an array of shape (3, 4); expected one number."),
-        (lambda mask, c: (mask != c).sum(), "expected"),
+        (lambda mask, c: (mask != c).sum(), "`mask != c` stands where `mask == c` belongs"),
         (lambda mask, c: None, "not attempted yet"),
     ],
 )

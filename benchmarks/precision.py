@@ -1,4 +1,4 @@
-"""Train a short form of the main job in several precisions and from several seeds, and score each on unseen data.
+"""Train a short form of the main job in several precisions, from several seeds; score on new data.
 
     python benchmarks/precision.py [--seeds 3] [--policies float32 mixed_bfloat16 mixed_float16]
                                    [--filters 16] [--size 96 128]

@@ -23,7 +23,7 @@ from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
 FIRST_CELL = (HERE / "first_cell.py").read_text().rstrip("\n")
-TIMEOUT = 900  # seconds a cell may take
+TIMEOUT = 1800  # seconds a cell may take
 
 
 def fingerprint(notebook):

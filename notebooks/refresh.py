@@ -53,7 +53,8 @@ def solve(notebook):
         if "exercise" in cell.metadata.get("tags", []):
             name, answer = re.search(r"exercises\.(\w+)\.check\((\w+)\)", cell.source).groups()
             cell.source = (
-                f"{answer} = exercises.{name}.reference\nassert exercises.{name}.check({answer})"
+                f"{answer} = exercises.{name}.reference\n"
+                f"passed = exercises.{name}.check({answer})\nassert passed"
             )
 
 

@@ -14,19 +14,10 @@ import keras
 import results
 import streets
 
-from unet_helpers import datasets, models, training
+from unet_helpers import models
 from unet_helpers.labels import CARLA
 
-SETTINGS = {
-    "size": [96, 128],
-    "filters": 16,
-    "epochs": 24,
-    "batch_size": 4,
-    "learning_rate": 5e-3,
-    "weights": "median frequency, to the power 0.5",
-    "augmentation": "mirror and colours",
-    "seed": 0,
-}
+SETTINGS = {**streets.SETTINGS, "filters": 16, "epochs": 24}  # all else as there
 
 
 def train(pairs):
@@ -35,13 +26,7 @@ def train(pairs):
     model = models.unet_model(
         (*SETTINGS["size"], 3), SETTINGS["filters"], CARLA.n_classes, 0, batch_norm=True
     )
-    data, epochs = datasets.from_arrays(*pairs), SETTINGS["epochs"]
-    weights = training.median_frequency_weights(pairs[1], CARLA.n_classes) ** 0.5
-    batches = datasets.batches(data, SETTINGS["batch_size"], epochs, datasets.augment)
-    batches = training.with_class_weights(batches, weights)
-    training.compile_model(model, len(batches), SETTINGS["learning_rate"])
-    steps = len(batches) // epochs
-    training.fit(model, batches, epochs=epochs, steps_per_epoch=steps)
+    streets.fit(model, pairs, epochs=SETTINGS["epochs"])
     return model
 
 

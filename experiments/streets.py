@@ -71,10 +71,17 @@ def frames():
     }
 
 
-def fit(model, pairs, power=0.5, augmentation=datasets.augment, learning_rate=None, constant=False):
+def fit(
+    model,
+    pairs,
+    power=0.5,
+    augmentation=datasets.augment,
+    learning_rate=SETTINGS["learning_rate"],
+    constant=False,
+    epochs=SETTINGS["epochs"],
+):
     """Train a model on (images, masks) with the recipe of SETTINGS, or with what differs."""
     data = datasets.from_arrays(*pairs)
-    epochs, learning_rate = SETTINGS["epochs"], learning_rate or SETTINGS["learning_rate"]
     batches = datasets.batches(data, SETTINGS["batch_size"], epochs, augmentation)
     if power:
         weights = training.median_frequency_weights(pairs[1], CARLA.n_classes) ** power

@@ -5,6 +5,7 @@ next time. Arguments go to JupyterLab, such as --no-browser, or --allow-root in 
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,4 +42,5 @@ if __name__ == "__main__":
     # The root is the whole course, so that links to its other pages open.
     command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={course}"]
     command += [str(copy_notebooks()), *sys.argv[1:]]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    environment = os.environ | {"PYTHONSTARTUP": str(NOTEBOOKS / "startup.py")}
+    sys.exit(subprocess.run(command, check=False, env=environment).returncode)

@@ -6,7 +6,9 @@ import platform
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -79,6 +81,15 @@ def test_start_copies_what_is_missing_and_keeps_answers(tmp_path):
     load_start().copy_notebooks(copies)
     assert first.read_text() == "my answers"
     assert (copies / "12_scaling_up.ipynb").exists()
+
+
+def test_a_cell_that_runs_too_early_says_what_to_run(monkeypatch):
+    monkeypatch.setenv("PYTHONSTARTUP", str(NOTEBOOKS / "startup.py"))
+    cells = [nbformat.v4.new_code_cell(source) for source in ("my_block(3)", "1 / 0")]
+    NotebookClient(nbformat.v4.new_notebook(cells=cells), allow_errors=True).execute()
+    early, wrong = ("\n".join(cell.outputs[0].traceback) for cell in cells)
+    assert early.endswith("'Run All Above Selected Cell'.") and "'my_block'" in early
+    assert wrong.endswith("division by zero")
 
 
 def test_no_requirement_excludes_the_versions_of_colab():

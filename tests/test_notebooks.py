@@ -36,9 +36,14 @@ def code_cells(path):
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
-def test_the_notebooks_are_numbered_without_gaps():
-    assert [path.stem[:2] for path in PATHS] == [f"{n:02}" for n in range(len(PATHS))]
-    assert len(PATHS) >= 11
+def test_every_notebook_leads_to_the_one_after_it():
+    """Numbers may be left free, but no two notebooks share one."""
+    assert len({path.stem[:2] for path in PATHS}) == len(PATHS) >= 11
+    for path, following in itertools.pairwise(PATHS):
+        link = re.search(
+            r"\*\*Next:\*\* \[(\d\d) · [^\]]+\]\(([^)]+)\)", read(path).cells[-1].source
+        )
+        assert link.groups() == (following.stem[:2], following.name), path.name
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS)

@@ -77,10 +77,10 @@ def test_start_copies_what_is_missing_and_keeps_answers(tmp_path):
     assert copy["metadata"]["language_info"]["version"] == platform.python_version()
     assert copy["metadata"]["kernelspec"]["display_name"].startswith("Python 3")
     first.write_text("my answers")
-    (copies / "12_scaling_up.ipynb").unlink()
+    (copies / "16_scaling_up.ipynb").unlink()
     load_start().copy_notebooks(copies)
     assert first.read_text() == "my answers"
-    assert (copies / "12_scaling_up.ipynb").exists()
+    assert (copies / "16_scaling_up.ipynb").exists()
 
 
 def test_a_cell_that_runs_too_early_says_what_to_run(monkeypatch):

@@ -52,13 +52,13 @@ cross_entropy_with_void = of(losses, "cross_entropy_with_void")  # notebook 07
 median_frequency_weights = of(losses, "median_frequency_weights")
 soft_dice = of(losses, "soft_dice")  # notebook 08
 threshold_for_recall = of(scores, "threshold_for_recall")
-iou_and_dice = of(scores, "iou_and_dice")  # notebook 09
+iou_and_dice = of(scores, "iou_and_dice")  # notebook 10
 mean_per_image = of(scores, "mean_per_image")
 calibration_error = of(scores, "calibration_error")
-split_by_recording = of(images, "split_by_recording")  # notebook 10
+split_by_recording = of(images, "split_by_recording")  # notebook 12
 augmentation = of(images, "augmentation")
-tile_starts = of(images, "tile_starts")  # notebook 11
-fold = of(speed, "fold")  # notebook 12
+tile_starts = of(images, "tile_starts")  # notebook 14
+fold = of(speed, "fold")  # notebook 16
 roofline = of(speed, "roofline")
 
 ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Exercise)}

@@ -31,7 +31,7 @@ def unet_model(
         dropout_prob: in the fourth block and the bottleneck.
         dropout_everywhere: instead after every pooling and every concatenation.
         batch_norm: normalise between each convolution and its ReLU; "block" only in the second
-            convolution of each block, nine times instead of 19 (notebook 12).
+            convolution of each block, nine times instead of 19 (notebook 16).
         up_kernel_size: 3 or, as in the paper, 2.
         extra_convolution: one more 3x3 convolution before the last layer.
         last_kernel_size: 1 (a classifier per pixel) or 3 (it also sees the neighbours).

@@ -507,14 +507,11 @@ def test_load_pairs_names_the_file_with_wrong_labels_sizes_or_bytes(pairs):
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        (128, r"image_size is 128; expected \(height, width\)"),
-        ("96x128", r"image_size is '96x128'; expected"),
-        ("12", r"image_size is '12'; expected"),
+        (128, r"image_size is 128; expected positive whole numbers such as \(96, 128\)"),
+        ("12", "image_size is '12'; expected"),
         ((96,), r"image_size is \(96,\); expected"),
-        ((96.0, 128), r"In image_size \(96\.0, 128\) a side is 96\.0; expected a whole"),
-        ((96, 0), r"a side is 0; expected a whole number of 1 or more"),
-        ([-1, 5], r"a side is -1"),
-        ((True, 5), r"a side is True"),
+        ((96.0, 128), r"image_size is \(96\.0, 128\); expected"),
+        ((96, 0), r"image_size is \(96, 0\); expected"),
     ],
 )
 def test_load_pairs_refuses_what_is_not_a_size(pairs, size, message):

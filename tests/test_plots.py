@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from unet_helpers import plots
-from unet_helpers.labels import Labels, mask_to_colour
+from unet_helpers.labels import CARLA, Labels, mask_to_colour
 
 THREE = Labels("three", ("road", "tree", "sky"), ((10, 20, 30), (200, 100, 50), (90, 160, 250)))
 MASKS = np.array([[[0, 0], [1, 255]], [[0, 1], [1, 1]], [[255, 0], [0, 0]]], np.uint8)
@@ -25,6 +25,14 @@ def silent_figures():
     yield
     plt.close("all")
     plt.switch_backend(before)
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What a notebook would have been given to display."""
+    calls = []
+    monkeypatch.setattr(plots, "display", lambda *args, **options: calls.append((args, options)))
+    return calls
 
 
 def legend(figure):
@@ -52,7 +60,7 @@ def labels_of(axis):
 
 
 def test_show_pairs_puts_masks_below_their_images():
-    figure = drawn(plots.show_pairs(IMAGES, MASKS, THREE, titles=["a", "b", "c"], columns=2))
+    figure = drawn(plots.show_pairs(IMAGES, MASKS, THREE, columns=2))
     shown = images(figure)
     assert len(shown) == 8  # 2 columns, and images and masks in turn
     np.testing.assert_array_equal(shown[0], IMAGES[0])
@@ -60,7 +68,6 @@ def test_show_pairs_puts_masks_below_their_images():
     np.testing.assert_array_equal(shown[4], IMAGES[2])
     np.testing.assert_array_equal(shown[6], mask_to_colour(MASKS[2], THREE))
     assert shown[5] is None
-    assert [axis.get_title() for axis in figure.axes] == ["a", "b", "", "", "c", "", "", ""]
     assert legend(figure) == ["road", "tree", "void"]  # there is no sky
 
 
@@ -105,6 +112,21 @@ def test_error_map_by_hand():
     orange = [round(255 * value) for value in to_rgb(plots.ORANGE)]
     assert painted.dtype == np.uint8
     assert painted.tolist() == [[[155] * 3, [244] * 3], [orange, [0, 0, 0]]]
+
+
+@pytest.mark.parametrize("columns", [1, 3, 5])
+def test_a_page_of_700_pixels_shows_legends_of_9_pixels(columns, displayed):
+    figure = plots.image_grid([([""] * columns, [IMAGES[0]] * columns)], CARLA, range(13))
+    figure.axes[0].plot([0, 1], label="small")
+    figure.axes[0].legend(fontsize=5)
+    plots.show(figure, "a legend below and one in the first image")
+    width = figure.get_figwidth() * figure.dpi
+    for box in (*figure.legends, figure.axes[0].get_legend()):
+        points = min(text.get_fontsize() for text in box.get_texts())
+        assert points * figure.dpi / 72 * min(1, 700 / width) >= 9
+    figure.canvas.draw()
+    [box] = figure.legends
+    assert box.get_window_extent().width <= width
 
 
 def test_image_grid_without_labels_has_no_legend():
@@ -164,14 +186,6 @@ def test_show_class_bars_on_a_logarithmic_axis():
 
 
 # ---------------------------------------------------------------- in a notebook
-
-
-@pytest.fixture
-def displayed(monkeypatch):
-    """What a notebook would have been given to display."""
-    calls = []
-    monkeypatch.setattr(plots, "display", lambda *args, **options: calls.append((args, options)))
-    return calls
 
 
 def test_show_displays_once_with_a_text_and_closes(displayed):

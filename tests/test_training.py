@@ -633,7 +633,7 @@ def test_fit_refuses_data_that_does_not_fit(dataset, message):
 
 
 def test_fit_explains_what_it_is_given(train):
-    with pytest.raises(DataError, match=r"epochs is 0; expected 1 or more"):
+    with pytest.raises(DataError, match=r"epochs is 0; expected a whole number of 1 or more"):
         fit(learner(), train, epochs=0)
     with pytest.raises(DataError, match=r"not compiled\. Call training\.compile_model"):
         fit(pointwise(2, (8, 8)), train)

@@ -184,8 +184,7 @@ def overlay(image, mask, labels, opacity=0.5):
 
     Shapes: uint8 (H, W, 3), uint8 (H, W) -> uint8 (H, W, 3). Raises DataError for other opacities.
     """
-    if not 0 <= opacity <= 1:
-        raise DataError(f"opacity is {opacity}; expected a number from 0 to 1.")
+    check_number("opacity", opacity, 0, 1)
     colour = mask_to_colour(mask, labels).astype(np.float32)
     return (image * (1 - opacity) + colour * opacity).astype(np.uint8)
 
@@ -198,14 +197,26 @@ def check_number(name, value, least, most=np.inf, whole=False):
         raise DataError(f"{name} is {value!r}; expected a {'whole ' * whole}number {limits}.")
 
 
+def check_size(name, size, example, may_be_open=False):
+    """Raise DataError unless a size has as many whole numbers as the example, all positive.
+
+    may_be_open allows None, which means any, as height and as width.
+    """
+    sides = list(size) if hasattr(size, "__iter__") else []
+    fixed = [side for i, side in enumerate(sides) if side is not None or i > 1 or not may_be_open]
+    if len(sides) != len(example) or not all(
+        isinstance(side, numbers.Integral) and side > 0 for side in fixed
+    ):
+        raise DataError(f"{name} is {size!r}; expected positive whole numbers such as {example}.")
+
+
 def check_values(mask, n_classes, where, void=VOID):
     """Raise DataError that names the mask (where) for values that are neither classes nor void."""
-    present = np.unique(mask)
-    wrong = present[(present >= n_classes) & (present != void) | (present < 0)]
+    wrong = mask[(mask < 0) | (mask >= n_classes) & (mask != void)]
     if wrong.size:
-        count, or_void = int(np.isin(mask, wrong).sum()), f", or {void} for void" * (void == VOID)
+        found, or_void = np.unique(wrong)[:8].tolist(), f", or {void} for void" * (void == VOID)
         raise DataError(
-            f"{where} holds labels outside the classes: {wrong[:8].tolist()} in {count} pixels; "
+            f"{where} holds labels outside the classes: {found} in {wrong.size} pixels; "
             f"expected 0 .. {n_classes - 1}{or_void}. Is it the mask of another data set, a "
             "coloured image, or a mask resized with interpolation?"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import display
+from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
@@ -20,20 +21,16 @@ IMAGE_WIDTH = 2.6  # inches of one image in a grid
 DPI = 80  # keeps stored notebooks small
 BLUE, ORANGE, GREY = "#2f5fa8", "#d9722e", "#9aa3ab"
 GREEN, PURPLE, YELLOW = "#3d8b57", "#7a5ea8", "#dcb03f"
-SERIES = (GREY, YELLOW, ORANGE, GREEN, PURPLE, BLUE)  # the last one is the one that matters
+SERIES = (GREY, ORANGE, YELLOW, GREEN, PURPLE, BLUE)  # the last one is the one that matters
 
 
-def show_pairs(images, masks, labels, titles=None, columns=4):
-    """Show images with their masks below them, so many columns in a row, and the legend.
-
-    titles has a text for each image.
-    """
-    titles = [""] * len(images) if titles is None else titles
+def show_pairs(images, masks, labels, columns=4):
+    """Show images with their masks below them, so many columns in a row, and the legend."""
     rows = []
     for start in range(0, len(images), columns):
-        part = range(start, min(start + columns, len(images)))
-        rows.append(([titles[i] for i in part], [images[i] for i in part]))
-        rows.append(([""] * len(part), [mask_to_colour(masks[i], labels) for i in part]))
+        part = slice(start, start + columns)
+        none = [""] * len(images[part])
+        rows += [(none, images[part]), (none, [mask_to_colour(m, labels) for m in masks[part]])]
     return image_grid(rows, labels, present_classes(masks))
 
 
@@ -88,13 +85,13 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
     columns = max(len(images) for _, images in rows)
     heights = [max(p.shape[0] / p.shape[1] for p in images) for _, images in rows]
     patches = [*legend_patches(labels, shown), *more_patches]
-    per_line = max(1, min(len(patches), int(columns * IMAGE_WIDTH / 1.25)))
+    width = columns * IMAGE_WIDTH + 0.3
+    size = legend_size(width)
+    per_line = max(1, min(len(patches), int(width / (0.14 * size))))
     lines = -(-len(patches) // per_line) if patches else 0
     titled = sum(any(titles) for titles, _ in rows)
-    height = sum(heights) * IMAGE_WIDTH + 0.25 * titled + 0.2 * lines + 0.15
-    figure, axes = new_figure(
-        (columns * IMAGE_WIDTH + 0.3, height), (len(rows), columns), height_ratios=heights
-    )
+    height = sum(heights) * IMAGE_WIDTH + 0.25 * titled + 0.025 * size * lines + 0.15
+    figure, axes = new_figure((width, height), (len(rows), columns), height_ratios=heights)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, wspace=0, hspace=0)
     for r, (titles, images) in enumerate(rows):
         for c, axis in enumerate(axes[r]):
@@ -107,9 +104,8 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
         if side_titles:
             axes[r, 0].set_ylabel(side_titles[r], fontsize=9)
     if patches:
-        figure.legend(
-            handles=patches, loc="outside lower center", ncols=per_line, fontsize=8, frameon=False
-        )
+        style = dict(loc="outside lower center", ncols=per_line, fontsize=size, frameon=False)
+        figure.legend(handles=patches, **style)
     return figure
 
 
@@ -118,6 +114,14 @@ def new_figure(size, grid=(1, 1), **options):
     return plt.subplots(
         *grid, figsize=size, squeeze=False, layout="constrained", dpi=DPI, **options
     )
+
+
+def legend_size(width):
+    """Return the points that a legend needs to be read, for a figure of a width in inches.
+
+    A page may show the figure 700 pixels wide, and 9 of these pixels are the least for a text.
+    """
+    return 8.4 * max(1, width * DPI / 700)
 
 
 def present_classes(masks):
@@ -232,15 +236,14 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
 
 def series_colours(count):
     """List the colours of so many series; the last one is blue, the first of several is grey."""
-    if count == 1:
-        return [BLUE]
-    if count == 3:
-        return [GREY, ORANGE, BLUE]
     return [*SERIES[: count - 1], BLUE]
 
 
 def show(figure, alt):
     """Show a figure once in a notebook, with a text for readers who cannot see it."""
+    for legend in figure.findobj(Legend):
+        for text in legend.get_texts():
+            text.set_fontsize(max(text.get_fontsize(), legend_size(figure.get_figwidth())))
     display(figure, metadata={"image/png": {"alt": alt}})
     plt.close(figure)
 

@@ -79,12 +79,7 @@ def read_pair(image_source, trimap_source):
             f"{trimap_source} holds {wrong[:8].tolist()}; a trimap has 1 pet, 2 background and "
             "3 outline. Was one subtracted from it already?"
         )
-    return read_image(image_source), trimap_to_classes(trimap)
-
-
-def trimap_to_classes(trimap):
-    """Subtract one: 1 pet, 2 background, 3 outline become the classes 0, 1 and 2."""
-    return trimap - 1
+    return read_image(image_source), trimap - 1
 
 
 def pairs_of_tfds(folder, split):

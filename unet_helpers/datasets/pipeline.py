@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from unet_helpers.datasets import cache as caching
 from unet_helpers.datasets.images import check_pair, resize_image, resize_mask
 from unet_helpers.files import full_folder
-from unet_helpers.labels import VOID, DataError, check_number, note
+from unet_helpers.labels import VOID, DataError, check_number, check_size, note
 
 DARK = 17  # what the whitest pixel of 12 bits in a 16-bit file stays below
 
@@ -41,10 +41,7 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
     if not pairs:
         raise DataError(f"There are no {description} to load: the split is empty.")
     if image_size is not None:
-        if isinstance(image_size, str) or np.shape(image_size) != (2,):
-            raise DataError(f"image_size is {image_size!r}; expected (height, width).")
-        for side in image_size:
-            check_number(f"In image_size {image_size!r} a side", side, 1, whole=True)
+        check_size("image_size", image_size, (96, 128))
 
     def load(pair):
         image, mask = read_pair(*pair)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unet_helpers.inference.predict import predict_masks
-from unet_helpers.labels import VOID, printable
+from unet_helpers.labels import VOID, check_values, printable
 
 
 def confusion_matrix(y_true, y_pred, n_classes):
@@ -28,13 +28,8 @@ def confusion_matrix(y_true, y_pred, n_classes):
             )
     valid = y_true != VOID
     true, pred = y_true[valid].astype(np.int64), y_pred[valid].astype(np.int64)
-    for name, array in (("y_true", true), ("y_pred", pred)):
-        wrong = np.unique(array[(array < 0) | (array >= n_classes)])
-        if wrong.size:
-            raise ValueError(
-                f"{name} holds {wrong[:8].tolist()}, outside the classes 0 .. {n_classes - 1}"
-                + (f" (void is {VOID})." if name == "y_true" else ".")
-            )
+    check_values(true, n_classes, "y_true")
+    check_values(pred, n_classes, "y_pred", void=None)
     counts = np.bincount(n_classes * true + pred, minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes)
 

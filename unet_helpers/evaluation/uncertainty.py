@@ -8,7 +8,7 @@ import numpy as np
 
 from unet_helpers.evaluation.metrics import check_shapes
 from unet_helpers.inference.predict import predict_logits, to_probabilities
-from unet_helpers.labels import VOID, DataError
+from unet_helpers.labels import VOID, DataError, check_number
 from unet_helpers.models.folding import flat_layers
 
 
@@ -108,8 +108,7 @@ def mc_dropout(model, images, times=10, seed=0, batch_size=8):
 
     Source: Gal and Ghahramani 2016, section 4; mutual information as in Gal et al. 2017, section 3.
     """
-    if times < 1:
-        raise ValueError(f"times is {times}; at least one prediction is needed.")
+    check_number("times", times, 1, whole=True)
     random = with_dropout_on(model, seed)
     return average_predictions(predict_logits(random, images, batch_size) for _ in range(times))
 

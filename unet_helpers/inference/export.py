@@ -168,7 +168,7 @@ def open_exported(path):
     """
     path = Path(path)
     openers = {
-        ".keras": open_keras,
+        ".keras": lambda file: load_model(file).predict_on_batch,
         ".tflite": open_tflite,
         ".onnx": open_onnx,
     }
@@ -183,11 +183,6 @@ def open_exported(path):
     return lambda images: np.concatenate(
         [np.asarray(run(image[None]), np.float32) for image in images]
     )
-
-
-def open_keras(path):
-    """Open a .keras file with Keras."""
-    return load_model(path).predict_on_batch
 
 
 def open_saved_model(folder):

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from unet_helpers.inference.predict import predict_logits
-from unet_helpers.labels import DataError, check_number
+from unet_helpers.labels import DataError, check_number, check_size
 from unet_helpers.models import profiling
-from unet_helpers.models.unet import check_size, next_multiple
+from unet_helpers.models.unet import next_multiple
 
 TILE = 512  # side of a tile where the model takes any size
 # the views of a batch (N, H, W, C) that are averaged, each by the axes that it flips

@@ -3,12 +3,11 @@
 import math
 from dataclasses import dataclass, field
 
-import matplotlib.pyplot as plt
 from keras import layers
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from unet_helpers.models import profiling
-from unet_helpers.plots import BLUE, DPI, GREEN, GREY, ORANGE, PURPLE
+from unet_helpers.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, legend_size, new_figure
 
 
 @dataclass(eq=False)
@@ -26,14 +25,13 @@ class Box:
     x: float = 0.0
 
 
-def draw_model(model, title=None):
+def draw_model(model):
     """Draw a model as the U-Net paper draws it, read from the layers of the live model.
 
     A box is a feature map: its height in the drawing grows with the image's height, its width
     with the number of channels; the text over it gives channels and size. A row is a level: each
     halving leads one row down. Normalisation, ReLU, dropout, rescaling and cropping are part of
-    the arrow or box they belong to. The title is by default the model's name and number of
-    parameters.
+    the arrow or box they belong to. The title has the model's name and number of parameters.
 
     Returns a matplotlib Figure. Raises ValueError as `profiling.layer_facts`, for instance when the
     model takes any image size.
@@ -44,9 +42,8 @@ def draw_model(model, title=None):
     place(boxes)
     span = max(box.x for box in boxes) + 1
     depth = max(box.level for box in boxes) + 1
-    figure, axis = plt.subplots(
-        figsize=(max(0.62 * span + 0.4, 5), 1.25 * depth + 0.75), layout="constrained", dpi=DPI
-    )
+    width = max(0.62 * span + 0.4, 5)
+    figure, ((axis,),) = new_figure((width, 1.25 * depth + 0.75))
     axis.set(xlim=(-0.6, span - 0.3), ylim=(-depth + 0.6, 0.68))
     axis.axis("off")
     tallest = max(box.height for box in boxes)
@@ -57,10 +54,11 @@ def draw_model(model, title=None):
             kinds[text] = draw_arrow(axis, start, box, colour, boxes, tallest)
     if any(box.dropout for box in boxes):
         kinds["dashed: dropout"] = Rectangle((0, 0), 1, 1, fill=False, linestyle=":", linewidth=1.5)
-    columns = max(1, min(3, int(0.62 * span / 3.2)))
-    style = dict(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    size = legend_size(width)
+    columns = max(1, min(3, int(width / (0.4 * size))))
+    style = dict(loc="outside lower center", ncols=columns, fontsize=size, frameon=False)
     figure.legend(kinds.values(), kinds.keys(), **style)
-    axis.set_title(title or f"{model.name}: {model.count_params():,} parameters", fontsize=10)
+    axis.set_title(f"{model.name}: {model.count_params():,} parameters", fontsize=10)
     return figure
 
 

@@ -1,11 +1,9 @@
 """U-Net, as the course builds it and as the paper describes it."""
 
-import numbers
-
 import keras
 from keras import layers
 
-from unet_helpers.labels import DataError
+from unet_helpers.labels import check_size
 from unet_helpers.models.blocks import conv_block, convolution, upsampling_block
 
 
@@ -125,19 +123,6 @@ def check_divisible(input_size, divisor):
 def check_input_size(input_size):
     """Raise DataError unless a size is (H, W, channels); None as H or W stands for any."""
     check_size("input_size", input_size, (96, 128, 3), may_be_open=True)
-
-
-def check_size(name, size, example, may_be_open=False):
-    """Raise DataError unless a size has as many whole numbers as the example, all positive.
-
-    may_be_open allows None, which means any, as height and as width.
-    """
-    sides = list(size) if hasattr(size, "__iter__") else []
-    fixed = [side for i, side in enumerate(sides) if side is not None or i > 1 or not may_be_open]
-    if len(sides) != len(example) or not all(
-        isinstance(side, numbers.Integral) and side > 0 for side in fixed
-    ):
-        raise DataError(f"{name} is {size!r}; expected positive whole numbers such as {example}.")
 
 
 def next_multiple(side, divisor):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from unet_helpers.files import explained, lock
-from unet_helpers.labels import VOID, DataError
+from unet_helpers.labels import VOID, DataError, check_number
 from unet_helpers.models.folding import flat_layers
 from unet_helpers.training import distributed, fused, losses
 from unet_helpers.training.callbacks import Progress, Scores
@@ -104,8 +104,7 @@ def fit(
             with pixels that are not numbers, labels without a logit, a loss that is not a finite
             number, or a folder that holds another training run or that another process writes to.
     """
-    if epochs < 1:
-        raise DataError(f"epochs is {epochs}; expected 1 or more.")
+    check_number("epochs", epochs, 1, whole=True)
     if not model.compiled:
         raise DataError("The model is not compiled. Call training.compile_model(model, steps).")
     size, data = check_batches(model, train.take(steps_per_epoch or -1), "training")

@@ -40,8 +40,8 @@ def cell(*sources):
     return space
 
 
-def keep(*sources, name="my_conv_block", verdict=lambda answer: (True, "right.")):
-    return kept.keep(name, cell(*sources)[name], verdict)
+def keep(*sources, name="my_conv_block"):
+    return kept.keep(name, cell(*sources)[name])
 
 
 def text():
@@ -83,7 +83,9 @@ def test_only_the_answers_part_is_written_anew():
     keep(UP, name="my_upsampling_block")
     keep(BLOCK.replace("return inputs", "return -inputs"))
     assert "return -inputs" in text() and text().count("def ") == 2
-    keep("def my_unet_model(size):\n    return my_conv_block(size, 2)", name="my_unet_model")
+    block = "from unet_helpers import exercises\nmy_conv_block = exercises.conv_block.yours()"
+    network = "def my_unet_model(size):\n    return my_conv_block(size, 2)"
+    assert "Kept" in keep(block, network, name="my_unet_model")
     assert exercises.unet_model.yours()(5) == (-5, 2)
     names = [text().index(f"def {name}(") for name in kept.PARTS]
     assert names == sorted(names)
@@ -107,24 +109,43 @@ def test_the_functions_and_imports_of_its_cell_are_kept_and_no_check():
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     space = {"__name__": "__main__"}
     exec(compile(source.rpartition("exercises.")[0], name, "exec"), space)
-    told = kept.keep("my_conv_block", space["block"], lambda answer: (True, "right."))
+    told = kept.keep("my_conv_block", space["block"])
     assert "Kept" in told and "check(" not in text()
     assert exercises.conv_block.yours()(1).__name__ == "ReLU"
 
 
-def test_what_needs_another_cell_is_not_kept():
-    def verdict(answer):
-        try:
-            return answer(1) == 3, "not yet."
-        except NameError as error:
-            return False, f"it raised {error}."
+HELPER = "def helper(x):\n    return x\n"
+USING = "def my_conv_block(x):\n    return {}"
 
-    answer = "def my_conv_block(x):\n    return SIZE * x"
-    told = keep("SIZE = 3", answer, verdict=verdict)
-    assert "does not work without the notebook's other cells" in told
-    assert told.endswith("By itself: it raised name 'SIZE' is not defined.")
+
+@pytest.mark.parametrize(
+    ("sources", "name"),
+    [
+        (["SIZE = 3", USING.format("SIZE * x")], "SIZE"),
+        (["SIZE = 3", USING.format("[SIZE for _ in x]")], "SIZE"),
+        (["SIZE = 3\n" + USING.format("SIZE * x")], "SIZE"),
+        (["import math", USING.format("math.sqrt(x)")], "math"),
+        ([HELPER, USING.format("helper(x)")], "helper"),
+        # in the file it would be the helper of its own cell
+        ([HELPER + USING.format("helper(x)"), HELPER.replace("return", "return 2 *")], "helper"),
+        (["import jax.numpy as np", USING.format("np.sum(x)")], "np"),
+        (["def my_conv_block(x):\n    return my_unet_model(x)", "my_unet_model = 1"], "my_unet_m"),
+    ],
+)
+def test_what_another_cell_decides_is_not_kept(sources, name):
+    told = keep(*sources)
+    assert f"it uses {name}" in told and "of other cells" in told
     assert not kept.FILE.exists()
-    assert "Kept" in keep(answer.replace("SIZE", "3"), verdict=verdict)
+
+
+def test_what_its_own_cell_decides_is_kept_and_works_alone():
+    source = (
+        "from math import sqrt\nfrom keras import layers as L\n"
+        "def helper(x):\n    return sqrt(x) if isinstance(x, int) else np.abs(x) + lost\n"
+        "def my_conv_block(x):\n    return helper(x), L.ReLU"
+    )
+    assert "Kept" in keep(source) and keep("lost = 1", source).endswith("into the function.")
+    assert exercises.conv_block.yours()(9)[0] == 3
 
 
 @pytest.mark.parametrize(
@@ -154,8 +175,8 @@ def test_helpers_of_one_name_do_not_get_mixed_up():
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("def my_conv_block(:", "it has parts for none and should for my_conv_block, my_up"),
-        (b"\xff\xfe", "my_unet.py cannot be read (UnicodeDecodeError)"),
+        ("def my_conv_block(:", "my_unet.py is not as a check wrote it. Rename it"),
+        (b"\xff\xfe", "my_unet.py is not as a check wrote it. Rename it"),
         (None, "my_unet.py does not run (NameError: name 'lost' is not defined)"),
     ],
 )
@@ -175,10 +196,10 @@ def test_on_colab_drive_is_used_or_asked_for(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "google.colab", builtins)
     monkeypatch.setattr(kept, "DRIVE", tmp_path / "drive")
     exercises.conv_block.yours()
-    assert "mount Google Drive and check your function again, or paste it into this cell" in (
+    assert "mount Google Drive and check your function again, or paste it into the next" in (
         capsys.readouterr().out.replace("\n", " ")
     )
-    assert "the next notebook runs on another machine: mount Google Drive" in keep(BLOCK)
+    assert "every notebook runs on another machine: mount Google Drive" in keep(BLOCK)
     kept.FILE.unlink()
     kept.DRIVE.mkdir()
     assert keep(BLOCK) == "Kept in my_unet.py, for the notebooks that follow."

@@ -1,12 +1,15 @@
 """The learner's own U-Net, kept in my_unet.py for the notebooks that follow.
 
-The file has a part for each of three exercises; what has not passed its check is the course's.
+The file has a part for each of three exercises that has passed its check; the course's functions
+stand in for the others.
 """
 
 import ast
+import builtins
 import inspect
 import linecache
 import re
+import symtable
 import sys
 from pathlib import Path
 
@@ -21,26 +24,22 @@ HEADER = '''\
 import keras
 import numpy as np
 from keras import layers, ops
+
+# the course's, until yours below take their place
+from unet_helpers.exercises.decoder import upsampling_block as my_upsampling_block
+from unet_helpers.exercises.whole import unet_model as my_unet_model
+from unet_helpers.models import conv_block as my_conv_block
 '''
-COURSE = "# the course's, until yours passes its check\nfrom unet_helpers."
-PARTS = {  # of the file, in its order: the exercise's notebook, and what stands in its place
-    "my_conv_block": ("02", f"{COURSE}models import conv_block as my_conv_block"),
-    "my_upsampling_block": (
-        "03",
-        f"{COURSE}exercises.decoder import upsampling_block as my_upsampling_block",
-    ),
-    "my_unet_model": ("04", f"{COURSE}exercises.whole import unet_model as my_unet_model"),
-}
+# The parts in the file's order, and the notebooks of their exercises
+PARTS = {"my_conv_block": "02", "my_upsampling_block": "03", "my_unet_model": "04"}
 
 
-def keep(name, answer, verdict):
+def keep(name, answer):
     """Keep the functions and imports of a right answer's cell as its part of the file.
 
     Args:
         name: the part, such as "my_conv_block".
         answer: the learner's function.
-        verdict: function (answer) -> (passed, sentence), which judges what comes back from the
-            file: there the answer must be right without the notebook's other cells.
 
     Returns:
         str: a sentence that says so, or why not; empty for a function of the course or the file.
@@ -49,22 +48,21 @@ def keep(name, answer, verdict):
         return ""
     try:
         parts = read_parts() | {name: part_of(name, answer)}
-        passed, told = verdict(load(parts, name))
-        if not passed:
+        if others := names_of_other_cells(parts, name, answer):
             raise DataError(
-                "it does not work without the notebook's other cells. Write what it uses into its "
-                f"own cell, as functions or imports, or into the function. By itself: {told}"
+                f"it uses {' and '.join(others)} of other cells. Write into its own cell what it "
+                "uses, as functions or imports, or into the function."
             )
+        sections = [
+            f"# {'-' * 64} {each}, notebook {number}\n\n{parts[each]}\n"
+            for each, number in PARTS.items()
+            if each in parts
+        ]
         with atomic_write(path()) as file:
-            file.write_text("\n\n".join([HEADER, *map(section, parts.items())]), encoding="utf-8")
+            file.write_text("\n\n".join([HEADER, *sections]), encoding="utf-8")
     except Exception as error:  # whatever is the matter with it, the answer is right
         return f"It is not kept in {FILE}: {error}"
-    if on_colab_without_drive():
-        return (
-            f"Kept in {FILE}, but on Colab the next notebook runs on another machine: mount Google "
-            "Drive and check again, so that it finds the file."
-        )
-    return f"Kept in {FILE}, for the notebooks that follow."
+    return f"Kept in {FILE}, for the notebooks that follow.{without_drive()}"
 
 
 def find(name):
@@ -74,22 +72,22 @@ def find(name):
     """
     try:
         parts = read_parts()
-        if parts[name] != PARTS[name][1]:
-            return load(parts, name), None
-        why = f"yours is not in {FILE} yet (notebook {PARTS[name][0]})."
+        if name in parts:
+            return names_in_file(parts, name)[name], None
+        why = f"yours is not in {FILE} yet (notebook {PARTS[name]})."
     except DataError as error:
         why = str(error)
-    if on_colab_without_drive():
-        why += (
-            " On Colab every notebook runs on another machine: mount Google Drive and check your "
-            "function again, or paste it into this cell."
-        )
-    return None, why
+    return None, why + without_drive()
 
 
-def on_colab_without_drive():
-    """Tell whether what is written here is lost to the next notebook."""
-    return "google.colab" in sys.modules and not DRIVE.is_dir()
+def without_drive():
+    """Return what to do where the next notebook would not find the file, else an empty string."""
+    if "google.colab" not in sys.modules or DRIVE.is_dir():
+        return ""
+    return (
+        " On Colab every notebook runs on another machine: mount Google Drive and check your "
+        "function again, or paste it into the next notebook."
+    )
 
 
 def path():
@@ -97,29 +95,21 @@ def path():
     return DRIVE / FILE if DRIVE.is_dir() else FILE
 
 
-def section(part):
-    """Return the lines of a part, (name, source), with the line above it."""
-    name, source = part
-    return f"# {'-' * 64} {name}, notebook {PARTS[name][0]}\n\n{source}\n"
-
-
 def read_parts():
-    """Read the file's parts, a dict in the order of `PARTS`; without a file all are the course's.
+    """Read the file's parts: a dict from names to sources, empty without a file.
 
     Raises DataError when the file is not one that `keep` wrote.
     """
-    parts = {name: course for name, (_, course) in PARTS.items()}
     if not path().exists():
-        return parts
+        return {}
     try:
         text = path().read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{FILE} cannot be read ({type(error).__name__}).") from None
+    except (OSError, ValueError):
+        text = ""
     _, *found = re.split(r"^# -+ (my_\w+), notebook \d+$", text, flags=re.MULTILINE)
-    if found[::2] != list(parts):
+    if not found or not PARTS.keys() >= set(found[::2]):
         raise DataError(
-            f"{FILE} is not as a check wrote it: it has parts for {', '.join(found[::2]) or 'none'}"
-            f" and should for {', '.join(parts)}. Rename it, and check your functions again."
+            f"{FILE} is not as a check wrote it. Rename it, and check your functions again."
         )
     return dict(zip(found[::2], map(str.strip, found[1::2]), strict=True))
 
@@ -142,22 +132,59 @@ def part_of(name, answer):
     return "\n\n".join([*sources, *([f"{name} = {own}"] if name != own else [])]).strip()
 
 
-def load(parts, name):
-    """Run the file's parts up to one of them, and return that part's function.
+def names_in_file(parts, name):
+    """Run the file's parts up to one of them, and return this one's names, a dict.
 
     Each has a namespace of its own, so that helpers of one name do not get mixed up. Raises
     DataError if a part does not run.
     """
     functions = {}
-    for each, part in parts.items():
-        source, place = f"{HEADER}\n\n{part}\n", f"{FILE}: {each}"
+    for each in filter(parts.get, PARTS):
+        source, place = parts[each] + "\n", f"{FILE}: {each}"
         # With the source at hand, `inspect.getsource` and error messages show the function's lines.
         linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
-        space = {"__name__": FILE.stem, **functions}
+        space = {"__name__": FILE.stem}
+        exec(HEADER, space)
+        space |= functions
         try:
             exec(compile(source, place, "exec"), space)
             functions[each] = space[each]
         except (Exception, SystemExit) as error:
             raise DataError(f"{FILE} does not run ({type(error).__name__}: {error}).") from None
         if each == name:
-            return functions[name]
+            return space
+
+
+def names_of_other_cells(parts, name, answer):
+    """List the names in a part that do not mean in the file what they mean in the notebook.
+
+    Without any, the part does in a new notebook what the answer does in this one.
+    """
+    in_notebook, in_file = answer.__globals__, names_in_file(parts, name)
+
+    def meaning(names, each):
+        value = names.get(each)
+        return inspect.getsource(value) if inspect.isfunction(value) else id(value)
+
+    reads, _ = global_names(parts[name])
+    return [
+        each
+        for each in sorted(reads - set(dir(builtins)))
+        if meaning(in_notebook, each) != meaning(in_file, each)
+    ]
+
+
+def global_names(source):
+    """Return the sets of global names that a source reads, in its functions too, and binds."""
+    whole = symtable.symtable(source, "source", "exec")
+    reads, binds, tables = set(), set(), [whole]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if table is whole or symbol.is_global():
+                if symbol.is_referenced():
+                    reads.add(symbol.get_name())
+                if symbol.is_assigned() or symbol.is_imported():
+                    binds.add(symbol.get_name())
+    return reads, binds

@@ -20,8 +20,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
@@ -30,6 +29,8 @@ from unet_helpers import datasets, timing
 from unet_helpers.datasets import carla
 from unet_helpers.inference import export
 from unet_helpers.models import pretrained
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def start(log):

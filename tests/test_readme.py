@@ -102,4 +102,4 @@ def test_no_requirement_excludes_the_versions_of_colab():
 
 def test_the_requirements_install_the_package():
     """So that a notebook finds it from any folder; its own floors are in pyproject.toml."""
-    assert "-e .[data,onnx]\n" in (ROOT / "requirements.txt").read_text()
+    assert "-e .[data,onnx,serve]\n" in (ROOT / "requirements.txt").read_text()

@@ -116,14 +116,17 @@ def test_counting_flops_is_a_convention():
 
 
 OUTPUT_SIZES = [
-    (lambda n, k, s, p: (n - k) // s if p == "valid" else math.ceil(n / s), "one too small"),
+    (
+        lambda n, k, s, p: (n - k) // s if p == "valid" else math.ceil(n / s),
+        "kernel) // stride + 1` b",
+    ),
     (
         lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n,
         "`size` stands where `size / stride` belongs",
     ),
     (
         lambda n, k, s, p: (n - k) // s + 1 if p == "valid" else n // s,
-        "one too small. This is so in 4 of",
+        "`math.floor(size / stride)` stands",
     ),
     (lambda n, k, s, p: (n - k) // s + 1, 'padding "valid" in all cases'),
     (lambda n, k, s, p: math.ceil(n / s), 'right for padding "same" in all cases'),
@@ -140,22 +143,22 @@ OUTPUT_SIZES = [
         "rounded up: a last window",
     ),
     (lambda n, k, s, p: n, "`size` stands where"),
-    (lambda n, k, s, p: size_by_counting(n, k, s, "same" if p == "valid" else "valid"), "swapped"),
+    (lambda n, k, s, p: size_by_counting(n, k, s, "same" if p == "valid" else "valid"), "!="),
     (lambda n, k, s, p: n // s + (k if p == "valid" else 3), "expected 94"),
     # two mistakes at once, and each told apart
-    (lambda n, k, s, p: (n - k) // s + 2 if p == "valid" else n // s + 3, 'valid": it is one too'),
+    (lambda n, k, s, p: (n - k) // s + 2 if p == "valid" else n // s + 3, 'is "valid".'),
 ]
 
 TRANSPOSED_SIZES = [
-    (lambda n, k, s, p: n * s + (k if p == "valid" else 0), "plus stride"),
+    (lambda n, k, s, p: n * s + (k if p == "valid" else 0), "`size` stands where"),
     (lambda n, k, s, p: n * s, 'right for padding "same" in all cases'),
     (lambda n, k, s, p: (n - 1) * s + k, 'padding "valid" in all cases'),
     (size_by_counting, "size of an ordinary convolution"),
     (lambda n, k, s, p: n * k if p == "valid" else n * s, "`(size - 1) * kernel` stands where"),
     (lambda n, k, s, p: n * s - (s if p == "valid" else 0), "right for kernel = 0"),
     # each of the two is wrong in its own way, and what is said of one is not said of the other
-    (lambda n, k, s, p: n * s - s + k - (s if p == "valid" else 0), 'Where padding is "same": It'),
-    (lambda n, k, s, p: (n - 1) * s + k if p == "valid" else n, "divided by stride"),
+    (lambda n, k, s, p: n * s - s + k - (s if p == "valid" else 0), 'so where padding is "same".'),
+    (lambda n, k, s, p: (n - 1) * s + k if p == "valid" else n, "`size` stands where"),
     (
         lambda n, k, s, p: n + k - 1 if p == "valid" else n * s,
         "`size - 1` stands where",

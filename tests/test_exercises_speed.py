@@ -119,7 +119,7 @@ FOLDS = [
         lambda k, g, b, m, v, e: true_fold(k, g, b, v, m, e),
         "arguments, mean and variance",
     ),
-    (fold(kernel=lambda k, f: k * f + 1), "The kernel: it is one too large."),
+    (fold(kernel=lambda k, f: k * f + 1), "The kernel: It is one too large."),
     (lambda k, g, b, m, v, e: true_fold(k, g, b, m, v, e)[0], "expected two things, kernel and"),
 ]
 
@@ -142,7 +142,7 @@ ROOFS = [
     (limit(min), "`min(computing, moving)` stands where"),
     (limit(lambda x, y: x), "memory is left out"),
     (limit(lambda x, y: y), "computing is left out"),
-    (limit(lambda x, y: 1 / max(x, y)), "The seconds: the fraction is upside down"),
+    (limit(lambda x, y: 1 / max(x, y)), "The seconds: The fraction is upside down"),
     (seconds_by(lambda o, b, p, w: min(p, o * w / b)), "speed that can be reached"),
     (limit(lambda x, y: max(x + x, y)), "right for twice operations"),
     (seconds_by(lambda o, b, p, w: max(o / w, b / p)), "It confuses two of its arguments"),
@@ -161,10 +161,10 @@ ROOFS = [
         seconds_by(lambda o, b, p, w: max(o / p, b * w)),
         "`bytes_moved * bandwidth` stands where",
     ),
-    (limit(lambda x, y: max(x, y) + 3), "it is always 3 too large."),
+    (limit(lambda x, y: max(x, y) + 3), "It is always 3 too large."),
     (limit(lambda x, y: max(1 / x, 1 / y)), "stand on their heads"),
     (limit(lambda x, y: max(x, y * 8)), "turned into bits"),
-    (limit(lambda x, y: max(x, y) ** 1.1), "For operations 800.0, bytes_moved 10.0"),
+    (limit(lambda x, y: max(x, y) ** 1.1), "For operations 800, bytes_moved 10, "),
 ]
 
 FAMILIES = {"fold": FOLDS, "roofline": ROOFS}

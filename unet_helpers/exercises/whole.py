@@ -297,12 +297,13 @@ CUT_MISTAKES = {  # functions (level) -> list of (level, half) that are cut
 
 def logits_of_cut(model, image, cuts):
     """Compute a U-Net's logits with some weights behind its joins set to zero."""
-    before, weights = model.get_weights(), model.get_weights()
+    before = model.get_weights()
+    joins = [layer for layer in model.layers if isinstance(layer, layers.Concatenate)]
     for level, half in cuts:
-        # Ten convolutions with biases come before the decoder, and three a level in it.
-        kernel = weights[2 * (10 + 3 * (4 - level) + 1)]
+        after = next(layer for layer in model.layers if layer.input is joins[4 - level].output)
+        kernel = numbers(after.kernel).copy()
         np.split(kernel, 2, axis=2)[half][:] = 0
-    model.set_weights(weights)
+        after.kernel.assign(kernel)
     logits = numbers(model(image))
     model.set_weights(before)
     return logits

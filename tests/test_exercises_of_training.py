@@ -161,11 +161,11 @@ def everywhere(truth):
 
 FLIP, IOU, DICE = "paired_flip", "iou_from_confusion", "soft_dice"
 WRONG = [
-    (FLIP, flip_with(mask_of=lambda mask: mask), "The image is mirrored and its mask is not"),
-    (FLIP, flip_with(image_of=lambda image: image), "The mask is mirrored and its image is not"),
+    (FLIP, flip_with(mask_of=lambda mask: mask), "Only the image moves"),
+    (FLIP, flip_with(image_of=lambda image: image), "Only the mask moves"),
     (FLIP, flip_with(lambda x: x[::-1], lambda x: x[::-1]), "upside down"),
-    (FLIP, flip_with(lambda image: image[..., ::-1]), "channels are swapped"),
-    (FLIP, flip_apart, "at different times"),
+    (FLIP, flip_with(lambda image: image[..., ::-1]), "channels are in the opposite order"),
+    (FLIP, flip_apart, "Does each draw its own random numbers?"),
     (FLIP, flip_stateful, "The same seed mirrors at one time and not at another"),
     (FLIP, flip_with(chance=lambda seed: tf.random.uniform(())), "The same seed mirrors"),
     (FLIP, flip_with(at=1), "It mirrors 100% of 36 pairs"),

@@ -170,46 +170,52 @@ def inside(shift, height, width):
     return (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
 
 
-def move_of(rows, columns):
-    """Find the move that brought pixels here, from their old rows and columns; None if none did.
+def move_of(new, old):
+    """Find the move that made a new image or mask of an old one of random values, or None.
 
-    A move is (mirrored, pixels down, pixels to the right). What lies outside the old image may be
+    A move is (mirrored, pixels down, pixels to the right). What lies outside the old one may be
     anything.
     """
-    height, width = rows.shape
-    for mirrored, old in ((False, columns), (True, width - 1 - columns)):
-        shifts = np.mgrid[:height, :width] - (rows, old)
-        found, counts = np.unique(shifts.reshape(2, -1), axis=1, return_counts=True)
-        shift = found[:, counts.argmax()]  # the most frequent
-        known = inside(shift, height, width)
-        # of the other hypothesis, one column can fit by chance
-        if known.mean() > 0.1 and (shift == shifts[:, known].T).all():
-            return mirrored, *shift.tolist()
+    height, width = new.shape[:2]
+    top, left = (height - 3) // 2, (width - 3) // 2
+    patch = new[top : top + 3, left : left + 3]
+    axes = tuple(range(-patch.ndim, 0))
+    for mirrored in (False, True):
+        source = old[:, ::-1] if mirrored else old
+        windows = np.lib.stride_tricks.sliding_window_view(source, patch.shape)
+        found = np.argwhere((windows == patch).all(axis=axes))
+        for row, column, *_ in found.tolist():
+            shift = top - row, left - column
+            known = inside(shift, height, width)
+            if (np.roll(source, shift, (0, 1)) == new)[known].all():
+                return mirrored, *shift
     return None
+
+
+def random_pair(seed, height, width):
+    """Make an image and a mask in which every place can be told from all others."""
+    random = np.random.default_rng(seed)
+    image = random.integers(0, 256, (height, width, 3), np.uint8)
+    return image, random.integers(1, 60, (height, width), np.uint8) * 4  # averages are new labels
 
 
 def judge_augmentation(attempt):
     images, masks = [], []  # their moves
     for seed in range(100):
-        height, width = ((24, 32), (21, 27))[seed % 2]
-        # Pixels tell where they come from; masks in steps of 4, so that averages are new labels.
-        places = np.mgrid[:height, :width]
-        image = np.stack([*places, 200 - places[0]], axis=-1).astype(np.uint8) + 9
-        coded = (4 * places + 4).astype(np.uint8)  # a mask of rows, and one of columns
+        pair = random_pair(seed, *((36, 44), (35, 41))[seed % 2])
 
-        def augmented(mask, image=image, seed=seed):
-            result = attempt(image, mask, np.random.default_rng(seed))
-            return as_image_and_mask(result, image, mask)
+        def augmented(pair=pair, seed=seed):
+            return as_image_and_mask(attempt(*pair, np.random.default_rng(seed)), *pair)
 
-        (new_image, of_rows), (other_image, of_columns) = map(augmented, coded)
-        again = augmented(coded[0])[1] if seed < 10 else of_rows
-        if not np.array_equal(new_image, other_image) or not np.array_equal(again, of_rows):
+        new_image, new_mask = augmented()
+        if seed < 10 and not all(map(np.array_equal, augmented(), (new_image, new_mask))):
             raise Incorrect(
                 "Two generators with the same seed give different images: some numbers are not "
                 "drawn from rng."
             )
-        images.append(move_of_image(new_image.astype(int) - 9))
-        masks.append(move_of_mask(of_rows, of_columns))
+        images.append(explained_move(new_image, pair[0], "image"))
+        masks.append(explained_move(new_mask, pair[1], "mask"))
+        check_margin(new_mask[~inside(masks[-1][1:], *new_mask.shape)])
     explain_difference(images, masks)
     return check_variety(images)
 
@@ -239,42 +245,37 @@ def as_image_and_mask(value, image, mask):
     return new_image, new_mask
 
 
-def move_of_image(image):
-    """Find the move of an image; raises Incorrect when there is none, with what happened to it."""
-    rows, columns, reversed_rows = np.moveaxis(image, -1, 0)
-    move = move_of(rows, columns)
-    if move and (reversed_rows + rows == 200)[inside(move[1:], *rows.shape)].all():
-        return move
-    raise_first(
-        {
-            "The image is turned upside down. Only left and right are swapped, image[:, ::-1]: "
-            "streets with the sky below do not occur.": move_of(len(rows) - 1 - rows, columns),
-            "The image's channels are in the opposite order. Columns are axis 1, image[:, ::-1]; "
-            "image[..., ::-1] swaps red and blue.": move_of(200 - rows, columns),
-            "The image is not a copy that was mirrored and shifted by whole pixels. Are its "
-            "values changed?": True,
-        }
-    )
+def explained_move(new, old, name):
+    """Find the move of an image or a mask; raises Incorrect with what happened if there is none."""
+    move = move_of(new, old)
+    if move is None:
+        raise_first(
+            {
+                f"The {name} is turned upside down. Only left and right are swapped, "
+                f"{name}[:, ::-1]: streets with the sky below do not occur.": (
+                    move_of(new[::-1], old)
+                ),
+                f"The {name}'s channels are in the opposite order. Columns are axis 1, "
+                f"{name}[:, ::-1]; {name}[..., ::-1] swaps red and blue.": (
+                    new.ndim == 3 and move_of(new[..., ::-1], old)
+                ),
+                f"The {name} is not a copy that was mirrored and shifted by whole pixels. Are its "
+                "values changed?": True,
+            }
+        )
+    return move
 
 
-def move_of_mask(of_rows, of_columns):
-    """Find the move of a mask whose margin is void; raises Incorrect when there is none."""
-    rows, columns = (mask.astype(int) // 4 - 1 for mask in (of_rows, of_columns))
-    move = move_of(rows, columns)
-    margin = of_rows[~inside(move[1:], *rows.shape)] if move else np.array([])
+def check_margin(margin):
+    """Raise Incorrect unless the labels where nothing of the mask comes in are void."""
     raise_first(
         {
-            "The mask is turned upside down. Only left and right are swapped, mask[:, ::-1].": (
-                not move and move_of(len(rows) - 1 - rows, columns)
-            ),
-            "The mask is not a copy that was mirrored and shifted by whole pixels.": not move,
             f"The margin that comes in is filled with {margin.max(initial=0)}, which is a class: "
             "fill the mask with 255, void.": margin.size and margin.min() == margin.max() < VOID,
             "The mask's margin is repeated, mirrored outwards, or what left on the other side (as "
             "np.roll does): invented labels. It is void (255).": (margin != VOID).any(),
         }
     )
-    return move
 
 
 # What a mask may do that its image does not, or the other way round: moves from moves
@@ -520,32 +521,31 @@ def paired_flip(image, mask, seed):
 
 
 def judge_paired_flip(attempt):
-    mask = np.arange(35, dtype=np.uint8).reshape(5, 7)  # every pixel is unlike all others
-    image = np.stack([mask, mask + 50, mask + 100], axis=-1)
+    image, mask = random_pair(0, 6, 9)
     pair = tf.constant(image), tf.constant(mask)
     seeds = tf.constant([(epoch, index) for epoch in range(6) for index in range(6)], tf.int64)
 
-    def flips(results):
-        """Tell of images and of masks whether each is mirrored."""
+    def moves(results):
+        """Find the moves of images and of masks."""
         results = [as_image_and_mask(result, image, mask) for result in results]
         return (
-            [mirrored(new, image, "image") for new, _ in results],
-            [mirrored(new, mask, "mask") for _, new in results],
+            [explained_move(new, image, "image") for new, _ in results],
+            [explained_move(new, mask, "mask") for _, new in results],
         )
 
-    of_images, of_masks = flips(attempt(*pair, seed) for seed in seeds)
-    again = flips(attempt(*pair, seed) for seed in seeds)
-    share = np.mean(of_images)
+    of_images, of_masks = moves(attempt(*pair, seed) for seed in seeds)
+    if moves(attempt(*pair, seed) for seed in seeds) != (of_images, of_masks):
+        raise Incorrect(
+            "The same seed mirrors at one time and not at another. Draw with "
+            "tf.random.stateless_uniform, which depends on its seed alone."
+        )
+    explain_difference(of_images, of_masks)
+    share = sum(mirrored for mirrored, _, _ in of_images) / len(of_images)
     raise_first(
         {
-            "The same seed mirrors at one time and not at another. Draw with "
-            "tf.random.stateless_uniform, which depends on its seed alone.": (
-                again != (of_images, of_masks)
+            "Pixels are shifted; only mirror, [:, ::-1].": (
+                any(down or right for _, down, right in of_images)
             ),
-            "The image is mirrored and its mask is not.": any(of_images) and not any(of_masks),
-            "The mask is mirrored and its image is not.": any(of_masks) and not any(of_images),
-            "Image and mask are mirrored at different times: each draws its own number. Draw once, "
-            "and use it for both.": of_images != of_masks,
             f"It mirrors {share:.0%} of 36 pairs; expected about half.": not 0.2 < share < 0.8,
         }
     )
@@ -557,25 +557,8 @@ def judge_paired_flip(attempt):
         if "OperatorNotAllowedInGraphError" not in str(error):
             raise
         return  # an `if`, which TensorFlow turns into tf.cond when it traces the learner's function
-    if flips(mapped.as_numpy_iterator()) != (of_images, of_masks):
+    if moves(mapped.as_numpy_iterator()) != (of_images, of_masks):
         raise Incorrect(
             "Called by itself it is right; in dataset.map it is not. There it runs once, with "
             "symbols for values: draw with TensorFlow, and choose with tf.where."
         )
-
-
-def mirrored(new, old, name):
-    """Tell whether a new array is the old one mirrored or unchanged; raise Incorrect if neither."""
-    raise_first(
-        {
-            f"The {name} is turned upside down: columns are axis 1, {name}[:, ::-1].": (
-                np.array_equal(new, old[::-1])
-            ),
-            f"The {name}'s channels are swapped: columns are axis 1, {name}[:, ::-1].": (
-                new.ndim == 3 and np.array_equal(new, old[..., ::-1])
-            ),
-        }
-    )
-    if not np.array_equal(new, old) and not np.array_equal(new, old[:, ::-1]):
-        raise Incorrect(f"The {name} is neither as it was nor mirrored left-right.")
-    return not np.array_equal(new, old)

@@ -23,10 +23,6 @@ def judge_output_size(attempt):
     mistakes = {
         'With padding "valid" the size is rounded up: a last window that sticks out of the image '
         "gives no output.": "(size - kernel) // stride -> math.ceil((size - kernel) / stride)",
-        'With padding "same", kernel // 2 zeros on each side are one too many for an even kernel. '
-        "Keras adds what makes it size / stride, rounded up.": (
-            "math.ceil(size / stride) -> (size - kernel + kernel // 2 * 2) // stride + 1"
-        ),
     }
     compare(attempt, cases, output_size, mistakes)
 
@@ -153,20 +149,8 @@ def judge_dense_as_convolution(attempt):
         ),
         'The first axis runs fastest (order="F"). Flatten and NumPy run through the last axis '
         "fastest.": lambda x, h, w: x.reshape((h, w, -1, x.shape[1]), order="F"),
-        "Channels and classes have changed places in the shape. The classes stay the last axis.": (
-            "-1, weights.shape[1] -> weights.shape[1], -1"
-        ),
-        "The axes are in another order. Conv2D's kernel is (height, width, channels, classes).": [
-            lambda x, h, w: x.T.reshape(x.shape[1], h, w, -1),
-            lambda x, h, w: x.reshape(x.shape[1], h, w, -1),
-            lambda x, h, w: x.reshape(-1, h, w, x.shape[1]),
-        ],
         "The matrix was transposed before it was folded. Its rows already run through the "
         "flattened input, as they should.": "weights.reshape -> weights.T.reshape",
-        "The first axis of the matrix is still to be folded into height, width and channels.": [
-            lambda x, h, w: x,
-            ", weights.shape[1] -> ",
-        ],
     }
     compare(attempt, cases, dense_as_convolution, mistakes, convert=as_array)
 
@@ -202,10 +186,6 @@ def judge_transposed_convolution(attempt):
     mistakes = {
         "The stamps lie side by side, one kernel apart. They should be stride pixels apart, and "
         "overlap where the kernel is larger.": lambda x, k, s: stamps(x, k, len(k)),
-        "The last two axes of the kernel are swapped. For a transposed convolution Keras has "
-        "(side, side, channels out, channels in).": (
-            lambda x, k, s: stamps(x, k.swapaxes(2, 3) if k.shape[2] == k.shape[3] else k, s)
-        ),
         "Only the first channel of the input is used. The stamps of all channels add up.": (
             lambda x, k, s: stamps(x[..., :1], k[..., :1], s)
         ),

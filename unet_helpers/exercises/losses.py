@@ -207,12 +207,6 @@ def judge_median_frequency_weights(attempt):
         "images in which the class occurs.": (
             weights_of(lambda masks, c: sum(np.sum(m == c) for m in masks))
         ),
-        "The median is missing: 1 / frequency. Then all weights are above 1, and the loss grows.": [
-            f"{weights} -> 1 / frequency",
-            edited(
-                median_frequency_weights, f"{weights} -> 1 / frequency", "labels.size -> mask.size"
-            ),
-        ],
         "Void pixels are counted in the totals of the images. Divide by the labelled pixels.": (
             "labels.size -> mask.size"
         ),
@@ -255,16 +249,10 @@ def judge_soft_dice(attempt):
     every, target = "truth != VOID -> truth >= 0", "truth[labelled].astype(float)"
     mistakes = {
         "Void pixels take part, with 255 as their truth. Leave them out of all three sums.": every,
-        "The probabilities of void pixels are added up, too. Leave these pixels out of all three "
-        "sums.": edited(soft_dice, every, f"{target} -> truth[labelled] == 1"),
         "Void pixels are counted as object: 255 is above 0, too.": (
             edited(soft_dice, every, f"{target} -> truth[labelled] > 0")
         ),
         "The smoothing is missing: 1 above and 1 below the line.": " + 1 -> ",
-        "The smoothing stands below the line only. Above it, 1 is added as well.": (
-            "overlap + 1 -> overlap"
-        ),
-        "The overlap counts twice: 2 * overlap + 1 above the line.": "2 * overlap -> overlap",
         "That is soft IoU: the overlap is subtracted below the line. In Dice it is not.": (
             "(2 * overlap + 1) / ( -> (overlap + 1) / (-overlap + "
         ),

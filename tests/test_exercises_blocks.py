@@ -133,12 +133,6 @@ def one_convolution(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2)(x) if max_pooling else x, x
 
 
-def second_takes_the_input(inputs, n_filters, dropout_prob, max_pooling):
-    layers.Conv2D(n_filters, 3, **RELU)(inputs)
-    x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
-    return layers.MaxPooling2D(2)(x), x
-
-
 def doubled(inputs, n_filters, dropout_prob, max_pooling):
     x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
     x = layers.Conv2D(2 * n_filters, 3, **RELU)(x)
@@ -147,12 +141,6 @@ def doubled(inputs, n_filters, dropout_prob, max_pooling):
 
 def always_pools(inputs, n_filters, dropout_prob, max_pooling):
     return encoder()(inputs, n_filters, dropout_prob, True)
-
-
-def skip_of_first(inputs, n_filters, dropout_prob, max_pooling):
-    skip = layers.Conv2D(n_filters, 3, **RELU)(inputs)
-    x = layers.Conv2D(n_filters, 3, **RELU)(skip)
-    return layers.MaxPooling2D(2)(x) if max_pooling else x, skip
 
 
 def one_layer_for_both(inputs, n_filters, dropout_prob, max_pooling):
@@ -192,12 +180,6 @@ def nested_without_relu(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2)(x) if max_pooling else x, x
 
 
-def third_layer_twice(inputs, n_filters, dropout_prob, max_pooling):
-    convolve = layers.Conv2D(n_filters, 3, **RELU)
-    x = convolve(convolve(layers.Conv2D(n_filters, 3, **RELU)(inputs)))
-    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
-
-
 def pools_the_first(inputs, n_filters, dropout_prob, max_pooling):
     first = layers.Conv2D(n_filters, 3, **RELU)(inputs)
     x = layers.Conv2D(n_filters, 3, **RELU)(first)
@@ -212,7 +194,6 @@ LINEAR = SAME
 
 CONV_BLOCK_MISTAKES = [
     (one_convolution, "Layers with kernels in use: 1; expected 2"),
-    (second_takes_the_input, "a layer whose result nothing takes is not in use"),
     (one_layer_for_both, "One layer object is called twice"),
     (residual, "without the Add it is right"),
     (dropped_twice, "before the pooling and again after it"),
@@ -222,7 +203,6 @@ CONV_BLOCK_MISTAKES = [
         "skip_connection is the result of the second Conv2D; with the result of the ReLU",
     ),
     (encoder(second={**RELU, "strides": 2}), "A convolution has strides=(2, 2)"),
-    (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "without the second Conv2D"),
     (encoder(first=dict(activation="relu"), second=dict(activation="relu")), "12x20 instead of"),
     (encoder(second=dict(activation="relu")), 'padding="same" missing'),
     (encoder(first=LINEAR, second=LINEAR), "With a ReLU after all 3x3 Conv2D layers it is right"),
@@ -232,7 +212,6 @@ CONV_BLOCK_MISTAKES = [
     (encoder(result=lambda pooled, x: pooled), "expected two tensors, next_layer"),
     (encoder(pool=lambda x: x), "16x24 instead of 8x12"),
     (encoder(pool=layers.AveragePooling2D(2)), "in place of the AveragePooling2D it is right"),
-    (encoder(pool=lambda x: x[:, ::2, ::2]), "layers.MaxPooling2D(2) in place of the GetItem"),
     (encoder(pool=lambda x: layers.MaxPooling2D(4)(x)), "4x6 instead of 8x12"),
     (encoder(after=lambda x, p: x), "changes nothing"),
     (encoder(after=lambda x, p: layers.Dropout(1 - p if p else 0)(x)), "share to keep"),
@@ -246,13 +225,8 @@ CONV_BLOCK_MISTAKES = [
     (encoder(between=lambda x: layers.BatchNormalization()(x)), "there is still a batch norm"),
     (doubled, "16 channels instead of 8, the filters of its last convolution"),
     (always_pools, "still pooled"),
-    (
-        skip_of_first,
-        "skip_connection is the result of the first Conv2D; with the result of the second",
-    ),
     (forgot_to_call, "Call it on a tensor"),
     (nested_without_relu, "With a ReLU after the second Conv2D it is right"),
-    (third_layer_twice, "One Conv2D layer object is called 2 times"),
     (
         pools_the_first,
         "MaxPooling2D takes the result of the first Conv2D; with the result of the se",
@@ -271,11 +245,6 @@ CONV_BLOCK_MISTAKES = [
 def test_mistakes_in_conv_block(answer, told):
     passed, sentence = verdict("conv_block", with_normalised(answer))
     assert not passed and told in sentence, sentence
-
-
-def test_conv_block_with_something_unforeseen():
-    passed, sentence = verdict("conv_block", with_normalised(encoder(layers.Rescaling(0.5))))
-    assert not passed and "without the Rescaling it is right" in sentence
 
 
 # ---------------------------------------------------------------- conv_block, normalised
@@ -320,11 +289,6 @@ def frozen(x):
     return Frozen()(x)
 
 
-def forgotten(x):
-    layers.BatchNormalization()(x)
-    return ops.relu(x)
-
-
 def shared_normalisation(inputs, n_filters, *options):
     norm = layers.BatchNormalization()
     return normalised_encoder(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(
@@ -337,11 +301,6 @@ def relu_before_and_after(inputs, n_filters, *options):
     for _ in range(2):
         x = bn_relu(layers.Conv2D(n_filters, 3, **RELU)(x))
     return layers.MaxPooling2D(2)(x), x
-
-
-def normalised_before(inputs, n_filters, *options):
-    x = layers.BatchNormalization()(inputs)
-    return normalised_encoder(lambda x: bn_relu(x), lambda x: ops.relu(x))(x, n_filters)
 
 
 def always_training(x):
@@ -379,14 +338,12 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
         ),
         (normalised_encoder(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
         (shared_normalisation, "BatchNormalization layer object is called 2 times"),
-        (normalised_before, "The second convolution is not normalised"),
         (relu_before_and_after, "Without the activation of all 3x3 Conv2D layers it is right"),
         (
             normalised_encoder(result=lambda p, x: (p, layers.Dropout(0.5)(x))),
             "without the Dropout",
         ),
         (normalised_encoder(frozen, frozen), "Is training=False set"),
-        (normalised_encoder(forgotten, forgotten), "nothing takes what it returns"),
         (normalised_encoder(lambda x: bn_relu(x, center=False)), "no normalisation after it whose"),
         (normalised_encoder(after=lambda x, p: x), "dropout_prob=0.4 changes nothing"),
         (normalised_encoder(always_training, always_training), "Do not set training=True"),
@@ -396,10 +353,6 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
                 lambda x: ops.relu(layers.LayerNormalization()(x)),
             ),
             "normalised by itself",
-        ),
-        (
-            normalised_encoder(result=lambda p, x: (layers.BatchNormalization()(p), x)),
-            "without the BatchNormalization at 8x12",
         ),
         (
             normalised_encoder(lambda x: bn_relu(x, axis=1), lambda x: bn_relu(x, axis=1)),
@@ -448,11 +401,11 @@ def with_normalised_convolutions(plain=None, normalised=None):
     return my_upsampling_block
 
 
-def normalised_decoder(bias=False, after=(bn_relu, bn_relu)):
+def normalised_decoder(after=(bn_relu, bn_relu)):
     def normalised(expansive_input, contractive_input, n_filters):
         x = layers.Concatenate()([upsample(expansive_input, n_filters), contractive_input])
         for steps in after:
-            x = steps(layers.Conv2D(n_filters, 3, use_bias=bias, **SAME)(x))
+            x = steps(layers.Conv2D(n_filters, 3, use_bias=False, **SAME)(x))
         return x
 
     return normalised
@@ -467,13 +420,9 @@ def normalised_before_join(expansive_input, contractive_input, n_filters):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (normalised_decoder(bias=True), "right. The biases of your convolutions do nothing"),
         (normalised_decoder(after=(relu_bn, relu_bn)), "right. Yours has the normalisation after"),
         (normalised_decoder(after=(bn_relu, ops.relu)), "The second convolution after the join is"),
-        (normalised_decoder(after=(ops.relu, ops.relu), bias=True), "Nothing is normalised"),
-        (normalised_decoder(after=(frozen, frozen)), "Is training=False set"),
         (normalised_before_join, "The first convolution after the join is not normalised"),
-        (normalised_decoder(after=(always_training, bn_relu)), "not yet. With batch_norm=True"),
     ],
 )
 def test_upsampling_block_with_normalisation(answer, told):
@@ -526,12 +475,6 @@ def joined_for_nothing(expansive_input, contractive_input, n_filters):
     return layers.Conv2D(n_filters, 3, **RELU)(x)
 
 
-def both_take_the_join(expansive_input, contractive_input, n_filters):
-    x = layers.Concatenate()([upsample(expansive_input, n_filters), contractive_input])
-    layers.Conv2D(n_filters, 3, **RELU)(x)
-    return layers.Conv2D(n_filters, 3, **RELU)(x)
-
-
 def swapped_inputs(expansive_input, contractive_input, n_filters):
     return decoder()(contractive_input, expansive_input, n_filters)
 
@@ -543,12 +486,6 @@ def pooled_at_the_end(expansive_input, contractive_input, n_filters):
 def joined_late(expansive_input, contractive_input, n_filters):
     x = layers.Conv2D(n_filters, 3, **RELU)(upsample(expansive_input, n_filters))
     return layers.Conv2D(n_filters, 3, **RELU)(layers.Concatenate()([x, contractive_input]))
-
-
-def interpolated_only(expansive_input, contractive_input, n_filters):
-    return decoder(lambda x, n: layers.UpSampling2D(2)(x))(
-        expansive_input, contractive_input, n_filters
-    )
 
 
 def skip_only(expansive_input, contractive_input, n_filters):
@@ -566,10 +503,6 @@ def skip_only(expansive_input, contractive_input, n_filters):
         ),
         (decoder(join=lambda up, skip, n: up), "The skip connection has no influence"),
         (skip_only, "features from below have no influence"),
-        (
-            decoder(join=lambda up, skip, n: up + layers.Conv2D(n, 1)(skip)),
-            "Layers with kernels in use: 4; expected 3",
-        ),
         (
             decoder(lambda x, n: upsample(x, n, strides=4)),
             "doubled once, it is 12x16. Upsample once, with strides=2",
@@ -591,7 +524,6 @@ def skip_only(expansive_input, contractive_input, n_filters):
             "Without the activation of the Conv2DTranspose it is right",
         ),
         (joined_for_nothing, "do the convolutions take the joined tensor?"),
-        (both_take_the_join, "a layer whose result nothing takes is not in use"),
         (
             decoder(join=lambda up, skip, n: ops.relu(ops.concatenate([up, skip], -1))),
             "without the Relu it is right",
@@ -599,26 +531,16 @@ def skip_only(expansive_input, contractive_input, n_filters):
         (swapped_inputs, "The two inputs are swapped: expansive_input, from below, is upsampled"),
         (pooled_at_the_end, "strides=2 is missing in the transposed convolution, or the result is"),
         (joined_late, "joins after the first of the two convolutions"),
-        (interpolated_only, "Layers with kernels in use: 2; expected 3"),
         (decoder(filters=lambda n: 2 * n), "8 channels instead of 4"),
         (
             decoder(lambda x, n: upsample(x, 2 * n)),
             "The transposed convolution has a kernel of the shape (3, 3, 8, 8)",
         ),
         (
-            decoder(second={**RELU, "activation": "softmax"}),
-            "With a ReLU in place of softmax after the second Conv2D",
-        ),
-        (
             on_the_skip(lambda skip: layers.BatchNormalization()(skip)),
             "there is still a batch norm",
         ),
-        (on_the_skip(lambda skip: layers.Conv2D(4, 1)(skip)), "without the Conv2D at 12x16"),
         (on_the_skip(lambda skip: layers.Dropout(0.5)(skip)), "without the Dropout"),
-        (
-            decoder(up=lambda x, n: layers.Dropout(0.5)(upsample(x, n))),
-            "without the Dropout it is right",
-        ),
         (
             decoder(join=lambda up, skip, n: ops.concatenate([up, ops.repeat(skip, 2, -1)], -1)),
             "(3, 3, 12, 4); expected 3x3, from 8 channels to 4",
@@ -797,12 +719,6 @@ def without_skips(input_size, n_filters, n_classes, dropout_prob, batch_norm):
     return keras.Model(inputs, layers.Conv2D(n_classes, 1)(x))
 
 
-def two_more_convolutions(x, n_classes):
-    for _ in range(2):
-        x = layers.Conv2D(4, 3, **RELU)(x)
-    return layers.Conv2D(n_classes, 1)(x)
-
-
 def without_skip_1(input_size, n_filters, n_classes, dropout_prob, batch_norm):
     return models.unet_model(input_size, n_filters, n_classes, skips=(2, 3, 4))
 
@@ -849,16 +765,10 @@ def head(activation):
         (unet(rates=lambda p: (0, 0, 0, 0, 0)), "dropout_prob=0.5 changes nothing"),
         (unet(rates=lambda p: (0, 0, 0, 0.3, 0.3)), "With dropout_prob=0.0 values are still"),
         (unet(normalised=lambda batch_norm: (False,) * 9), "batch_norm is not passed on"),
-        (
-            unet(normalised=lambda batch_norm: (batch_norm,) * 5 + (False,) * 4),
-            "The first convolution of decoder block 1 is not normalised",
-        ),
         (unet(order=(3, 2, 1)), "16x24 instead of 32x48: four encoder blocks halve"),
         (unet(bottleneck=False), "bottleneck is missing"),
         (unet(rescale=lambda x: x), "to 255; in the course's networks they are 0 to 1"),
-        (unet(rescale=lambda x: x / 127.5 - 1), "takes values from -1 to"),
         (unet(pooled_bottleneck=True), "and the bottleneck not pool"),
-        (unet(last=two_more_convolutions), "Layers with kernels in use: 26; expected 23"),
         (bottleneck_twice, "should get 4x6. Does it take what decoder block 1 returns?"),
         (
             encoder_swapped,
@@ -946,7 +856,6 @@ def test_cut_skip_in_other_words(answer):
         (cut(start=lambda join: 0, end=lambda join: join.input[0].shape[-1]), "upsampled features"),
         (cut(start=lambda join: 99), "Nothing is cut"),
         (cut(copy_weights=False), "clone_model draws new ones"),
-        (lambda model, level: cut()(cut(lambda _: 0)(model, level), level), "other logits"),
         (in_the_model_itself, "The model itself is changed"),
         (lambda model, level: [model], "expected a model"),
     ],

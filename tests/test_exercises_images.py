@@ -458,7 +458,11 @@ WRONG = [
         "mask with void counted as class 0",
     ),
     ("class_share", lambda mask, c: (mask == c).sum() / len(mask), "number of rows or columns"),
-    ("class_share", lambda m, c: (m == c).sum() / (m < m.max()).sum(), "below the largest label"),
+    (
+        "class_share",
+        lambda m, c: (m == c).sum() / (m < m.max()).sum(),
+        "The largest label is left out",
+    ),
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
     ("class_share", share_in_first_row, "mask cut to its first entry"),
     ("class_share", lambda m, c: (m == c).sum() / ((m != c) & (m < 255)).sum(), "a ratio"),

@@ -309,13 +309,13 @@ def sums(masks, n_classes, void=255):
     return pixels, totals
 
 
-def weights_with(middle=np.median, void=255, absent=0.0, flip=False):
+def weights_with(void=255, absent=0.0):
     def answer(masks, n_classes):
         pixels, totals = sums(masks, n_classes, void)
         seen = totals > 0
         frequency = pixels[seen] / totals[seen]
         weights = np.full(n_classes, absent)
-        weights[seen] = frequency / middle(frequency) if flip else middle(frequency) / frequency
+        weights[seen] = np.median(frequency) / frequency
         return weights
 
     return answer
@@ -456,7 +456,7 @@ WRONG = [
     (
         IOU,
         iou_with(lambda h, m, f: (iou(h, m, f), h / (2 * h + m + f))),
-        "The Dice: it is half of what is expected",
+        "half of what is expected",
     ),
     (IOU, iou_with(lambda h, m, f: (h / (2 * h + m + f),) * 2), "`true + predicted` stands where"),
     (IOU, iou_of_all, "added up before the division"),
@@ -474,8 +474,8 @@ WRONG = [
     ),
     (IOU, nan_as(0), "gets 0, as if"),
     (IOU, iou_where_true, "predicted but never true"),
-    (ENTROPY, entropy_mean_over_all, "divided by all pixels"),
-    (ENTROPY, lambda y, z: losses_of(y, z).sum() / len(y), "number of rows or images"),
+    (ENTROPY, entropy_mean_over_all, "divided by all pixels, void"),
+    (ENTROPY, lambda y, z: losses_of(y, z).sum() / len(y), "the length of labels"),
     (ENTROPY, lambda y, z: losses_of(np.where(y < 255, 255, 0), z).mean(), "Only void pixels"),
     (
         ENTROPY,
@@ -497,7 +497,7 @@ WRONG = [
         "divided by the length of logits's last",
     ),
     (ENTROPY, lambda y, z: -right_of(y, z).mean(), "minus the logit"),
-    (ENTROPY, lambda y, z: -log_probabilities(z[y < 255]).max(-1).mean(), "likeliest class"),
+    (ENTROPY, lambda y, z: -log_probabilities(z[y < 255]).max(-1).mean(), "likeliest class's"),
     (
         ENTROPY,
         lambda y, z: -np.log(right_of(y, naive_softmax(z, 0))).mean(),
@@ -514,7 +514,6 @@ WRONG = [
     (ENTROPY, entropy_stable_softmax, "its logarithm infinite"),
     (ENTROPY, entropy_clipped, "costs too little"),
     (WEIGHTS, weights_all_images, "those of all images"),
-    (WEIGHTS, weights_with(flip=True), "upside down"),
     (WEIGHTS, weights_of_last_image, "Only the last image that has the class"),
     (WEIGHTS, lambda m, n: np.divide(w := weights_by_loop(m, n), sum(w)), "divided by their sum"),
     (WEIGHTS, weights_with(void=None), "Void pixels are counted in the totals"),
@@ -574,7 +573,7 @@ WRONG = [
         "right class is missing in the sum",
     ),
     (PIXEL, lambda z, label: -log_probabilities(z).mean(), "All classes go into it"),
-    (PIXEL, lambda z, label: -log_probabilities(z).max(), "the loss of the likeliest class"),
+    (PIXEL, lambda z, label: -log_probabilities(z).max(), "the likeliest class's loss"),
     (PIXEL, lambda z, label: -log_probabilities(stable_softmax(z))[label], "applied twice"),
     (PIXEL, lambda z, label: -np.log(1 / (1 + np.exp(-z[label]))), "loss of a sigmoid"),
     (PIXEL, lambda z, label: -np.log(naive_softmax(z)[label]), "exponential overflows"),

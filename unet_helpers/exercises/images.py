@@ -40,21 +40,16 @@ def judge_class_share(attempt):
     full = np.array([[2, 0, 2, 2, 1]], np.uint8)
     total = "/ labelled.sum()"
     mistakes = {
-        "Void pixels are counted in the denominator: divide by those with mask != 255.": (
-            f"{total} -> / mask.size"
-        ),
+        "Void pixels are counted in the denominator.": f"{total} -> / mask.size",
         "Class 0 is missing in the denominator. Only 255 is left out.": [
             f"{total} -> / (mask > 0).sum()",
             f"{total} -> / (labelled & (mask > 0)).sum()",
         ],
-        "It divides by the pixels below the largest label, which is not always void.": (
-            f"{total} -> / (mask < mask.max()).sum()"
-        ),
+        "The largest label is left out, void or not.": f"{total} -> / (mask < mask.max()).sum()",
         "It divides by the number of rows or columns, not of labelled pixels.": [
             f"{total} -> / mask.shape[{axis}]" for axis in (0, 1)
         ],
-        "It takes the mean of the shares in rows or columns. Those with more void count as much "
-        "as the others then; count all pixels first.": [
+        "It is the mean of the shares in rows or columns. Count all pixels first.": [
             f"(mask == c).sum() {total} -> "
             f"np.mean((mask == c).sum({axis}) / labelled.sum({axis}).clip(1))"
             for axis in (0, 1)

@@ -25,12 +25,9 @@ def iou_mistakes(reference):
 
     union = "true + predicted - hits"
     return {
-        "The union is the larger of the two sums. It is all pixels of either, so their sum minus "
-        "the hits.": f"{union} -> np.maximum(true, predicted)",
-        "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
-        "union, too.": f"{union} -> true",
-        "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
-        "union, too.": f"{union} -> predicted",
+        "The union is the larger of the two sums.": f"{union} -> np.maximum(true, predicted)",
+        "That is recall, not IoU: hits over true pixels.": f"{union} -> true",
+        "That is precision, not IoU: hits over predicted pixels.": f"{union} -> predicted",
         "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
         "below the line gives 0, too.)": lambda confusion: np.nan_to_num(reference(confusion)),
         "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
@@ -142,8 +139,7 @@ def judge_threshold_for_recall(attempt):
 
     one_more = ranked(lambda number: np.ceil(number) + 1)
     mistakes = {
-        "A threshold so low finds everything, and calls all else object, too. Expected the highest "
-        "that still finds enough.": [
+        "A threshold so low finds everything. Expected the highest that finds enough.": [
             lambda p, truth, recall: 0.0,
             lambda p, truth, recall: p.min(),
             lambda p, truth, recall: p[truth != VOID].min(),
@@ -153,9 +149,7 @@ def judge_threshold_for_recall(attempt):
         ),
         "That is a threshold for precision: the share of object among what is found. Recall is "
         "the share of the object that is found.": for_precision,
-        "Void pixels are counted as object: 255 is above 0, too. The object is truth == 1.": (
-            "truth == 1 -> truth > 0"
-        ),
+        "Void pixels are counted as object: 255 is above 0, too.": "truth == 1 -> truth > 0",
         "That is the quantile from the wrong end: a share `recall` of the object lies below it, "
         "and should lie above.": lambda p, truth, recall: np.quantile(p[truth == 1], recall),
         "np.quantile puts the threshold between two pixels. Take the probability of a pixel.": (
@@ -244,8 +238,7 @@ def judge_calibration_error(attempt):
         "Weigh each gap by the bin's share of the pixels.": [
             f"{added} -> error += gap / {number}" for number in ("len(np.unique(bins))", "10")
         ],
-        "That is the largest gap (the maximum calibration error); expected the mean gap, weighed "
-        "by pixels.": f"{added} -> error = max(error, gap)",
+        "That is the largest gap, not their mean.": f"{added} -> error = max(error, gap)",
         "Too sure here and too modest there cancel. Take the absolute value of the gap in every "
         "bin, before they are added up.": [
             f"{gap} -> gap = (",

@@ -91,7 +91,7 @@ def with_normalised(plain=None, normalised=None):
 
 
 @pytest.mark.parametrize(
-    "answer", [encoder(), with_activation_layers, with_operations, subclassed, nested_model]
+    "answer", [with_activation_layers, with_operations, subclassed, nested_model]
 )
 def test_conv_block_in_other_words(answer):
     assert verdict("conv_block", with_normalised(answer)) == (True, "right.")
@@ -133,30 +133,14 @@ def one_convolution(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2)(x) if max_pooling else x, x
 
 
-def second_takes_the_input(inputs, n_filters, dropout_prob, max_pooling):
-    layers.Conv2D(n_filters, 3, **RELU)(inputs)
-    x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
-    return layers.MaxPooling2D(2)(x), x
-
-
 def doubled(inputs, n_filters, dropout_prob, max_pooling):
     x = layers.Conv2D(n_filters, 3, **RELU)(inputs)
     x = layers.Conv2D(2 * n_filters, 3, **RELU)(x)
     return layers.MaxPooling2D(2)(x), x
 
 
-def fixed_filters(inputs, n_filters, dropout_prob, max_pooling):
-    return encoder()(inputs, 32, dropout_prob, max_pooling)
-
-
 def always_pools(inputs, n_filters, dropout_prob, max_pooling):
     return encoder()(inputs, n_filters, dropout_prob, True)
-
-
-def skip_of_first(inputs, n_filters, dropout_prob, max_pooling):
-    skip = layers.Conv2D(n_filters, 3, **RELU)(inputs)
-    x = layers.Conv2D(n_filters, 3, **RELU)(skip)
-    return layers.MaxPooling2D(2)(x) if max_pooling else x, skip
 
 
 def one_layer_for_both(inputs, n_filters, dropout_prob, max_pooling):
@@ -196,23 +180,10 @@ def nested_without_relu(inputs, n_filters, dropout_prob, max_pooling):
     return layers.MaxPooling2D(2)(x) if max_pooling else x, x
 
 
-def third_layer_twice(inputs, n_filters, dropout_prob, max_pooling):
-    convolve = layers.Conv2D(n_filters, 3, **RELU)
-    x = convolve(convolve(layers.Conv2D(n_filters, 3, **RELU)(inputs)))
-    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
-
-
 def pools_the_first(inputs, n_filters, dropout_prob, max_pooling):
     first = layers.Conv2D(n_filters, 3, **RELU)(inputs)
     x = layers.Conv2D(n_filters, 3, **RELU)(first)
     return layers.MaxPooling2D(2)(first) if max_pooling else x, x
-
-
-def result_dropped(inputs, n_filters, dropout_prob, max_pooling):
-    x = layers.Conv2D(n_filters, 3, **SAME)(inputs)
-    layers.ReLU()(x)
-    x = layers.Conv2D(n_filters, 3, **RELU)(x)
-    return layers.MaxPooling2D(2)(x) if max_pooling else x, x
 
 
 def always_normalises(inputs, n_filters, dropout_prob, max_pooling):
@@ -223,7 +194,6 @@ LINEAR = SAME
 
 CONV_BLOCK_MISTAKES = [
     (one_convolution, "Layers with kernels in use: 1; expected 2"),
-    (second_takes_the_input, "a layer whose result nothing takes is not in use"),
     (one_layer_for_both, "One layer object is called twice"),
     (residual, "without the Add it is right"),
     (dropped_twice, "before the pooling and again after it"),
@@ -233,21 +203,15 @@ CONV_BLOCK_MISTAKES = [
         "skip_connection is the result of the second Conv2D; with the result of the ReLU",
     ),
     (encoder(second={**RELU, "strides": 2}), "A convolution has strides=(2, 2)"),
-    (encoder(first={**RELU, "dilation_rate": 2}), "A convolution has dilation_rate=(2, 2)"),
-    (encoder(between=lambda x: layers.Conv2D(8, 3, **RELU)(x)), "without the second Conv2D"),
     (encoder(first=dict(activation="relu"), second=dict(activation="relu")), "12x20 instead of"),
     (encoder(second=dict(activation="relu")), 'padding="same" missing'),
     (encoder(first=LINEAR, second=LINEAR), "With a ReLU after all 3x3 Conv2D layers it is right"),
-    (encoder(first=LINEAR), "With a ReLU after the first Conv2D it is right"),
-    (encoder(second=LINEAR), "With a ReLU after the second Conv2D it is right"),
     (encoder(first={**RELU, "activation": "tanh"}), "in place of tanh after the first Conv2D"),
     (encoder(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
     (encoder(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
     (encoder(result=lambda pooled, x: pooled), "expected two tensors, next_layer"),
-    (encoder(result=lambda pooled, x: (pooled, x, x)), "a tuple of 3"),
     (encoder(pool=lambda x: x), "16x24 instead of 8x12"),
     (encoder(pool=layers.AveragePooling2D(2)), "in place of the AveragePooling2D it is right"),
-    (encoder(pool=lambda x: x[:, ::2, ::2]), "layers.MaxPooling2D(2) in place of the GetItem"),
     (encoder(pool=lambda x: layers.MaxPooling2D(4)(x)), "4x6 instead of 8x12"),
     (encoder(after=lambda x, p: x), "changes nothing"),
     (encoder(after=lambda x, p: layers.Dropout(1 - p if p else 0)(x)), "share to keep"),
@@ -260,15 +224,9 @@ CONV_BLOCK_MISTAKES = [
     (encoder(second={**RELU, "use_bias": False}), "no bias"),
     (encoder(between=lambda x: layers.BatchNormalization()(x)), "there is still a batch norm"),
     (doubled, "16 channels instead of 8, the filters of its last convolution"),
-    (fixed_filters, "32 channels instead of 8"),
     (always_pools, "still pooled"),
-    (
-        skip_of_first,
-        "skip_connection is the result of the first Conv2D; with the result of the second",
-    ),
     (forgot_to_call, "Call it on a tensor"),
     (nested_without_relu, "With a ReLU after the second Conv2D it is right"),
-    (third_layer_twice, "One Conv2D layer object is called 2 times"),
     (
         pools_the_first,
         "MaxPooling2D takes the result of the first Conv2D; with the result of the se",
@@ -277,8 +235,6 @@ CONV_BLOCK_MISTAKES = [
         encoder(result=lambda pooled, x: (pooled, layers.Conv2D(8, 1)(x))),
         "without the third Conv2D it is right",
     ),
-    (result_dropped, "With a ReLU after the first Conv2D it is right"),
-    (encoder(pool=layers.MaxPooling2D(3, 2, "same")), "in place of the MaxPooling2D it is right"),
     (always_normalises, "With batch_norm=False there is still a batch normalisation"),
     (encoder(first={**RELU, "kernel_size": 5}), "has a kernel of the shape (5, 5, 3, 8)"),
     (encoder(pool=layers.GlobalMaxPooling2D()), "has the shape (None, 8); expected (batch, height"),
@@ -289,11 +245,6 @@ CONV_BLOCK_MISTAKES = [
 def test_mistakes_in_conv_block(answer, told):
     passed, sentence = verdict("conv_block", with_normalised(answer))
     assert not passed and told in sentence, sentence
-
-
-def test_conv_block_with_something_unforeseen():
-    passed, sentence = verdict("conv_block", with_normalised(encoder(layers.Rescaling(0.5))))
-    assert not passed and "without the Rescaling it is right" in sentence
 
 
 # ---------------------------------------------------------------- conv_block, normalised
@@ -338,11 +289,6 @@ def frozen(x):
     return Frozen()(x)
 
 
-def forgotten(x):
-    layers.BatchNormalization()(x)
-    return ops.relu(x)
-
-
 def shared_normalisation(inputs, n_filters, *options):
     norm = layers.BatchNormalization()
     return normalised_encoder(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(
@@ -355,11 +301,6 @@ def relu_before_and_after(inputs, n_filters, *options):
     for _ in range(2):
         x = bn_relu(layers.Conv2D(n_filters, 3, **RELU)(x))
     return layers.MaxPooling2D(2)(x), x
-
-
-def normalised_before(inputs, n_filters, *options):
-    x = layers.BatchNormalization()(inputs)
-    return normalised_encoder(lambda x: bn_relu(x), lambda x: ops.relu(x))(x, n_filters)
 
 
 def always_training(x):
@@ -390,33 +331,19 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
             "The second convolution is not normalised",
         ),
         (
-            normalised_encoder(first=lambda x: ops.relu(x)),
-            "The first convolution is not normalised",
-        ),
-        (
             normalised_encoder(
                 lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()
             ),
             "With a ReLU after all BatchNormalization layers it is right",
         ),
-        (
-            normalised_encoder(first=lambda x: layers.BatchNormalization()(x)),
-            "With a ReLU after the first BatchNormalization",
-        ),
-        (
-            normalised_encoder(second=lambda x: layers.BatchNormalization()(x)),
-            "With a ReLU after the second BatchNormalization",
-        ),
         (normalised_encoder(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
         (shared_normalisation, "BatchNormalization layer object is called 2 times"),
-        (normalised_before, "The second convolution is not normalised"),
         (relu_before_and_after, "Without the activation of all 3x3 Conv2D layers it is right"),
         (
             normalised_encoder(result=lambda p, x: (p, layers.Dropout(0.5)(x))),
             "without the Dropout",
         ),
         (normalised_encoder(frozen, frozen), "Is training=False set"),
-        (normalised_encoder(forgotten, forgotten), "nothing takes what it returns"),
         (normalised_encoder(lambda x: bn_relu(x, center=False)), "no normalisation after it whose"),
         (normalised_encoder(after=lambda x, p: x), "dropout_prob=0.4 changes nothing"),
         (normalised_encoder(always_training, always_training), "Do not set training=True"),
@@ -426,12 +353,6 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
                 lambda x: ops.relu(layers.LayerNormalization()(x)),
             ),
             "normalised by itself",
-        ),
-        (normalised_encoder(result=lambda pooled, x: (pooled, pooled)), "taken after the pooling"),
-        (normalised_encoder(result=lambda pooled, x: (x, pooled)), "The two are swapped"),
-        (
-            normalised_encoder(result=lambda p, x: (layers.BatchNormalization()(p), x)),
-            "without the BatchNormalization at 8x12",
         ),
         (
             normalised_encoder(lambda x: bn_relu(x, axis=1), lambda x: bn_relu(x, axis=1)),
@@ -480,11 +401,11 @@ def with_normalised_convolutions(plain=None, normalised=None):
     return my_upsampling_block
 
 
-def normalised_decoder(bias=False, after=(bn_relu, bn_relu)):
+def normalised_decoder(after=(bn_relu, bn_relu)):
     def normalised(expansive_input, contractive_input, n_filters):
         x = layers.Concatenate()([upsample(expansive_input, n_filters), contractive_input])
         for steps in after:
-            x = steps(layers.Conv2D(n_filters, 3, use_bias=bias, **SAME)(x))
+            x = steps(layers.Conv2D(n_filters, 3, use_bias=False, **SAME)(x))
         return x
 
     return normalised
@@ -499,13 +420,9 @@ def normalised_before_join(expansive_input, contractive_input, n_filters):
 @pytest.mark.parametrize(
     "answer, told",
     [
-        (normalised_decoder(bias=True), "right. The biases of your convolutions do nothing"),
         (normalised_decoder(after=(relu_bn, relu_bn)), "right. Yours has the normalisation after"),
         (normalised_decoder(after=(bn_relu, ops.relu)), "The second convolution after the join is"),
-        (normalised_decoder(after=(ops.relu, ops.relu), bias=True), "Nothing is normalised"),
-        (normalised_decoder(after=(frozen, frozen)), "Is training=False set"),
         (normalised_before_join, "The first convolution after the join is not normalised"),
-        (normalised_decoder(after=(always_training, bn_relu)), "not yet. With batch_norm=True"),
     ],
 )
 def test_upsampling_block_with_normalisation(answer, told):
@@ -525,9 +442,7 @@ def upsample_and_convolve(interpolation):
 @pytest.mark.parametrize(
     "answer, note",
     [
-        (decoder(), ""),
         (decoder(join=lambda up, skip, n: ops.concatenate([up, skip], axis=-1)), ""),
-        (decoder(join=lambda up, skip, n: layers.concatenate([up, skip], axis=3)), ""),
         (
             decoder(join=lambda up, skip, n: layers.Concatenate()([skip, up])),
             "skip connection first",
@@ -553,27 +468,11 @@ def joined_before_upsampling(expansive_input, contractive_input, n_filters):
     return upsample(x, n_filters)
 
 
-def upsample_only(expansive_input, contractive_input, n_filters):
-    return upsample(expansive_input, n_filters)
-
-
 def joined_for_nothing(expansive_input, contractive_input, n_filters):
     x = upsample(expansive_input, n_filters)
     layers.Concatenate()([x, contractive_input])
     x = layers.Conv2D(n_filters, 3, **RELU)(x)
     return layers.Conv2D(n_filters, 3, **RELU)(x)
-
-
-def both_take_the_join(expansive_input, contractive_input, n_filters):
-    x = layers.Concatenate()([upsample(expansive_input, n_filters), contractive_input])
-    layers.Conv2D(n_filters, 3, **RELU)(x)
-    return layers.Conv2D(n_filters, 3, **RELU)(x)
-
-
-def second_takes_the_upsampled(expansive_input, contractive_input, n_filters):
-    up = upsample(expansive_input, n_filters)
-    layers.Conv2D(n_filters, 3, **RELU)(layers.Concatenate()([up, contractive_input]))
-    return layers.Conv2D(n_filters, 3, **RELU)(layers.Conv2D(n_filters, 3, **RELU)(up))
 
 
 def swapped_inputs(expansive_input, contractive_input, n_filters):
@@ -589,12 +488,6 @@ def joined_late(expansive_input, contractive_input, n_filters):
     return layers.Conv2D(n_filters, 3, **RELU)(layers.Concatenate()([x, contractive_input]))
 
 
-def interpolated_only(expansive_input, contractive_input, n_filters):
-    return decoder(lambda x, n: layers.UpSampling2D(2)(x))(
-        expansive_input, contractive_input, n_filters
-    )
-
-
 def skip_only(expansive_input, contractive_input, n_filters):
     x = layers.Conv2D(n_filters, 3, **RELU)(contractive_input)
     return layers.Conv2D(n_filters, 3, **RELU)(x)
@@ -608,15 +501,8 @@ def skip_only(expansive_input, contractive_input, n_filters):
             decoder(first=LINEAR, second=LINEAR),
             "With a ReLU after all 3x3 Conv2D layers it is right",
         ),
-        (decoder(first=LINEAR), "With a ReLU after the first Conv2D"),
-        (decoder(second=LINEAR), "With a ReLU after the second Conv2D"),
         (decoder(join=lambda up, skip, n: up), "The skip connection has no influence"),
-        (upsample_only, "The skip connection has no influence"),
         (skip_only, "features from below have no influence"),
-        (
-            decoder(join=lambda up, skip, n: up + layers.Conv2D(n, 1)(skip)),
-            "Layers with kernels in use: 4; expected 3",
-        ),
         (
             decoder(lambda x, n: upsample(x, n, strides=4)),
             "doubled once, it is 12x16. Upsample once, with strides=2",
@@ -638,37 +524,23 @@ def skip_only(expansive_input, contractive_input, n_filters):
             "Without the activation of the Conv2DTranspose it is right",
         ),
         (joined_for_nothing, "do the convolutions take the joined tensor?"),
-        (both_take_the_join, "a layer whose result nothing takes is not in use"),
         (
             decoder(join=lambda up, skip, n: ops.relu(ops.concatenate([up, skip], -1))),
             "without the Relu it is right",
         ),
-        (second_takes_the_upsampled, "do the convolutions take the joined tensor?"),
         (swapped_inputs, "The two inputs are swapped: expansive_input, from below, is upsampled"),
         (pooled_at_the_end, "strides=2 is missing in the transposed convolution, or the result is"),
         (joined_late, "joins after the first of the two convolutions"),
-        (interpolated_only, "Layers with kernels in use: 2; expected 3"),
-        (decoder(first=dict(activation="relu")), 'padding="same" missing'),
         (decoder(filters=lambda n: 2 * n), "8 channels instead of 4"),
         (
             decoder(lambda x, n: upsample(x, 2 * n)),
             "The transposed convolution has a kernel of the shape (3, 3, 8, 8)",
         ),
         (
-            decoder(second={**RELU, "activation": "softmax"}),
-            "With a ReLU in place of softmax after the second Conv2D",
-        ),
-        (decoder(second={**RELU, "use_bias": False}), "has no bias"),
-        (
             on_the_skip(lambda skip: layers.BatchNormalization()(skip)),
             "there is still a batch norm",
         ),
-        (on_the_skip(lambda skip: layers.Conv2D(4, 1)(skip)), "without the Conv2D at 12x16"),
         (on_the_skip(lambda skip: layers.Dropout(0.5)(skip)), "without the Dropout"),
-        (
-            decoder(up=lambda x, n: layers.Dropout(0.5)(upsample(x, n))),
-            "without the Dropout it is right",
-        ),
         (
             decoder(join=lambda up, skip, n: ops.concatenate([up, ops.repeat(skip, 2, -1)], -1)),
             "(3, 3, 12, 4); expected 3x3, from 8 channels to 4",
@@ -717,22 +589,10 @@ def crop_with_negative_ends(features, target):
     return features[:, top : -(rows - top), left : -(columns - left)]
 
 
-def crop_twice(features, target):
-    rows = features.shape[1] - target.shape[1]
-    columns = features.shape[2] - target.shape[2]
-    return features[:, rows : features.shape[1] - rows, columns : features.shape[2] - columns]
-
-
 def crop_evenly(features, target):
     h, w = features.shape[1:3]
     top, left = (h - target.shape[1]) // 2, (w - target.shape[2]) // 2
     return features[:, top : h - top, left : w - left]
-
-
-def crop_one_late(features, target):
-    h, w = target.shape[1], target.shape[2]
-    top, left = (features.shape[1] - h) // 2 + 1, (features.shape[2] - w) // 2 + 1
-    return features[:, top : top + h, left : left + w]
 
 
 def crop_by_midpoints(features, target):
@@ -755,15 +615,10 @@ def crop_swapped(features, target):
             "For features of 10x12 and a target of 8x8 it keeps rows 0 to 7 and columns 0 to 7, "
             "counted from 0; the centre is rows 1 to 8 and columns 2 to 9",
         ),
-        (lambda x, t: x[:, -t.shape[1] :, -t.shape[2] :], "rows 2 to 9 and columns 4 to 11, coun"),
-        (crop_twice, "keeps rows 2 to 7 and columns 4 to 7"),
         (lambda x, t: ops.image.resize(x, t.shape[1:3]), "is not a part of the features"),
         (crop_with_negative_ends, "features of 6x6 and a target of 6x2 it comes out empty"),
-        (lambda x, t: crop_by_slices(x, x[:, : t.shape[1]]), "rows 1 to 8 and columns 0 to 11, co"),
         (lambda x, t: crop_by_slices(x, t)[..., :1], "(1, 8, 8, 1) that is not a part"),
-        (lambda x, t: crop_by_slices(t, x), "is not a part of the features"),
         (crop_evenly, "of 9x7 and a target of 4x4 it keeps rows 2 to 6 and columns 1 to 5, coun"),
-        (crop_one_late, "keeps rows 2 to 9 and columns 3 to 10"),
         (crop_swapped, "of 7x8 and a target of 4x3 it keeps rows 2 to 4 and columns 2 to 5, cou"),
         (lambda x, t: "features", "expected an array"),
     ],
@@ -837,15 +692,12 @@ class Subclassed(keras.Model):
 @pytest.mark.parametrize(
     "answer, note",
     [
-        (unet(), ""),
-        (unet(rescale=lambda x: x / 255), ""),
         (unet(model=Subclassed), ""),
-        (unet(extra=False), "no extra convolution"),
+        (unet(extra=False, up_kernel_size=2), "last layer, as the paper and 2x2 transposed conv"),
         (
             unet(decoder_block=with_two_choices),
             "has a ReLU right after upsampling and the skip connection first",
         ),
-        (unet(up_kernel_size=2), "2x2 transposed convolutions"),
         (unet(last=lambda x, n: layers.Conv2D(n, 1)(x)), 'dtype="float32"'),
     ],
 )
@@ -865,12 +717,6 @@ def without_skips(input_size, n_filters, n_classes, dropout_prob, batch_norm):
         x = models.upsampling_block(x, None, width * n_filters)
     x = layers.Conv2D(n_filters, 3, **RELU)(x)
     return keras.Model(inputs, layers.Conv2D(n_classes, 1)(x))
-
-
-def two_more_convolutions(x, n_classes):
-    for _ in range(2):
-        x = layers.Conv2D(4, 3, **RELU)(x)
-    return layers.Conv2D(n_classes, 1)(x)
 
 
 def without_skip_1(input_size, n_filters, n_classes, dropout_prob, batch_norm):
@@ -913,32 +759,17 @@ def head(activation):
         (unet(skip_index=0), "The skip connection is pooled"),
         (without_skips, "no decoder block joins one"),
         (unet(last=head("softmax")), "there is a softmax, a sigmoid or a ReLU at the end"),
-        (unet(last=lambda x, n: layers.Conv2D(4, 1)(x)), "turns them into logits"),
-        (unet(last=lambda x, n: layers.Conv2D(n - 1, 1)(x)), "6 channels instead of 7"),
+        (unet(last=lambda x, n: layers.Conv2D(4, 1)(x)), "4 channels instead of 7"),
         (lambda size, n, c, **rest: unet()((96, 128, 3), n, c), "use the argument"),
         (lambda size, n, c, **rest: unet()(size, 8, c, **rest), "(3, 3, 3, 8); expected 3x3, from"),
         (unet(rates=lambda p: (0, 0, 0, 0, 0)), "dropout_prob=0.5 changes nothing"),
         (unet(rates=lambda p: (0, 0, 0, 0.3, 0.3)), "With dropout_prob=0.0 values are still"),
         (unet(normalised=lambda batch_norm: (False,) * 9), "batch_norm is not passed on"),
-        (unet(normalised=lambda batch_norm: (True,) * 9), "there is still a batch normalisation"),
-        (
-            unet(normalised=lambda batch_norm: (batch_norm,) * 5 + (False,) * 4),
-            "The first convolution of decoder block 1 is not normalised",
-        ),
-        (unet(last=lambda x, n: x), "turns them into logits"),
         (unet(order=(3, 2, 1)), "16x24 instead of 32x48: four encoder blocks halve"),
         (unet(bottleneck=False), "bottleneck is missing"),
-        (unet(widths=(1, 2, 4, 8, 8)), "The first convolution of the bottleneck"),
         (unet(rescale=lambda x: x), "to 255; in the course's networks they are 0 to 1"),
-        (unet(rescale=lambda x: x / 255 / 255), "to 0.00392; in the course's networks"),
-        (unet(rescale=lambda x: x / 127.5 - 1), "takes values from -1 to"),
-        (
-            unet(rescale=lambda x: layers.Rescaling(1 / 255)(layers.ReLU(9)(x))),
-            "to 0.0353; in the course's networks",
-        ),
-        (unet(pooled_bottleneck=True), "Does the bottleneck still pool?"),
-        (unet(last=two_more_convolutions), "Layers with kernels in use: 26; expected 23"),
-        (bottleneck_twice, "Decoder block 2 does not take what decoder block 1 returns"),
+        (unet(pooled_bottleneck=True), "and the bottleneck not pool"),
+        (bottleneck_twice, "should get 4x6. Does it take what decoder block 1 returns?"),
         (
             encoder_swapped,
             "Decoder block 1 gets 32x48 from below and should get 2x3. Does every encoder block",
@@ -947,7 +778,6 @@ def head(activation):
             lambda size, n, c, **rest: models.upsampling_block(keras.Input(size), [1], n),
             "A list of tensors is passed where one tensor belongs",
         ),
-        (unet(rescale=lambda x: x / 127.5), "to 2; in the course's networks they are 0 to 1"),
         (without_skip_1, "The skip connection of encoder block 1 is not used"),
         (
             unet(model=lambda inputs, outputs: outputs),
@@ -1024,10 +854,8 @@ def test_cut_skip_in_other_words(answer):
     [
         (cut(number=lambda level: level - 1), "deepest first"),
         (cut(start=lambda join: 0, end=lambda join: join.input[0].shape[-1]), "upsampled features"),
-        (cut(start=lambda join: 0), "All weights of the convolution"),
         (cut(start=lambda join: 99), "Nothing is cut"),
         (cut(copy_weights=False), "clone_model draws new ones"),
-        (lambda model, level: cut()(cut(lambda _: 0)(model, level), level), "other logits"),
         (in_the_model_itself, "The model itself is changed"),
         (lambda model, level: [model], "expected a model"),
     ],

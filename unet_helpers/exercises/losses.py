@@ -78,35 +78,25 @@ def judge_cross_entropy_with_void(attempt):
     )
     mean, each = "-of_right_class.mean()", "of_right_class"
     mistakes = {
-        "The sum is divided by all pixels, void ones included, so that an image with much void "
-        "seems easy. Divide by the labelled ones.": f"{mean} -> -{each}.sum() / labelled.size",
-        "The sum is divided by the number of rows or images. Divide by the labelled pixels.": (
-            f"{mean} -> -{each}.sum() / len(labelled)"
-        ),
+        "It is divided by all pixels, void ones too.": f"{mean} -> -{each}.sum() / labelled.size",
+        "It is divided by the length of labels.": f"{mean} -> -{each}.sum() / len(labelled)",
         "Only void pixels are counted. Keep those with labels != 255.": (
             lambda y, z: cross_entropy_with_void(np.where(y == VOID, 0, VOID), z)
         ),
-        "Void pixels are counted as the last class: 255 is clipped, or counts from the end. Leave "
-        "them out of the mean.": lambda y, z: cross_entropy_with_void(
-            np.minimum(y, z.shape[-1] - 1), z
+        "Void pixels are counted as the last class.": (
+            lambda y, z: cross_entropy_with_void(np.minimum(y, z.shape[-1] - 1), z)
         ),
-        "Softmax is applied twice, so that even a sure pixel costs something.": (
-            lambda y, z: cross_entropy_with_void(y, softmax(z))
-        ),
+        "Softmax is applied twice.": lambda y, z: cross_entropy_with_void(y, softmax(z)),
         "Expected minus the logarithm of the probability of the right class; the logarithm is "
         "missing.": [f"{mean} -> 1 - np.exp({each}).mean()", f"{mean} -> np.exp({each}).mean()"],
-        "The mean is taken before the logarithm. Take the logarithm of every pixel first, then "
-        "the mean.": f"{mean} -> -np.log(np.exp({each}).mean())",
-        "That is the loss of the likeliest class. The right one is the one that the label names.": (
-            f"{mean} -> -log_probabilities.max(axis=-1).mean()"
-        ),
+        "The mean is taken before the logarithm.": f"{mean} -> -np.log(np.exp({each}).mean())",
+        "It is the likeliest class's loss.": f"{mean} -> -log_probabilities.max(axis=-1).mean()",
         "That is minus the logit of the right class. It becomes a probability by softmax: "
         "subtract log(sum(exp(logits))) first.": minus_logit,
         "Softmax runs over another axis than the classes of each pixel, axis=-1.": (
             lambda y, z: minus_logit(y, np.log(softmax(z, axis=0)))
         ),
-        "The largest logit is subtracted in the exponential only. Subtract it from the right "
-        "class's logit, too.": (
+        "The largest logit is subtracted in the exponential only.": (
             lambda y, z: cross_entropy_with_void(y, z) - z[y != VOID].max(axis=-1).mean()
         ),
         "[:, labels] picks all labels' classes at every pixel. It is one class at each: "
@@ -146,26 +136,18 @@ def judge_pixel_loss(attempt):
 
     right, result = "logits[label]", "log_of_sum - logits[label]"
     mistakes = {
-        "A logarithm is missing: that is 1 minus the probability of the right class.": (
-            f"{result} -> 1 - np.exp({right} - log_of_sum)"
-        ),
+        "A logarithm is missing.": f"{result} -> 1 - np.exp({right} - log_of_sum)",
         "All classes go into it; only the right class counts, the one that label names.": [
             f"{right} -> logits.mean()",
             f"{result} -> (log_of_sum - logits).sum()",
         ],
-        "That is the loss of the likeliest class. The right one is the one that label names.": (
-            f"{right} -> largest"
-        ),
+        "It is the likeliest class's loss.": f"{right} -> largest",
         "The right class is missing in the sum. Softmax divides by the sum over all classes.": (
             f"{result} -> np.log(np.exp(np.delete(logits, label)).sum()) - {right}"
         ),
-        "The logarithm of the sum is missing: that is sum(exp(logits)) minus the logit of the "
-        "right class.": f"{result} -> np.exp(log_of_sum) - {right}",
-        "Softmax is applied twice: log-sum-exp takes the logits as they are.": (
-            lambda logits, label: pixel_loss(softmax(logits), label)
-        ),
-        "That is the loss of a sigmoid, where classes do not compete. Softmax divides by the sum "
-        "over all classes.": f"{result} -> np.log1p(np.exp(-{right}))",
+        "The logarithm of the sum is missing.": f"{result} -> np.exp(log_of_sum) - {right}",
+        "Softmax is applied twice.": lambda logits, label: pixel_loss(softmax(logits), label),
+        "It is the loss of a sigmoid, not of a softmax.": f"{result} -> np.log1p(np.exp(-{right}))",
     }
 
     compare(attempt, cases, pixel_loss, mistakes)
@@ -207,15 +189,7 @@ def judge_median_frequency_weights(attempt):
         "images in which the class occurs.": (
             weights_of(lambda masks, c: sum(np.sum(m == c) for m in masks))
         ),
-        "The median is missing: 1 / frequency. Then all weights are above 1, and the loss grows.": [
-            f"{weights} -> 1 / frequency",
-            edited(
-                median_frequency_weights, f"{weights} -> 1 / frequency", "labels.size -> mask.size"
-            ),
-        ],
-        "Void pixels are counted in the totals of the images. Divide by the labelled pixels.": (
-            "labels.size -> mask.size"
-        ),
+        "Void pixels are counted in the totals of the images.": "labels.size -> mask.size",
         "A class that never occurs gets the weight 0. From 0 / 0 it would be infinite or nan, and "
         "so would the loss.": [
             f"{made} -> full(n_classes, {value})" for value in ("np.inf", "np.nan", "1.0")
@@ -229,9 +203,7 @@ def judge_median_frequency_weights(attempt):
         "Only the last image that has the class counts. Add up the pixels of all images.": (
             "pixels += counts -> pixels[counts > 0] = counts[counts > 0]"
         ),
-        "The weights are divided by their sum. The class in the middle has the weight 1.": (
-            "return weights -> return weights / weights.sum()"
-        ),
+        "The weights are divided by their sum.": "return weights -> return weights / weights.sum()",
     }
     compare(attempt, cases, median_frequency_weights, mistakes, tolerance=1e-4, convert=as_array)
 
@@ -255,16 +227,10 @@ def judge_soft_dice(attempt):
     every, target = "truth != VOID -> truth >= 0", "truth[labelled].astype(float)"
     mistakes = {
         "Void pixels take part, with 255 as their truth. Leave them out of all three sums.": every,
-        "The probabilities of void pixels are added up, too. Leave these pixels out of all three "
-        "sums.": edited(soft_dice, every, f"{target} -> truth[labelled] == 1"),
         "Void pixels are counted as object: 255 is above 0, too.": (
             edited(soft_dice, every, f"{target} -> truth[labelled] > 0")
         ),
         "The smoothing is missing: 1 above and 1 below the line.": " + 1 -> ",
-        "The smoothing stands below the line only. Above it, 1 is added as well.": (
-            "overlap + 1 -> overlap"
-        ),
-        "The overlap counts twice: 2 * overlap + 1 above the line.": "2 * overlap -> overlap",
         "That is soft IoU: the overlap is subtracted below the line. In Dice it is not.": (
             "(2 * overlap + 1) / ( -> (overlap + 1) / (-overlap + "
         ),

@@ -25,14 +25,9 @@ def iou_mistakes(reference):
 
     union = "true + predicted - hits"
     return {
-        "In the union the hits are counted twice, as true and as predicted pixels: subtract them "
-        "once.": f"{union} -> true + predicted",
-        "The union is the larger of the two sums. It is all pixels of either, so their sum minus "
-        "the hits.": f"{union} -> np.maximum(true, predicted)",
-        "That is recall, not IoU: hits over true pixels. Wrongly predicted pixels belong in the "
-        "union, too.": f"{union} -> true",
-        "That is precision, not IoU: hits over predicted pixels. Missed pixels belong in the "
-        "union, too.": f"{union} -> predicted",
+        "The union is the larger of the two sums.": f"{union} -> np.maximum(true, predicted)",
+        "That is recall, not IoU: hits over true pixels.": f"{union} -> true",
+        "That is precision, not IoU: hits over predicted pixels.": f"{union} -> predicted",
         "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
         "below the line gives 0, too.)": lambda confusion: np.nan_to_num(reference(confusion)),
         "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
@@ -43,23 +38,24 @@ def iou_mistakes(reference):
     }
 
 
-def judge_iou_and_dice(attempt):
-    matrices = [
+CONFUSIONS = [
+    (np.array(matrix),)
+    for matrix in (
         [[8, 2, 1], [3, 5, 0], [1, 1, 4]],
         [[50, 4, 0, 1], [7, 20, 0, 3], [0, 0, 0, 0], [2, 5, 0, 9]],
         # class 2 is never true, but predicted; class 3 is true, but never predicted
         [[9, 1, 2, 0], [0, 6, 3, 0], [0, 0, 0, 0], [4, 1, 0, 0]],
         [[1000, 20], [30, 400]],
         [[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]],
-    ]
+    )
+]
 
+
+def judge_iou_and_dice(attempt):
     dice = "2 * hits / (true + predicted)"
-    counts = "confusion.sum(axis=1), confusion.sum(axis=0)"
     mistakes = iou_mistakes(iou_and_dice) | {
         "In Dice the hits are subtracted below the line. Its two sums count them twice, above and "
         "below.": [f"{dice} -> 2 * hits / (true + predicted - {n} * hits)" for n in (1, 2)],
-        "The same pixels are taken for true and for predicted. Rows are true, columns are "
-        "predicted.": [f"{counts} -> {', '.join([half] * 2)}" for half in counts.split(", ")],
         "The classes are added up before the division; expected one score for every class.": (
             lambda c: (
                 np.trace(c) / (2 * c.sum() - np.trace(c)) + np.zeros(len(c)),
@@ -70,8 +66,24 @@ def judge_iou_and_dice(attempt):
             lambda confusion: tuple(map(np.nanmean, iou_and_dice(confusion)))
         ),
     }
-    cases = [(np.array(matrix),) for matrix in matrices]
-    compare(attempt, cases, iou_and_dice, mistakes, parts=("IoU", "Dice"))
+    compare(attempt, CONFUSIONS, iou_and_dice, mistakes, parts=("IoU", "Dice"))
+
+
+def iou_from_confusion(confusion):
+    """Return the IoU of every class from a confusion matrix, nan where a class is absent."""
+    hits = np.diag(confusion)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # of an absent class: 0 / 0 is nan
+        return hits / (true + predicted - hits)
+
+
+def judge_iou_from_confusion(attempt):
+    mistakes = iou_mistakes(iou_from_confusion) | {
+        "That is Dice, 2 * hits / (true + predicted); IoU is hits over the union.": (
+            "hits / (true + predicted - hits) -> 2 * hits / (true + predicted)"
+        ),
+    }
+    compare(attempt, CONFUSIONS, iou_from_confusion, mistakes, convert=as_array)
 
 
 def threshold_for_recall(probabilities, truth, recall):
@@ -127,8 +139,7 @@ def judge_threshold_for_recall(attempt):
 
     one_more = ranked(lambda number: np.ceil(number) + 1)
     mistakes = {
-        "A threshold so low finds everything, and calls all else object, too. Expected the highest "
-        "that still finds enough.": [
+        "A threshold so low finds everything. Expected the highest that finds enough.": [
             lambda p, truth, recall: 0.0,
             lambda p, truth, recall: p.min(),
             lambda p, truth, recall: p[truth != VOID].min(),
@@ -138,9 +149,7 @@ def judge_threshold_for_recall(attempt):
         ),
         "That is a threshold for precision: the share of object among what is found. Recall is "
         "the share of the object that is found.": for_precision,
-        "Void pixels are counted as object: 255 is above 0, too. The object is truth == 1.": (
-            "truth == 1 -> truth > 0"
-        ),
+        "Void pixels are counted as object: 255 is above 0, too.": "truth == 1 -> truth > 0",
         "That is the quantile from the wrong end: a share `recall` of the object lies below it, "
         "and should lie above.": lambda p, truth, recall: np.quantile(p[truth == 1], recall),
         "np.quantile puts the threshold between two pixels. Take the probability of a pixel.": (
@@ -184,11 +193,6 @@ def judge_mean_per_image(attempt):
         "finds nan.)": [
             lambda ious, absent: mean_per_image(ious, nan),
             lambda ious, absent: np.nanmean(ious),
-        ],
-        "All entries go into one mean, so an image with more classes counts more. Take the mean "
-        "of each image first.": f"{means} -> np.nanmean(filled)",
-        "The mean of each class is taken first. Take that of each image, over axis 1.": [
-            f"{means} -> np.{mean}(np.nanmean(filled, axis=0))" for mean in ("nanmean", "mean")
         ],
         "One absent class makes the mean nan. np.isnan finds nan (nan == nan is False), and "
         "np.nanmean leaves it out.": [f"{means} -> filled.mean()", lambda ious, absent: nan],
@@ -234,8 +238,7 @@ def judge_calibration_error(attempt):
         "Weigh each gap by the bin's share of the pixels.": [
             f"{added} -> error += gap / {number}" for number in ("len(np.unique(bins))", "10")
         ],
-        "That is the largest gap (the maximum calibration error); expected the mean gap, weighed "
-        "by pixels.": f"{added} -> error = max(error, gap)",
+        "That is the largest gap, not their mean.": f"{added} -> error = max(error, gap)",
         "Too sure here and too modest there cancel. Take the absolute value of the gap in every "
         "bin, before they are added up.": [
             f"{gap} -> gap = (",
@@ -284,29 +287,3 @@ def judge_calibration_error(attempt):
             f"For the confidence {confidence.tolist()} and right {right.tolist()} it gives "
             f"{given:.4g}; expected 0.3125. A confidence of exactly 1 belongs to the last bin."
         )
-
-
-def iou_from_confusion(confusion):
-    """Return the IoU of every class from a confusion matrix, nan where a class is absent."""
-    hits = np.diag(confusion)
-    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    with np.errstate(invalid="ignore"):  # of an absent class: 0 / 0 is nan
-        return hits / (true + predicted - hits)
-
-
-def judge_iou_from_confusion(attempt):
-    matrices = [
-        [[8, 2, 1], [3, 5, 0], [1, 1, 4]],
-        # class 2 is never true, but predicted; class 3 is true, but never predicted
-        [[9, 1, 2, 0], [0, 6, 3, 0], [0, 0, 0, 0], [4, 1, 0, 0]],
-        [[0, 0, 0, 0], [2, 7, 0, 1], [0, 0, 0, 0], [3, 1, 0, 8]],
-        [[1000, 20, 0], [30, 400, 0], [0, 0, 0]],
-    ]
-
-    mistakes = iou_mistakes(iou_from_confusion) | {
-        "That is Dice, 2 * hits / (true + predicted); IoU is hits over the union.": (
-            "hits / (true + predicted - hits) -> 2 * hits / (true + predicted)"
-        ),
-    }
-    cases = [(np.array(matrix),) for matrix in matrices]
-    compare(attempt, cases, iou_from_confusion, mistakes, convert=as_array)

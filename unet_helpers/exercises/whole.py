@@ -40,7 +40,7 @@ def judge_unet_model(attempt):
     make = functools.partial(built, attempt, IMAGE, N_FILTERS, N_CLASSES)
     model = make(dropout_prob=0.5, batch_norm=False)
     images = list(np.random.default_rng(4).uniform(0, 255, (2, 1, *IMAGE)).astype("float32"))
-    explain_logits(numbers(model(images[0])), IMAGE, N_FILTERS, N_CLASSES)
+    explain_logits(numbers(model(images[0])), IMAGE, N_CLASSES)
     fill(model)
     logits = numbers(model(images[0]))
     if (logits >= 0).all():
@@ -71,7 +71,7 @@ def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classe
         model = built(attempt, image, n_filters, n_classes, dropout_prob=0.0, batch_norm=False)
     images = np.full((2, *image), 255.0, "float32")
     logits = numbers(model(images))
-    explain_logits(logits, image, n_filters, n_classes)
+    explain_logits(logits, image, n_classes)
     if not np.array_equal(numbers(model(images, training=True)), logits):
         raise Incorrect("With dropout_prob=0.0 values are still dropped in training.")
     if logits.dtype == "float32":
@@ -117,34 +117,28 @@ def explain_skip(shapes, image, n_filters):
         return ""
     up, skip = shapes[:2]
     number = WIDTHS[5:].index(up[2] // n_filters)  # of the block, from below
-    sides = [tuple(side >> level for side in image[:2]) for level in (3 - number, 4 - number, 5)]
-    if up[:2] == (2 * sides[2][0], 2 * sides[2][1]):
-        return "Does the bottleneck still pool? It is the one block with max_pooling=False."
-    if number and up[:2] == sides[1]:
-        return f"Decoder block {number + 1} does not take what decoder block {number} returns."
-    if up[:2] not in sides[:2]:
+    side, half = ([side >> level for side in image[:2]] for level in (3 - number, 4 - number))
+    told = f"Decoder block {number + 1}"
+    # The deepest block alone takes what may not have been upsampled.
+    if list(up[:2]) != side and (number or list(up[:2]) != half):
+        told += f" gets {up[0] // 2}x{up[1] // 2} from below and should get {half[0]}x{half[1]}. "
+        if number:
+            return f"{told}Does it take what decoder block {number} returns?"
         return (
-            f"Decoder block {number + 1} gets {up[0] // 2}x{up[1] // 2} from below and should get "
-            f"{sides[1][0]}x{sides[1][1]}. Does every encoder block take the next_layer of the one "
-            "before?"
+            f"{told}Does every encoder block take the next_layer of the one before, and the "
+            "bottleneck not pool (max_pooling=False)?"
         )
-    below = (*sides[1], 2 * up[2])
-    told = explain_join(up, skip, below, (*sides[0], up[2]))
-    return f"Decoder block {number + 1} belongs to encoder block {4 - number}. {told}"
+    told += f" belongs to encoder block {4 - number}. "
+    return told + explain_join(up, skip, (*half, 2 * up[2]), (*side, up[2]))
 
 
-def explain_logits(logits, image, n_filters, n_classes):
+def explain_logits(logits, image, n_classes):
     """Raise Incorrect when a network's output has the wrong shape."""
     height, width = image[:2]
     if logits.ndim != 4:
         raise Incorrect(
             f"The output has the shape {logits.shape}; expected (batch, {height}, {width}, "
             f"{n_classes}): no Flatten and no Dense, they forget where things are."
-        )
-    if logits.shape[-1] == n_filters != n_classes:
-        raise Incorrect(
-            f"The output has {n_filters} channels, the features of the last decoder block. A 1x1 "
-            "convolution with n_classes filters turns them into logits."
         )
     half = (
         "four encoder blocks halve it four times, so four decoder blocks must double it, each what "
@@ -297,12 +291,13 @@ CUT_MISTAKES = {  # functions (level) -> list of (level, half) that are cut
 
 def logits_of_cut(model, image, cuts):
     """Compute a U-Net's logits with some weights behind its joins set to zero."""
-    before, weights = model.get_weights(), model.get_weights()
+    before = model.get_weights()
+    joins = [layer for layer in model.layers if isinstance(layer, layers.Concatenate)]
     for level, half in cuts:
-        # Ten convolutions with biases come before the decoder, and three a level in it.
-        kernel = weights[2 * (10 + 3 * (4 - level) + 1)]
+        after = next(layer for layer in model.layers if layer.input is joins[4 - level].output)
+        kernel = numbers(after.kernel).copy()
         np.split(kernel, 2, axis=2)[half][:] = 0
-    model.set_weights(weights)
+        after.kernel.assign(kernel)
     logits = numbers(model(image))
     model.set_weights(before)
     return logits

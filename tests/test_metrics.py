@@ -1,4 +1,4 @@
-"""The confusion matrix and what is computed from it, against hand counts and other programs."""
+"""The confusion matrix and what is computed from it, against hand counts and slow loops."""
 
 import numpy as np
 import pytest
@@ -45,30 +45,6 @@ def test_confusion_matrix_agrees_with_a_slow_loop(rng):
     assert confusion_matrix(truth, guess, 4).tolist() == slow_confusion(truth, guess, 4)
 
 
-def test_confusion_matrix_agrees_with_scikit_learn(rng):
-    sklearn_metrics = pytest.importorskip("sklearn.metrics")
-    truth, guess = random_masks(rng, 6)
-    valid = truth != 255
-    expected = sklearn_metrics.confusion_matrix(truth[valid], guess[valid], labels=range(6))
-    np.testing.assert_array_equal(confusion_matrix(truth, guess, 6), expected)
-
-
-def test_scores_agree_with_scikit_learn(rng):
-    sklearn_metrics = pytest.importorskip("sklearn.metrics")
-    truth, guess = random_masks(rng)
-    valid = truth != 255
-    flat = truth[valid], guess[valid]
-    ours = scores(confusion_matrix(truth, guess, 4))
-    for array, theirs in (
-        (ours.iou, sklearn_metrics.jaccard_score),
-        (ours.dice, sklearn_metrics.f1_score),
-        (ours.precision, sklearn_metrics.precision_score),
-        (ours.recall, sklearn_metrics.recall_score),
-    ):
-        np.testing.assert_allclose(array, theirs(*flat, average=None))
-    assert ours.pixel_accuracy == pytest.approx(sklearn_metrics.accuracy_score(*flat))
-
-
 def test_confusion_matrices_of_images_add_up_to_that_of_the_set(rng):
     truth, guess = random_masks(rng)
     parts = [confusion_matrix(t, g, 4) for t, g in zip(truth, guess, strict=True)]
@@ -113,12 +89,6 @@ def test_scores_by_hand():
     assert result.frequency_weighted_iou == pytest.approx((3 * 2 / 3 + 3 * 3 / 4 + 1) / 7)
 
 
-def test_recall_and_precision_are_not_exchanged():
-    result = scores([[1, 3], [0, 4]])
-    np.testing.assert_allclose(result.recall, [1 / 4, 1])
-    np.testing.assert_allclose(result.precision, [1, 4 / 7])
-
-
 def test_an_absent_class_is_nan_and_left_out_of_the_means():
     result = scores([[3, 1, 0], [1, 3, 0], [0, 0, 0]])
     assert np.isnan([result.iou[2], result.dice[2], result.recall[2], result.precision[2]]).all()
@@ -148,12 +118,6 @@ def test_a_class_that_is_only_predicted_counts_as_zero():
     assert result.mean_iou == pytest.approx(3 / 8)
     assert np.isnan(result.recall[1])
     assert result.precision[1] == 0
-
-
-def test_dice_follows_from_iou(rng):
-    result = scores(rng.integers(1, 100, (5, 5)))
-    np.testing.assert_allclose(result.dice, 2 * result.iou / (1 + result.iou))
-    assert 0 < result.mean_iou < result.mean_dice < 1
 
 
 @pytest.mark.parametrize(
@@ -189,16 +153,7 @@ def test_border_by_hand():
     np.testing.assert_array_equal(border(region[None])[0], np.array(expected, bool))
 
 
-def test_dilate_by_hand():
-    region = np.zeros((1, 5, 5), bool)
-    region[0, 1, 1] = True
-    expected = np.zeros((5, 5), bool)
-    expected[0:3, 0:3] = True
-    np.testing.assert_array_equal(dilate(region, 1)[0], expected)
-    np.testing.assert_array_equal(dilate(region, 0), region)
-
-
-@pytest.mark.parametrize("radius", [1, 2, 3, 9])
+@pytest.mark.parametrize("radius", [0, 1, 3, 9])
 def test_dilate_agrees_with_a_slow_loop(rng, radius):
     region = rng.random((2, 7, 6)) < 0.08
     before = region.copy()
@@ -217,16 +172,6 @@ def half(columns, size=8):
     return mask
 
 
-def test_boundary_f1_of_equal_masks_is_one():
-    np.testing.assert_array_equal(boundary_f1(half(4), half(4), 2, tolerance=0), [1, 1])
-
-
-@pytest.mark.parametrize(("tolerance", "expected"), [(0, 0), (1, 0), (2, 1)])
-def test_boundary_f1_of_a_shift_by_two_pixels(tolerance, expected):
-    f1 = boundary_f1(half(3), half(5), 2, tolerance=tolerance)
-    np.testing.assert_allclose(f1, [expected, expected])
-
-
 @pytest.mark.parametrize(("tolerance", "expected"), [(0, [4 / 7, 1 / 2]), (1, [6 / 7, 6 / 7])])
 def test_boundary_f1_by_hand(tolerance, expected):
     truth = half(2, 4)
@@ -238,11 +183,6 @@ def test_boundary_f1_by_hand(tolerance, expected):
     # tolerance 1: class 0 precision 1, recall 3/4 (row 3 is missed);
     # class 1 precision 3/4, recall 1
     np.testing.assert_allclose(boundary_f1(truth, guess, 2, tolerance=tolerance), expected)
-
-
-def test_boundary_f1_counts_over_all_images_together():
-    truth, guess = np.stack([half(4), half(3)]), np.stack([half(4), half(6)])
-    np.testing.assert_allclose(boundary_f1(truth, guess, 2, tolerance=1), [0.5, 0.5])
 
 
 def test_boundary_f1_of_a_class_without_border_is_nan():
@@ -259,14 +199,6 @@ def test_boundary_f1_counts_nothing_in_void():
     guess[:, 3] = 2
     # the only edge in the truth is that of void, behind which anything may be
     assert np.isnan(boundary_f1(truth, guess, 3, tolerance=0)).all()
-
-
-def test_boundary_f1_counts_borders_beside_void_between_labels():
-    truth = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [255, 255, 255, 255]])
-    guess = np.array([[0, 0, 1, 1], [0, 1, 1, 1], [2, 2, 2, 2]])
-    # border pixels of class 0: truth (0,1) (1,1); guess (0,1) (1,0): one of two met, both ways.
-    # class 1: truth (0,2) (1,2); guess (0,2) (1,1), and (0,2) touches (0,1): one of two as well.
-    np.testing.assert_allclose(boundary_f1(truth, guess, 2, tolerance=0), [0.5, 0.5])
 
 
 def test_boundary_f1_refuses_different_shapes():

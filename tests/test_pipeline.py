@@ -9,7 +9,6 @@ import tensorflow as tf
 from PIL import Image
 
 from unet_helpers import datasets, files, training
-from unet_helpers.datasets.images import check_pair
 from unet_helpers.datasets.pairs import choose
 from unet_helpers.labels import DataError
 
@@ -118,48 +117,25 @@ def test_read_image_of_grey_with_transparency(tmp_path):
     assert datasets.read_image(tmp_path / "a.png").tolist() == [[[7] * 3, [90] * 3]]
 
 
-# what a viewer does with the stored pixels for each EXIF mark (EXIF 2.3, Orientation)
-TURNS = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
-    8: lambda a: np.rot90(a),
-}
+# what a viewer does with the stored pixels for some EXIF marks (EXIF 2.3, Orientation); 9 is none
+TURNS = {5: lambda a: a.swapaxes(0, 1), 6: lambda a: np.rot90(a, -1), 9: lambda a: a}
 
 
-@pytest.mark.parametrize("mark", [0, *TURNS, 9])
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
-def test_read_image_turns_a_image_upright(tmp_path, rng, mark, name):
-    image = noise(rng, 4, 6, 3)
-    exif = Image.Exif()
-    exif[0x0112] = mark
-    options = {"lossless": True} if name.endswith("webp") else {}
-    Image.fromarray(image).save(tmp_path / name, exif=exif, **options)
-    expected = TURNS.get(mark, TURNS[1])(image)
-    np.testing.assert_array_equal(datasets.read_image(tmp_path / name), expected)
-
-
-@pytest.mark.parametrize("mark", TURNS)
-def test_masks_are_turned_as_images_are(tmp_path, rng, mark):
+@pytest.mark.parametrize(
+    ("mark", "name"), [(5, "a.png"), (6, "a.png"), (9, "a.png"), (6, "a.tif"), (6, "a.webp")]
+)
+def test_images_and_masks_are_turned_upright(tmp_path, rng, mark, name):
     mask = rng.integers(0, 9, (4, 6)).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = mark
+    Image.fromarray(np.dstack([mask] * 3)).save(tmp_path / name, exif=exif, lossless=True)
     Image.fromarray(mask).save(tmp_path / "m.png", exif=exif)
-    Image.fromarray(np.dstack([mask] * 3)).save(tmp_path / "red.png", exif=exif)
-    for read, name in ((datasets.read_mask, "m.png"), (datasets.read_red_channel, "red.png")):
-        np.testing.assert_array_equal(read(tmp_path / name), TURNS[mark](mask))
-
-
-def test_read_image_turns_16_bit_images_as_well(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    values = np.array([[0, 65535, 0]], np.uint16)
-    Image.fromarray(values).save(tmp_path / "a.png", exif=exif)
-    assert datasets.read_image(tmp_path / "a.png")[..., 0].tolist() == [[0], [255], [0]]
+    Image.fromarray(mask.astype(np.uint16) * 257).save(tmp_path / "16.png", exif=exif)
+    turned = TURNS[mark](mask)
+    np.testing.assert_array_equal(datasets.read_image(tmp_path / name), np.dstack([turned] * 3))
+    np.testing.assert_array_equal(datasets.read_image(tmp_path / "16.png")[..., 0], turned)
+    np.testing.assert_array_equal(datasets.read_red_channel(tmp_path / name), turned)
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "m.png"), turned)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
@@ -189,27 +165,18 @@ READERS = [datasets.read_image, datasets.read_mask, datasets.read_red_channel]
 
 
 @pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("ending", ["png", "jpg"])
-def test_a_image_that_is_cut_off_is_named(tmp_path, rng, read, ending):
-    whole = save(tmp_path / f"a.{ending}", noise(rng, 64, 64, 3)).read_bytes()
-    path = tmp_path / f"cut.{ending}"
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=rf"cut\.{ending} cannot be decoded .*damaged or cut off"):
-        read(path)
-
-
-@pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("content", [b"<html>404</html>", b""])
-def test_a_file_that_is_not_an_image_is_named(tmp_path, read, content):
-    (tmp_path / "page.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"page\.png is not an image.*Delete the file"):
-        read(tmp_path / "page.png")
-
-
-@pytest.mark.parametrize("read", READERS)
-def test_a_file_that_does_not_exist_is_named(tmp_path, read):
+def test_a_file_that_is_no_whole_image_is_named(tmp_path, rng, read):
     with pytest.raises(DataError, match=r"gone\.png does not exist"):
         read(str(tmp_path / "gone.png"))
+    for content in (b"<html>404</html>", b""):
+        (tmp_path / "page.png").write_bytes(content)
+        with pytest.raises(DataError, match=r"page\.png is not an image.*Delete the file"):
+            read(tmp_path / "page.png")
+    for path in (tmp_path / "cut.png", tmp_path / "cut.jpg"):
+        whole = save(path, noise(rng, 64, 64, 3)).read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(DataError, match=rf"{path.name} cannot be decoded .* or cut off"):
+            read(path)
 
 
 # ---------------------------------------------------------------- reading masks
@@ -320,12 +287,6 @@ def test_pair_up_refuses_to_leave_half_of_the_pairs_out(folders, where):
         datasets.pair_up(*folders)
 
 
-def test_pair_up_reads_jfif(folders):
-    for folder in folders:
-        save(folder / "c.jfif", MASK, format="PNG")
-    assert len(datasets.pair_up(*folders)) == 3
-
-
 def test_pair_up_names_an_image_without_mask(folders):
     images, masks = folders
     save(images / "c.jpg", COLOURS)
@@ -352,37 +313,15 @@ def test_pair_up_of_empty_and_of_missing_folders(tmp_path):
         datasets.pair_up(tmp_path / "images", tmp_path / "elsewhere")
 
 
-def test_check_pair_names_sizes_and_labels():
-    image = np.zeros((2, 3, 3), np.uint8)
-    check_pair(image, MASK, 13)
-    with pytest.raises(DataError, match=r"i\.png is 2x3, but its mask m\.png is 3x2.* EXIF data"):
-        check_pair(image, MASK.T, 13, "i.png", "m.png")
-    with pytest.raises(DataError, match=r"m\.png holds .*\[2, 12\] in 2 pixels.*0 \.\. 1"):
-        check_pair(image, MASK, 2, "i.png", "m.png")
-
-
 # ---------------------------------------------------------------- resizing
 
 
-@pytest.mark.parametrize("size", [(3, 5), (4, 4), (11, 10), (21, 14), (40, 9), (1, 1), (7, 7)])
+@pytest.mark.parametrize("size", [(3, 5), (11, 10), (40, 9), (1, 1)])
 def test_resize_mask_takes_the_label_at_each_pixel_centre(size):
     mask = np.arange(7 * 10, dtype=np.uint8).reshape(7, 10)
     rows = np.floor((np.arange(size[0]) + 0.5) * 7 / size[0]).astype(int)
     columns = np.floor((np.arange(size[1]) + 0.5) * 10 / size[1]).astype(int)
     np.testing.assert_array_equal(datasets.resize_mask(mask, size), mask[np.ix_(rows, columns)])
-
-
-def test_resize_mask_never_invents_a_label(rng):
-    mask = rng.choice([0, 9, 255], (33, 47)).astype(np.uint8)
-    for size in ((10, 10), (50, 100)):
-        assert set(np.unique(datasets.resize_mask(mask, size))) == {0, 9, 255}
-
-
-def test_resize_image_keeps_a_constant():
-    image = np.full((9, 12, 3), (10, 100, 200), np.uint8)
-    resized = datasets.resize_image(image, (4, 25))
-    assert resized.shape == (4, 25, 3)
-    assert (resized == (10, 100, 200)).all()
 
 
 def test_resize_image_averages_what_one_pixel_covers():
@@ -399,7 +338,7 @@ def test_resize_of_the_same_size_changes_nothing(rng):
     np.testing.assert_array_equal(datasets.resize_mask(MASK, (2, 3)), MASK)
 
 
-@pytest.mark.parametrize("size", [(13, 17), (60, 90), (15, 20), (150, 21)])
+@pytest.mark.parametrize("size", [(13, 17), (60, 90)])
 def test_image_and_mask_stay_aligned(size):
     image, mask = np.zeros((30, 40, 3), np.uint8), np.zeros((30, 40), np.uint8)
     image[:, 26:], mask[:, 26:] = 200, 1
@@ -542,9 +481,7 @@ def test_nearly_black_images_are_said(tmp_path, pairs, capsys):
     [
         ([[0, 0, 1, 255]], 2, False),
         ([[0, 0, 0, 255]], 2, True),  # nothing of class 1
-        ([[0, 0, 0, 0, 1], [255] * 5, [0, 255, 255, 255, 255]], 2, False),
         ([[0, 0, 0, 0, 1], [255] * 5, [255] * 5], 2, True),  # ten times as much as class 1
-        ([[0, 1, 2, 2, 2], [255] * 5, [255] * 5], 3, False),
         ([[0, 1, 1, 255]], 3, True),
         ([[0, 1, 1, 1]], 3, False),
         ([[0, 1, 2] + [255] * 28], 3, True),

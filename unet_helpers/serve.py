@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from unet_helpers import datasets, evaluation, inference, labels, models, quiet
 
 MAX_BYTES = 20_000_000  # of a request; a photograph has 3 to 10 million
@@ -81,6 +83,8 @@ def build(model, classes, log=None):
             f"{model.name} takes images of any size; a service needs the size that it was trained "
             "at. Build it with that size, such as (96, 128, 3), and copy the weights."
         )
+    # The first prediction traces and compiles; no request is to wait for that.
+    inference.predict_logits(model, np.zeros((1, *model.input_shape[1:]), np.uint8))
     service = FastAPI(openapi_url=None)  # its documentation would load scripts from elsewhere
     described, turn, waiting = contract(model, classes), asyncio.Lock(), collections.Counter()
 
@@ -163,6 +167,7 @@ def main(arguments=None):
     except (OSError, ValueError) as error:
         print(f"Stopped: {error}", file=sys.stderr)
         return 1
+    print(f"Open http://{options.host}:{options.port}. Ctrl-C stops the service.", flush=True)
     uvicorn.run(service, host=options.host, port=options.port, log_level="warning")
     return 0
 

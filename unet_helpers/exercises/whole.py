@@ -69,6 +69,7 @@ def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classe
     """
     with computing("mixed_bfloat16"):
         model = built(attempt, image, n_filters, n_classes, dropout_prob=0.0, batch_norm=False)
+    fill(model)  # or all ReLUs of a few filters may be dead by chance, and dropout unseen
     images = np.full((2, *image), 255.0, "float32")
     logits = numbers(model(images))
     explain_logits(logits, image, n_classes)

@@ -215,46 +215,41 @@ def as_image_and_mask(value, image, mask):
     """Take an image and a mask of the shapes and dtypes that were given."""
     new_image, new_mask = as_pair(value, "image", "mask")
     strange = np.setdiff1d(new_mask, [*np.unique(mask), 0, VOID])
-    raise_first(
-        {
-            "It returns the mask first; expected (image, mask).": (
-                (new_image.shape, new_mask.shape) == (mask.shape, image.shape)
-            ),
-            f"The mask gets labels that it did not have, such as {strange[:1]}. Labels are never "
-            "averaged.": strange.size,
-        }
-    )
+    faults = {
+        "It returns the mask first; expected (image, mask).": (
+            (new_image.shape, new_mask.shape) == (mask.shape, image.shape)
+        ),
+        f"The mask gets labels that it did not have, such as {strange[:1]}. Labels are never "
+        "averaged.": strange.size,
+    }
     for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
-        raise_first(
-            {
-                f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted image "
-                "keeps its size: fill up what is missing.": new.shape != old.shape,
-                f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the "
-                "dtype.": new.dtype != old.dtype,
-            }
-        )
+        faults |= {
+            f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted image keeps "
+            "its size: fill up what is missing.": new.shape != old.shape,
+            f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype.": (
+                new.dtype != old.dtype
+            ),
+        }
+    raise_first(faults)
     return new_image, new_mask
 
 
 def explained_move(new, old, name):
     """Find the move of an image or a mask; raises Incorrect with what happened if there is none."""
-    move = move_of(new, old)
-    if move is None:
-        raise_first(
-            {
-                f"The {name} is turned upside down. Only left and right are swapped, "
-                f"{name}[:, ::-1]: streets with the sky below do not occur.": (
-                    move_of(new[::-1], old)
-                ),
-                f"The {name}'s channels are in the opposite order. Columns are axis 1, "
-                f"{name}[:, ::-1]; {name}[..., ::-1] swaps red and blue.": (
-                    new.ndim == 3 and move_of(new[..., ::-1], old)
-                ),
-                f"The {name} is not a copy that was mirrored and shifted by whole pixels. Are its "
-                "values changed?": True,
-            }
-        )
-    return move
+    if move := move_of(new, old):
+        return move
+    raise_first(
+        {
+            f"The {name} is turned upside down. Only left and right are swapped, {name}[:, ::-1]: "
+            "streets with the sky below do not occur.": move_of(new[::-1], old),
+            f"The {name}'s channels are in the opposite order. Columns are axis 1, "
+            f"{name}[:, ::-1]; {name}[..., ::-1] swaps red and blue.": (
+                new.ndim == 3 and move_of(new[..., ::-1], old)
+            ),
+            f"The {name} is not a copy that was mirrored and shifted by whole pixels. Are its "
+            "values changed?": True,
+        }
+    )
 
 
 def check_margin(margin):

@@ -41,6 +41,7 @@ def train(folder, place="end", epochs=EPOCHS):
     import numpy as np
 
     from unet_helpers import datasets, files, training
+    from unet_helpers.inference import export
     from unet_helpers.training import checkpoint
 
     epochs = int(epochs)
@@ -79,7 +80,7 @@ def train(folder, place="end", epochs=EPOCHS):
                 os.truncate(part, os.path.getsize(part) // 2)
                 ready()
 
-    stop, checkpoint.atomic_write = Stop(), write_half
+    stop, checkpoint.atomic_write, export.atomic_write = Stop(), write_half, write_half
     stop.epoch = 0
     history = training.fit(
         model, batches, datasets.batches(data), epochs, folder, 4, [stop], progress=False

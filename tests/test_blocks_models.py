@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import textwrap
-import zipfile
 
 import keras
 import numpy as np
@@ -163,11 +162,11 @@ def test_upsampling_block_names_sizes_that_do_not_meet():
 # ---------------------------------------------------------------- U-Net
 
 
-@pytest.mark.parametrize(("n_classes", "parameters"), [(23, 8_640_471), (13, 8_640_141)])
-def test_parameters_of_the_padded_unet(n_classes, parameters):
-    model = models.unet_model((96, 128, 3), n_filters=32, n_classes=n_classes)
-    assert model.count_params() == parameters
-    assert model.output_shape == (None, 96, 128, n_classes)
+def test_parameters_of_the_padded_unet():
+    """Those for 13 classes stand over the drawing, in test_diagram.py."""
+    model = models.unet_model((96, 128, 3), n_filters=32, n_classes=23)
+    assert model.count_params() == 8_640_471
+    assert model.output_shape == (None, 96, 128, 23)
 
 
 def test_parameters_of_the_pets_variant():
@@ -309,7 +308,7 @@ def test_logits_and_weights_are_float32_under_half_precision(bfloat16, build):
         (models.fcn_model, (48, 64, 3), r"48x64 is not divisible by 32; .*: 64x64\..*5 times"),
         (models.paper_unet, (570, 572, 1), r"570x572 does not work out .*: 572x572\."),
         (models.paper_unet, (573, 100, 1), r"573x100 does not work out .*: 588x188\."),
-        (models.paper_unet, (None, None, 1), r"NonexNone .*572x572"),
+        (models.paper_unet, (None, None, 1), r"input_size is \(None, .* \(572, 572, 1\)"),
     ],
 )
 def test_sizes_that_do_not_work_are_named_with_the_next_that_does(build, size, message):
@@ -317,14 +316,12 @@ def test_sizes_that_do_not_work_are_named_with_the_next_that_does(build, size, m
         build(size)
 
 
-@pytest.mark.parametrize("build", [models.unet_model, models.fcn_model, models.naive_cnn])
-@pytest.mark.parametrize(
-    "size", [128, "96x128", (96.0, 128.0, 3), (96, 128), (96, "128", 3), (96, 128, None), None]
-)
-def test_what_is_not_a_size_is_named(build, size):
+@pytest.mark.parametrize("size", [128, "96x128", (96.0, 128.0, 3), (96, 128), (96, 128, None)])
+def test_what_is_not_a_size_is_named(size):
     said = f"input_size is {size!r}; expected positive whole numbers such as (96, 128, 3)."
-    with pytest.raises(DataError, match=f"^{re.escape(said)}$"):
-        build(size)
+    for build in (models.unet_model, models.fcn_model, models.naive_cnn):
+        with pytest.raises(DataError, match=f"^{re.escape(said)}$"):
+            build(size)
 
 
 def test_channels_first_is_refused(monkeypatch):
@@ -375,18 +372,6 @@ def test_bilinear_kernel_by_hand():
             np.testing.assert_allclose(kernel[..., i, j], np.outer(line, line) * (i == j))
 
 
-@pytest.mark.parametrize("factor", [2, 8])
-def test_upsampling_a_constant_gives_the_constant_inside(factor):
-    scores = np.broadcast_to(np.float32([3, -2]), (1, 4, 5, 2))
-    large = ops.convert_to_numpy(fcn.upsample(scores, 2, factor))
-    assert large.shape == (1, 4 * factor, 5 * factor, 2)
-    margin = factor // 2
-    np.testing.assert_allclose(
-        large[:, margin:-margin, margin:-margin],
-        np.broadcast_to([3, -2], (1, 3 * factor, 4 * factor, 2)),
-    )
-
-
 def test_upsampling_a_ramp_interpolates_between_its_steps():
     ramp = np.zeros((1, 3, 3, 1), np.float32)
     ramp[0, :, :, 0] = [0, 4, 8]
@@ -394,7 +379,7 @@ def test_upsampling_a_ramp_interpolates_between_its_steps():
     np.testing.assert_allclose(large[1:5], [1, 3, 5, 7])
 
 
-@pytest.mark.parametrize(("skips", "joins"), [((1, 2, 3, 4), 4), ((2, 3, 4), 3), ((), 0)])
+@pytest.mark.parametrize(("skips", "joins"), [((2, 3, 4), 3), ((), 0)])
 def test_unet_without_skips_has_fewer_joins_and_the_same_output(skips, joins):
     model = models.unet_model((32, 32, 3), 2, 3, skips=skips)
     assert len(of_kind(model, layers.Concatenate)) == joins
@@ -413,26 +398,7 @@ def test_naive_cnn_keeps_the_full_resolution():
     assert model.count_params() == (27 * 4 + 4) + 4 * (36 * 4 + 4) + (4 * 3 + 3)
 
 
-# ---------------------------------------------------------------- saving
-
-
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda: models.unet_model((16, 16, 3), 2, 3, batch_norm=True),
-        lambda: models.fcn_model((32, 32, 3), 2, 3, stride=8),
-        lambda: models.paper_unet((188, 188, 1), 1),
-    ],
-)
-def test_saved_models_load_without_the_package(build, tmp_path, rng):
-    """Their files name nothing of it; a new process loads one in test_export.py."""
-    model = build()
-    model.save(tmp_path / "a.keras")
-    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
-        assert "unet_helpers" not in archive.read("config.json").decode()
-    image = rng.integers(0, 256, (1, *model.input_shape[1:])).astype(np.uint8)
-    loaded = keras.saving.load_model(tmp_path / "a.keras")
-    np.testing.assert_allclose(loaded(image), model(image), atol=1e-5)
+# ---------------------------------------------------------------- other backends
 
 
 def run_python(program, folder, **environment):
@@ -449,9 +415,6 @@ def run_python(program, folder, **environment):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
-
-
-# ---------------------------------------------------------------- other backends
 
 
 def test_unet_losses_and_folding_run_on_jax(repo):

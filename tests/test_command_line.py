@@ -108,10 +108,8 @@ def test_main_job_trains_on_a_folder_of_your_own(tmp_path, capsys, policy, rng):
             ["--size", "100", "130"],
             "100x130 is not divisible by 16; the next size that is: 112x",
         ),
-        (["--size", "0", "0"], "the next size that is: 16x16"),
         (["--size", "-16", "-16"], "the next size that is: 16x16"),
         (["--out", "streets"], "Results in streets would mix with the data in streets"),
-        (["--out", "streets/dataA/results"], "results would mix with the data in"),
         (["--out", "."], "would mix with the data in"),
         (["--out", "other"], "masks holds 1.png, which an earlier prediction did not write"),
         (["--out", "file"], "Nothing can be written to file (File exists)"),
@@ -131,8 +129,7 @@ def test_what_cannot_work_is_said_before_anything_is_written(
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [*(("--" + name, n) for name in ("epochs", "batch-size", "filters") for n in ("0", "-1", "x"))],
+    "arguments", [("--epochs", "0"), ("--batch-size", "-1"), ("--filters", "x")]
 )
 def test_numbers_are_one_or_more(arguments, capsys):
     with pytest.raises(SystemExit):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 from small import small_unet
 
-from unet_helpers import inference, models, training
+from unet_helpers import inference, models
 from unet_helpers.inference import export
 from unet_helpers.labels import DataError
 from unet_helpers.models import folding
@@ -114,7 +114,7 @@ def test_a_failed_export_keeps_what_was_there(model, tmp_path, name, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(model), "export", full)
-    monkeypatch.setattr(type(model), "save", full)
+    monkeypatch.setattr(keras.Model, "save", full)
     with pytest.raises(DataError, match=r"could not be written \(.*No space left on device\)"):
         WRITERS[name](model, tmp_path / name)
     after = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
@@ -138,7 +138,7 @@ def test_a_full_disk_is_what_is_said_of_a_saved_model(model, tmp_path, monkeypat
         raise tf.errors.ResourceExhaustedError(None, None, said)
 
     monkeypatch.setattr(type(model), "export", full)
-    with pytest.raises(DataError, match=r"a could not be written \(No space left on device\)\. Is"):
+    with pytest.raises(DataError, match=r"a could not be written \(No space left on device\)\. M"):
         export.to_saved_model(model, tmp_path / "a")
     assert not list(tmp_path.iterdir())
 
@@ -152,16 +152,6 @@ def test_a_keras_file_runs_in_a_new_process_without_custom_objects(
     monkeypatch.setattr(export, "LOAD_AND_RUN", "raise ValueError('damaged')")
     with pytest.raises(DataError, match=r"process could not run .*a\.keras: ValueError: damaged"):
         export.run_in_new_process(exported("a.keras"), images)
-
-
-def test_a_binary_model_is_opened_without_the_loss_that_it_was_saved_with(tmp_path, images):
-    inputs = keras.Input((None, None, 3))
-    binary = keras.Model(inputs, layers.Conv2D(1, 1)(inputs))
-    binary.compile("adam", training.MaskedBinaryCrossentropy())
-    binary.save(tmp_path / "best.keras")
-    expected = inference.predict_logits(binary, images)
-    given = export.open_exported(tmp_path / "best.keras")(images)
-    np.testing.assert_allclose(given, expected, rtol=1e-5)
 
 
 def test_int8_computes_in_bytes_from_end_to_end(exported, model, images, logits, tmp_path):

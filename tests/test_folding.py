@@ -7,7 +7,7 @@ from keras import layers
 from small import small_unet
 
 from unet_helpers import inference, models
-from unet_helpers.models import folding, pretrained
+from unet_helpers.models import folding
 
 
 def logits_of(model, images):
@@ -69,19 +69,20 @@ def test_a_1x1_convolution_by_hand():
     assert logits_of(folded, np.float32([[[[0], [2]]]])).ravel().tolist() == [4, 16]
 
 
-@pytest.mark.parametrize("options", [{"scale": False}, {"center": False}, {"axis": 3}])
+SAME = dict(strides=2, padding="same", bias_initializer="normal")
+
+
 @pytest.mark.parametrize(
-    "convolution",
+    ("kind", "kernel", "how", "options"),
     [
-        layers.Conv2D(6, 3, use_bias=False),
-        layers.Conv2D(6, (2, 3), strides=2, padding="same", groups=2, bias_initializer="normal"),
-        layers.Conv2DTranspose(3, 3, strides=2, padding="same", bias_initializer="normal"),
-        layers.Conv2DTranspose(5, 2, strides=2, use_bias=False),
+        (layers.Conv2D, 3, dict(use_bias=False), {"scale": False}),
+        (layers.Conv2D, (2, 3), SAME | dict(groups=2), {"center": False}),
+        (layers.Conv2DTranspose, 3, SAME, {"axis": 3}),
+        (layers.Conv2DTranspose, 2, dict(strides=2, use_bias=False), {"scale": False}),
     ],
-    ids=["plain", "groups", "transposed", "transposed without bias"],
 )
-def test_each_kind_of_convolution(convolution, options, rng):
-    convolution = type(convolution).from_config(convolution.get_config())
+def test_each_kind_of_convolution(kind, kernel, how, options, rng):
+    convolution = kind(6, kernel, **how)
     inputs = keras.Input((8, 10, 4))
     x = layers.BatchNormalization(**options)(convolution(inputs))
     model = shaken(keras.Model(inputs, x))
@@ -133,16 +134,6 @@ def test_a_network_without_normalisation_keeps_its_numbers(rng):
     np.testing.assert_array_equal(logits_of(folded, image), logits_of(model, image))
 
 
-def test_the_stored_network_gives_the_same_masks():
-    model = pretrained.load("unet")
-    folded = folding.fold_batch_norm(model)
-    frames = np.random.default_rng(0).integers(0, 256, (2, 10, 12, 3)).astype(np.uint8)
-    frames = frames.repeat(16, axis=1).repeat(16, axis=2)
-    same(model, folded, frames)
-    wrong = inference.predict_masks(folded, frames) != inference.predict_masks(model, frames)
-    assert wrong.mean() < 1e-3
-
-
 def test_the_model_itself_stays_as_it_was(images):
     model = shaken(small_unet((32, 64, 3), 2, 3, batch_norm=True))
     before, weights = logits_of(model, images), model.get_weights()
@@ -161,13 +152,6 @@ def test_it_says_how_many_were_folded_and_how_many_stay(capsys):
     assert capsys.readouterr().out == (
         "1 normalisations folded into the convolutions before them, 1 stay.\n"
     )
-
-
-def test_folding_twice_changes_nothing_more(images):
-    model = shaken(small_unet((32, 64, 3), 2, 3, batch_norm=True))
-    once = folding.fold_batch_norm(model)
-    twice = folding.fold_batch_norm(once)
-    np.testing.assert_array_equal(logits_of(once, images), logits_of(twice, images))
 
 
 def test_a_folded_model_is_saved_and_loaded_without_custom_objects(images, tmp_path):
@@ -282,7 +266,7 @@ def test_a_layer_derived_from_dropout_stays():
     assert kinds(folding.fold_batch_norm(model)) == ["InputLayer", "Own"]
 
 
-def test_models_within_models_and_sequential_ones(images):
+def test_models_within_models_and_sequential_ones(images, capsys):
     inner = keras.Sequential(
         [keras.Input((32, 64, 3)), layers.Conv2D(4, 3), layers.BatchNormalization()]
     )
@@ -290,8 +274,7 @@ def test_models_within_models_and_sequential_ones(images):
     outer = keras.Model(inputs, layers.ReLU()(inner(inputs)))
     for model in (shaken(inner), shaken(outer)):
         folded = folding.fold_batch_norm(model)
-        assert folding.count_normalisations(model) == 1
-        assert folding.count_normalisations(folded) == 0
+        assert capsys.readouterr().out.startswith("1 normalisations folded"), model.name
         same(model, folded, images)
 
 

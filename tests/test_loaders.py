@@ -38,19 +38,18 @@ def red(mask, channels=3):
 # ---------------------------------------------------------------- CARLA
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", 144), ("val", 48), ("test", 48)])
-def test_carla_sample(split, count):
-    dataset = carla.load(split)
+def test_carla_sample():
+    dataset = carla.load("val")
     assert dataset.element_spec == (
         tf.TensorSpec((96, 128, 3), tf.uint8),
         tf.TensorSpec((96, 128), tf.uint8),
     )
     images, masks = datasets.to_arrays(dataset)
-    assert len(images) == int(dataset.cardinality()) == count
+    assert len(images) == int(dataset.cardinality()) == 48
     assert masks.max() <= 12
     assert len(np.unique(images[0])) > 50
     # one fixed order, that of the files
-    for i, pair in list(enumerate(carla.find_pairs(split)))[:: count // 3]:
+    for i, pair in list(enumerate(carla.find_pairs("val")))[::16]:
         image, mask = carla.read_pair(*pair)
         np.testing.assert_array_equal(images[i], datasets.resize_image(image, (96, 128)))
         np.testing.assert_array_equal(masks[i], datasets.resize_mask(mask, (96, 128)))
@@ -203,12 +202,6 @@ def test_carla_follows_links_and_says_which_recordings_it_uses(recordings, tmp_p
     )
 
 
-def test_carla_names_an_image_whose_mask_has_another_size(one_folder):
-    save(one_folder / "lyft" / "CameraMask" / "02_00_004.png", red(np.zeros((8, 6))))
-    with pytest.raises(DataError, match=r"CameraRGB.02_00_004\.png is 6x8, .*CameraMask.* is 8x6"):
-        carla.load("all", one_folder)
-
-
 def kaggle(monkeypatch, dataset_download):
     stand_in = SimpleNamespace(dataset_download=dataset_download)
     monkeypatch.setitem(sys.modules, "kagglehub", stand_in)
@@ -253,20 +246,12 @@ def test_carla_full_without_kagglehub(monkeypatch, tmp_path):
 # ---------------------------------------------------------------- CamVid
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", 60), ("val", 20), ("test", 20)])
-def test_camvid_sample(split, count):
-    images, masks = datasets.to_arrays(camvid.load(split, image_size=None))
-    assert images.shape == (count, 120, 160, 3)
-    assert masks.shape == (count, 120, 160)
+def test_camvid_sample():
+    images, masks = datasets.to_arrays(camvid.load("val", image_size=None))
+    assert images.shape == (20, 120, 160, 3)
+    assert masks.shape == (20, 120, 160)
     assert set(np.unique(masks)) == {*range(11), 255}
     assert 0.005 < (masks == 255).mean() < 0.2
-
-
-def test_camvid_void_is_code_11_and_nothing_else():
-    image, mask = camvid.find_pairs("train")[0]
-    codes = np.asarray(Image.open(mask))
-    np.testing.assert_array_equal(camvid.read_pair(image, mask)[1] == 255, codes == 11)
-    assert set(np.unique(codes)) <= set(range(12))
 
 
 def test_camvid_splits_share_no_image_and_no_street():
@@ -378,11 +363,6 @@ def test_pets_sample(counts):
     shares = [float((masks == c).mean()) for c in range(3)]
     assert shares[1] > shares[2]  # background is more than outline
     assert shares[0] > shares[2]
-
-
-def test_pets_without_a_size_keep_their_own():
-    shapes = {image.shape for image, _ in pets.load("val", image_size=None)}
-    assert len(shapes) > 10
 
 
 def test_pets_are_what_tfds_reads(repo):

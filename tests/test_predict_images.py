@@ -9,22 +9,15 @@ import numpy as np
 import pytest
 from keras import layers
 from PIL import Image
+from small import pointwise
 
-from unet_helpers import datasets, files, inference, models
+from unet_helpers import datasets, inference, models
 from unet_helpers.datasets import folder as folder_dataset
 from unet_helpers.inference import images as image_inference
 from unet_helpers.inference import tiles
 from unet_helpers.labels import DataError, Labels
 
 TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
-
-
-def pointwise(n_classes=5, size=(None, None), seed=0):
-    """Build a model that looks at every pixel by itself."""
-    start = keras.initializers.RandomNormal(0, 3, seed=seed)
-    inputs = keras.Input((*size, 3))
-    x = layers.Rescaling(1 / 255, offset=-0.5)(inputs)
-    return keras.Model(inputs, layers.Conv2D(n_classes, 1, kernel_initializer=start)(x))
 
 
 def brightness():
@@ -78,7 +71,7 @@ def stitched(model, image, **options):
 # ---------------------------------------------------------------- tiles
 
 
-@pytest.mark.parametrize("size", [(37, 53), (16, 16), (9, 50), (50, 9), (5, 7), (17, 33), (1, 1)])
+@pytest.mark.parametrize("size", [(37, 53), (16, 16), (50, 9), (1, 1)])
 @pytest.mark.parametrize(
     "options", [{"overlap": 0}, {"overlap": 5}, {"overlap": 11, "blend": False}, {"margin": 3}]
 )
@@ -139,15 +132,6 @@ def test_inside_of_blended_tiles_is_exact_too(unet, large, whole):
     assert np.abs(blended - whole).max() > 1e-4
 
 
-def test_tiles_off_the_grid_of_the_poolings_would_differ(unet, large, whole):
-    """The reason for the grid: a shift by one pixel changes what is pooled together."""
-    shifted = inference.predict_logits(unet, large[None, 1 : 1 + 320, :320])[0]
-    on_grid = inference.predict_logits(unet, large[None, 16 : 16 + 320, :320])[0]
-    middle = slice(140, 180)
-    np.testing.assert_allclose(on_grid[middle, 150], whole[156:196, 150], atol=1e-5)
-    assert np.abs(shifted[middle, 150] - whole[141:181, 150]).max() > 1e-3
-
-
 def test_total_stride_of_networks(model):
     assert inference.total_stride(models.unet_model((32, 32, 3), 1, 2)) == 16
     assert inference.total_stride(models.fcn_model((None, None, 3), 1, 2, stride=8)) == 32
@@ -182,8 +166,7 @@ def test_tile_starts_by_hand():
     assert inference.tile_starts(113, 64, 10, grid=16) == [0, 48, 64]
 
 
-@pytest.mark.parametrize("grid", [1, 4])
-@pytest.mark.parametrize("overlap", [0, 1, 7, 12])
+@pytest.mark.parametrize(("overlap", "grid"), [(0, 1), (7, 1), (1, 4), (12, 4)])
 def test_tiles_cover_every_pixel_and_lie_on_the_grid(overlap, grid):
     for length in range(1, 100):
         starts = inference.tile_starts(length, 16, overlap, grid)
@@ -195,7 +178,7 @@ def test_tiles_cover_every_pixel_and_lie_on_the_grid(overlap, grid):
 
 
 @pytest.mark.parametrize("blend", [True, False])
-@pytest.mark.parametrize(("length", "overlap"), [(16, 4), (40, 0), (41, 5), (90, 12), (3, 2)])
+@pytest.mark.parametrize(("length", "overlap"), [(40, 0), (41, 5), (3, 2)])
 def test_weights_of_a_pixel_sum_to_1(length, overlap, blend):
     starts = inference.tile_starts(length, 16, overlap)
     total = np.zeros(max(length, 16))
@@ -232,20 +215,15 @@ def test_margin_shows_the_model_a_mirrored_image_around(rng):
     ("options", "message"),
     [
         ({"overlap": 16}, r"For tiles of 16 pixels, overlap is 16; .* whole number from 0 to 15"),
-        ({"overlap": -1}, "overlap is -1"),
         ({"overlap": 2.5}, "overlap is 2.5; expected a whole number"),
         ({"margin": -4}, "margin is -4; expected a whole number of 0 or more"),
         ({"batch_size": 0}, "batch_size is 0; expected a whole number of 1 or more"),
         ({"tile": 64}, r"tile is 64; expected positive whole numbers such as \(64, 96\)"),
-        ({"tile": "64x96"}, "tile is '64x96'; expected positive whole numbers"),
-        ({"tile": (16.0, 16.0)}, r"tile is \(16\.0, 16\.0\)"),
         ({"threshold": 5}, "threshold is 5; expected a number from 0 to 1"),
         ({"scale": "2"}, "scale is '2'"),
         ({"scale": 1e5}, "makes 2000000x2000000 pixels of 20x20; 67,108,864 are the most"),
         ({"flips": "up"}, "flips is 'up'; expected one of none, left-right, all"),
         ({"tile": (0, 16)}, r"tile is \(0, 16\); expected positive whole numbers"),
-        ({"scale": 0}, "scale is 0"),
-        ({"scale": float("nan")}, "scale is nan"),
     ],
 )
 def test_predict_image_refuses_options(model, options, message):
@@ -328,29 +306,13 @@ def test_threshold_reaches_a_single_logit():
     assert not inference.predict_image(model, image, threshold=0.7).any()
 
 
-@pytest.mark.parametrize("kind", ["palette", "grey", "rgba", "sixteen", "turned", "cmyk"])
-def test_files_of_all_kinds_give_a_mask_as_one_sees_them(tmp_path, rng, kind):
-    """The left half is bright, whatever way the file stores that."""
-    half = np.zeros((6, 9), np.uint8)
-    half[:, :4] = 255
-    path = tmp_path / ("a.tif" if kind in ("cmyk", "turned") else "a.png")
-    rgb = np.dstack([half] * 3)
-    if kind == "palette":
-        Image.fromarray(rgb).quantize(4).save(path)
-    elif kind == "grey":
-        Image.fromarray(half).save(path)
-    elif kind == "rgba":
-        Image.fromarray(np.dstack([rgb, rng.integers(0, 256, (6, 9), np.uint8)])).save(path)
-    elif kind == "sixteen":
-        Image.fromarray(half.astype(np.uint16) * 257).save(path)
-    elif kind == "cmyk":
-        Image.fromarray(rgb).convert("CMYK").save(path)
-    else:
-        exif = Image.Exif()
-        exif[0x0112] = 6  # a viewer turns the stored pixels clockwise
-        Image.fromarray(np.ascontiguousarray(np.rot90(rgb))).save(path, exif=exif)
-    mask = inference.predict_image(threshold_at_half(), path)
-    np.testing.assert_array_equal(mask, half // 255)
+def test_a_file_is_read_as_one_sees_it(tmp_path):
+    image = np.repeat(np.array([[9, 200], [200, 9], [9, 9]], np.uint8)[..., None], 3, axis=-1)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a viewer turns the stored pixels clockwise
+    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
+    mask = inference.predict_image(threshold_at_half(), tmp_path / "a.png")
+    assert mask.tolist() == [[0, 1, 0], [0, 0, 1]]
 
 
 def test_scale_lets_the_model_work_on_a_smaller_image(rng):
@@ -643,15 +605,6 @@ def test_a_mask_that_cannot_be_written_is_named(tmp_path):
         inference.save_mask(tmp_path / "file" / "a.png", np.zeros((2, 2), np.uint8))
 
 
-def test_atomic_write_keeps_what_was_there_after_an_error(tmp_path):
-    (tmp_path / "a").write_text("old")
-    with pytest.raises(KeyboardInterrupt), files.atomic_write(tmp_path / "a") as part:
-        part.write_text("half")
-        raise KeyboardInterrupt
-    assert (tmp_path / "a").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
 # ---------------------------------------------------------------- videos
 
 
@@ -727,8 +680,9 @@ def test_a_missing_or_unreadable_video_is_named(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("ending", ["gif", "mp4"])
-@pytest.mark.parametrize("kind", ["empty", "page", "cut off"])
+@pytest.mark.parametrize(
+    ("kind", "ending"), [("empty", "gif"), ("cut off", "gif"), ("page", "gif"), ("page", "mp4")]
+)
 def test_broken_videos_are_named_and_only_others_than_gif_need_a_package(tmp_path, kind, ending):
     source = tmp_path / f"source.{ending}"
     images = np.random.default_rng(0).integers(0, 256, (3, 21, 31, 3)).astype(np.uint8)
@@ -759,9 +713,7 @@ def test_a_video_is_never_replaced_by_its_own_masks(frames, tmp_path, monkeypatc
     ("options", "message"),
     [
         ({"fps": 0}, "fps is 0; expected a number from 0.01 to 50"),
-        ({"fps": float("nan")}, "fps is nan"),
-        ({"opacity": 5}, "opacity is 5; expected a number from 0 to 1"),
-        ({"opacity": -0.1}, "opacity is -0.1"),
+        ({"opacity": -0.1}, "opacity is -0.1; expected a number from 0 to 1"),
     ],
 )
 def test_predict_video_refuses_options(frames, tmp_path, options, message):

@@ -14,21 +14,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from small import pointwise
 
 from unet_helpers import datasets, evaluation, files, inference, training
 from unet_helpers.evaluation import confusion_matrix, scores
+from unet_helpers.inference import export
 from unet_helpers.labels import DataError, Labels
 from unet_helpers.training import callbacks, checkpoint, distributed, precision
 
 TWO = Labels("two", ("dark", "bright"), ((30, 60, 200), (240, 180, 40)))
-
-
-def pointwise(n_classes=5, size=(None, None), seed=0):
-    """Build a model that looks at every pixel by itself."""
-    start = keras.initializers.RandomNormal(0, 3, seed=seed)
-    inputs = keras.Input((*size, 3))
-    x = layers.Rescaling(1 / 255, offset=-0.5)(inputs)
-    return keras.Model(inputs, layers.Conv2D(n_classes, 1, kernel_initializer=start)(x))
 
 
 # ---------------------------------------------------------------- precision and recipe
@@ -39,10 +33,8 @@ def pointwise(n_classes=5, size=(None, None), seed=0):
     [
         (None, "float32"),
         ((6, 1), "float32"),
-        ((7, 0), "mixed_float16"),
         ((7, 5), "mixed_float16"),
         ((8, 0), "mixed_bfloat16"),
-        ((9, 0), "mixed_bfloat16"),
         ((12, 0), "mixed_bfloat16"),
     ],
 )
@@ -76,7 +68,7 @@ def test_use_best_precision_sets_the_policy_that_it_reports(capsys):
     assert f"Keras computes in {machine['precision']}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("steps", [1, 2, 10, 100])
+@pytest.mark.parametrize("steps", [1, 100])
 def test_learning_rate_rises_to_its_height_and_ends_small(steps):
     model = training.compile_model(pointwise(), steps, learning_rate=0.01)
     rates = []
@@ -366,9 +358,8 @@ def test_data_that_change_whenever_they_are_read_are_known_by_their_size(trained
     [
         ([1.0, 200.0], [1.00001, 200.001], True),
         ([1.0, 200.0], [1.0, 201.0], False),
-        ([0.5], [0.5, 0.5], False),
         ({"rate": 0.3, "renorm": False}, {"rate": 0.3}, True),  # another version of Keras
-        ({"rate": 0.3}, {"rate": 0.5}, False),
+        ({"rate": [0.3]}, {"rate": [0.3, 0.3]}, False),
         (17, 18, False),
     ],
 )
@@ -383,15 +374,6 @@ def test_a_history_may_have_gaps(tmp_path):
     again.restore(learner())
     assert again.history["loss"] == [2.0, 1.0, 0.0]
     np.testing.assert_array_equal(again.history["val_mean_iou"], [np.nan, 0.5, np.nan])
-
-
-def test_a_history_without_a_note_of_its_data_is_refused(tmp_path):
-    keep(tmp_path, {})
-    state = json.loads((tmp_path / "history.json").read_text())
-    del state["run"]
-    (tmp_path / "history.json").write_text(json.dumps(state))
-    with pytest.raises(DataError, match=r"older version wrote it.*Delete the folder"):
-        checkpoint.Checkpointer(tmp_path).restore(learner())
 
 
 def test_a_folder_takes_one_run_at_a_time_and_is_free_when_its_process_is_killed(tmp_path):
@@ -420,7 +402,7 @@ def test_lock_explains_a_file_where_the_folder_should_be(tmp_path):
 
 def test_the_model_of_a_run_needs_nothing_but_keras(tmp_path):
     model = learner(n_classes=1)
-    checkpoint.save_model(model, tmp_path / "best.keras")
+    export.to_keras(model, tmp_path / "best.keras")
     with zipfile.ZipFile(tmp_path / "best.keras") as archive:
         assert "unet_helpers" not in archive.read("config.json").decode()
     assert_same_weights(weights(keras.saving.load_model(tmp_path / "best.keras")), weights(model))
@@ -479,6 +461,7 @@ def test_fit_names_a_folder_with_damaged_files(tmp_path, name):
         ("history", {"loss": [0.5] * 7}, r"epoch-7\.weights\.h5 is missing"),
         ("sha256", "0" * 64, r"epoch-1\.weights\.h5 is not the file that was written"),
         ("random", [float("inf")], "cannot be read"),
+        ("run", None, "cannot be read"),
     ],
 )
 def test_a_history_that_was_changed_is_not_followed(tmp_path, key, value, message):
@@ -659,7 +642,7 @@ def test_prediction_gif_has_an_image_before_training_and_one_per_epoch(train, tm
     path = tmp_path / "new folder" / "epochs.gif"
     model = learner()
     for first, end in ((0, 1), (1, 3)):  # one epoch, and after a new start two more
-        gif = training.PredictionGif(image, TWO, path, truth=truth, scale=2)
+        gif = training.PredictionGif(image, TWO, path, truth)
         gif.set_model(model)
         gif.on_train_begin()
         for epoch in range(first, end):
@@ -671,10 +654,10 @@ def test_prediction_gif_has_an_image_before_training_and_one_per_epoch(train, tm
     assert (gif.masks[0] != gif.masks[1]).all()
     frames = [np.asarray(frame)[..., :3] for frame in imageio.get_reader(path)]
     assert len(frames) == 4
-    # image, prediction and truth side by side, twice as large, and a bar below
-    assert {frame.shape for frame in frames} == {(8 * 2 + 4, 3 * 8 * 2, 3)}
+    # image, prediction and truth side by side, three times as large, and a bar below
+    assert {frame.shape for frame in frames} == {(8 * 3 + 6, 3 * 8 * 3, 3)}
     bars = [(frame[-1, :, 0].astype(int) > 150).sum() for frame in frames]
-    assert bars == [0, 16, 32, 48]
+    assert bars == [0, 24, 48, 72]
     assert sorted(file.name for file in path.parent.iterdir()) == ["epochs.gif", "epochs.npy"]
 
 

@@ -102,7 +102,7 @@ def run(options):
     gif = training.PredictionGif(image, labels, folder / "epochs.gif", truth=truth)
     validation, steps = datasets.batches(validation), len(batches) // epochs
     training.fit(model, batches, validation, epochs, kept, steps, callbacks=[gif])
-    training.checkpoint.save_model(model, folder / "model.keras")
+    inference.export.to_keras(model, folder / "model.keras")
 
     images = [image for image, _ in loader.find_pairs("test", root)]
     shown = score(model, train, test, images, labels, folder / "masks")

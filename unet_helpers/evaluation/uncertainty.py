@@ -8,7 +8,7 @@ import numpy as np
 
 from unet_helpers.evaluation.metrics import check_shapes
 from unet_helpers.inference.predict import predict_logits, to_probabilities
-from unet_helpers.labels import VOID, DataError, check_number
+from unet_helpers.labels import VOID, check_number
 from unet_helpers.models.folding import flat_layers
 
 
@@ -154,8 +154,6 @@ def average_predictions(predictions):
         entropies = entropies + entropy(probabilities)
         count += 1
     mean = total / count
-    if not np.isfinite(mean).all():
-        raise DataError("The model predicts nan, not numbers. Train it anew; fit stops at that.")
     # never below zero in exact arithmetic (Jensen), so neither here
     return Ensemble(mean, np.maximum(entropy(mean) - entropies / count, 0))
 

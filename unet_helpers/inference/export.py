@@ -19,10 +19,10 @@ import tensorflow as tf
 from unet_helpers.files import atomic_write, explained
 from unet_helpers.inference.loading import load_model
 from unet_helpers.labels import DataError
-from unet_helpers.models.folding import in_precision
+from unet_helpers.models.folding import as_graph, in_precision
 
 SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra"}
-KEPT = "Is there space, and are all layers Keras's own? What was there before is kept."
+KEPT = "Make space. Are all layers Keras's own? In any case what was there before is kept."
 ONNX_NEEDS = "ONNX needs more packages: pip install tf2onnx onnx onnxruntime"
 # Nothing of the course is imported here: a .keras file needs Keras alone.
 LOAD_AND_RUN = """
@@ -37,10 +37,11 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), batch_size=1, verbose=0
 def to_keras(model, path):
     """Write a model as a .keras file: layers and weights, for Keras on any backend.
 
-    Returns Path. Raises DataError when the file cannot be written.
+    Its loss and optimizer, which may be the course's own, are left out. Returns Path. Raises
+    DataError when the file cannot be written.
     """
     with exporting(path, ".keras") as part:
-        model.save(part)
+        as_graph(model).save(part)
     return Path(path)
 
 

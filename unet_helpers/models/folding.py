@@ -52,9 +52,11 @@ def fold_batch_norm(model):
     does not change them. Raises ValueError for a subclassed model, whose layers cannot be followed.
     """
     folded = fold(model)
-    stay = count_normalisations(folded)
-    done = count_normalisations(model) - stay
-    print(f"{done} normalisations folded into the convolutions before them, {stay} stay.")
+    before, stay = (
+        sum(isinstance(layer, layers.BatchNormalization) for layer in flat_layers(each))
+        for each in (model, folded)
+    )
+    print(f"{before - stay} normalisations folded into the convolutions before them, {stay} stay.")
     return folded
 
 
@@ -168,11 +170,6 @@ def flat_layers(model):
         for outer in model.layers
         for layer in (flat_layers(outer) if isinstance(outer, keras.Model) else [outer])
     ]
-
-
-def count_normalisations(model):
-    """Count the batch normalisations of a model, including those in models used as layers."""
-    return sum(isinstance(layer, layers.BatchNormalization) for layer in flat_layers(model))
 
 
 def in_precision(model, policy):

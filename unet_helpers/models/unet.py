@@ -136,13 +136,8 @@ def check_paper_size(input_size):
     Two valid 3x3 convolutions cost 4 pixels a level, so sides are 16 n + 12 with n of 11 or more
     (188, 204, ..., 572): Ronneberger et al. 2015, section 2, last paragraph.
     """
-    check_input_size(input_size)
+    check_size("input_size", input_size, (572, 572, 1))  # the crops depend on the numbers
     height, width = input_size[:2]
-    if None in (height, width):
-        raise ValueError(
-            f"{height}x{width} is not fixed, but the crops depend on the image size: pass "
-            "numbers, for instance 572x572."
-        )
     fit = [max(188, next_multiple(side - 12, 16) + 12) for side in (height, width)]
     if fit != [height, width]:
         raise ValueError(

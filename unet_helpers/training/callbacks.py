@@ -91,14 +91,12 @@ class PredictionGif(keras.callbacks.Callback):
         labels: Labels, for the colours.
         path: file to write when training ends; it appears only when complete. NAME.npy beside it
             keeps the masks, so that the GIF of a run that resumes shows all epochs.
-        truth: uint8 (H, W), shown beside the prediction if given.
-        scale: whole number by which the images are magnified.
+        truth: uint8 (H, W), shown beside the prediction.
     """
 
-    def __init__(self, image, labels, path, truth=None, scale=3):
+    def __init__(self, image, labels, path, truth):
         super().__init__()
         self.image, self.labels, self.path, self.truth = image, labels, Path(path), truth
-        self.scale = scale
         self.kept = self.path.with_suffix(".npy")
 
     def on_train_begin(self, logs=None):
@@ -127,10 +125,9 @@ class PredictionGif(keras.callbacks.Callback):
             imageio.mimwrite(part, frames, format="GIF", duration=milliseconds, loop=0)
 
     def frame(self, number, mask):
-        """Draw one frame: image, prediction, truth, and a bar that grows with the epochs."""
-        masks = [mask] if self.truth is None else [mask, self.truth]
-        row = np.hstack([self.image, *(mask_to_colour(each, self.labels) for each in masks)])
-        row = row.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
-        bar = np.full((2 * self.scale, row.shape[1], 3), 60, np.uint8)
+        """Draw one frame, magnified: image, prediction, truth, and a bar that grows with epochs."""
+        masks = [mask_to_colour(each, self.labels) for each in (mask, self.truth)]
+        row = np.hstack([self.image, *masks]).repeat(3, axis=0).repeat(3, axis=1)
+        bar = np.full((6, row.shape[1], 3), 60, np.uint8)
         bar[:, : row.shape[1] * number // max(len(self.masks) - 1, 1)] = (255, 232, 69)
         return np.concatenate([row, bar])

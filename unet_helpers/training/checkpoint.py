@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from unet_helpers.files import atomic_write, checksum, explained
+from unet_helpers.inference.export import to_keras
 from unet_helpers.labels import DataError
 from unet_helpers.models.folding import flat_layers
 
@@ -52,8 +53,6 @@ class Checkpointer(keras.callbacks.History):
                 raise ValueError(f"{weights.name} is missing")
             if checksum(weights) != kept["sha256"]:
                 raise ValueError(f"{weights.name} is not the file that was written")
-            if "run" not in kept:
-                raise ValueError("an older version wrote it, which did not note the data")
             run, planned = dict(kept["run"]), int(kept["epochs"])
             others = [
                 f"{part} ({before!r}, now {self.run[part]!r})" if type(before) is str else part
@@ -104,19 +103,13 @@ class Checkpointer(keras.callbacks.History):
         """Write best.keras if the last epoch is the best, and delete all but the last weights."""
         scores = self.history.get("val_mean_iou", [0.0])
         if scores[-1] >= np.nanmax(scores):
-            save_model(self.model, self.folder / "best.keras")
+            to_keras(self.model, self.folder / "best.keras")
         # a killed process leaves files half-written
         parts = ("part-epoch-*.weights.h5", "part-best.keras", "part-history.json")
         for pattern in ("epoch-*.weights.h5", *parts):
             for path in self.folder.glob(pattern):
                 if path != weights:
                     path.unlink()
-
-
-def save_model(model, path):
-    """Save a model without its loss and optimizer, so that Keras alone can load it."""
-    with atomic_write(path) as part:
-        keras.Model(model.inputs, model.outputs, name=model.name).save(part)
 
 
 def describe(model):

@@ -133,9 +133,20 @@ def one_too_many(a, b):
     return total
 
 
+def raises_at_the_end(a, b):
+    total = a + b
+    return total[0]
+
+
+def branches(a, b):
+    return a - b if a else a + b
+
+
 @pytest.mark.parametrize(
     "answer, told",
     [
+        (raises_at_the_end, "not subscriptable. With `total` in place of `total[0]` it is right"),
+        (branches, "With `a + b` in place of `a - b if a else a + b` it is right"),
         (squared, "With `a` in place of `a * a` it is right (line 3 of your function)."),
         (one_too_many, "Without `total += b * a` it is right"),
     ],

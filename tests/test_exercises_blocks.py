@@ -756,7 +756,7 @@ def head(activation):
             unet(order=(0, 1, 2, 3)),
             "encoder block 4. The skip connection is 32x48; that of this level is 4x6",
         ),
-        (unet(skip_index=0), "The skip connection is pooled"),
+        (unet(skip_index=0), "what its encoder block has before the pooling"),
         (without_skips, "no decoder block joins one"),
         (unet(last=head("softmax")), "there is a softmax, a sigmoid or a ReLU at the end"),
         (unet(last=lambda x, n: layers.Conv2D(4, 1)(x)), "4 channels instead of 7"),

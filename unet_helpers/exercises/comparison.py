@@ -14,7 +14,7 @@ from operator import itemgetter
 import numpy as np
 
 from unet_helpers.exercises.exercise import Incorrect, Unexplained, as_number, as_pair
-from unet_helpers.exercises.slips import edited, find_repair, slips
+from unet_helpers.exercises.slips import edited, slips
 from unet_helpers.labels import VOID
 
 # What may have been done to every value, and how to tell it
@@ -80,9 +80,9 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
 
     A mistake counts when it gives the answer's results in every case and at least two of these are
     wrong. The exercise's own mistakes come first, then those that can be made anywhere, with an
-    argument or with the result; then the small changes to the learner's code that make it right,
-    and the small slips in the reference. When nothing explains all, the first part that is wrong
-    is looked at alone, and the cases that are wrong, all of them or those of one word.
+    argument or with the result, then small slips in the reference. When nothing explains all, the
+    first part that is wrong is looked at alone, and the cases that are wrong, all of them or those
+    of one word.
 
     Args:
         attempt: runs the learner's function.
@@ -98,7 +98,8 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
 
     Raises:
         Incorrect: with the mistake's sentence.
-        Unexplained: no mistake fits; with the first case and place that differ.
+        Unexplained: with that of a slip, or of a mistake in some cases; if there is none, with the
+            first case and place that differ.
     """
     if convert is None:
         convert = (lambda value: as_pair(value, *parts)) if parts else as_number
@@ -107,14 +108,17 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
         result = convert(value)
         return result if isinstance(result, tuple) else (result,)
 
-    answers, failed = [], None
+    answers, right, failed = [], [], None
     for case in cases:
         try:
             answers.append(as_tuple(attempt(*case)))
         except Incorrect as error:  # what is wrong before may tell the cause
-            failed, cases = error, cases[: len(answers)]
+            failed = error
             break
-    right = [as_tuple(reference(*copy.deepcopy(case))) for case in cases]
+        right.append(as_tuple(reference(*copy.deepcopy(case))))
+        if attempt.quickly and not same(answers[-1], right[-1], tolerance):
+            raise Incorrect("It is wrong.")
+    cases = cases[: len(answers)]
     wrong = [i for i in range(len(cases)) if not same(answers[i], right[i], tolerance)]
     if failed and len(wrong) < 2:
         raise failed
@@ -126,16 +130,16 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
             explain_groups, answers, right, cases, names, parts=parts, tolerance=tolerance
         )
 
-        def results_of_all(mistakes):
-            return [(told, results_of(wrong_one, cases, as_tuple)) for told, wrong_one in mistakes]
+        def results_of_all(functions):
+            return [(told, results_of(function, cases, as_tuple)) for told, function in functions]
 
         results = results_of_all(known_mistakes(reference, mistakes, parts))
         results.append((f"It is always {shown(answers[0])}.", answers[:1] * len(cases)))
         results += results_of_all(with_other_arguments(reference, cases, names))
-        explain(results, [("", range(len(cases)))])
-        explain_repair(attempt, cases, right, as_tuple, tolerance)
-        results += results_of_all(slips(reference))
-        explain(results, groups_of(cases, wrong, names))
+        groups = groups_of(cases, wrong, names)
+        explain(results, groups[:1], Incorrect)
+        # of less weight: a change to the learner's own code, if there is one, says it better
+        explain(results + results_of_all(slips(reference)), groups, Unexplained)
     if failed:
         raise failed
     first = wrong[0]
@@ -172,8 +176,8 @@ def groups_of(cases, wrong, names):
     return [group for group in groups if len(group[1]) > 1]
 
 
-def explain_groups(answers, right, cases, names, results, groups, parts, tolerance):
-    """Raise Incorrect with the first mistake that explains a group of cases.
+def explain_groups(answers, right, cases, names, results, groups, kind, parts, tolerance):
+    """Raise an error with the first mistake that explains a group of cases.
 
     Args:
         answers, right: results of the learner's function and of the reference, a tuple of arrays
@@ -182,6 +186,7 @@ def explain_groups(answers, right, cases, names, results, groups, parts, toleran
         results: list of (sentence, what this mistake gives in each case, None where nothing).
             Outside the group it must give the right results.
         groups: as from `groups_of`.
+        kind: Incorrect or Unexplained, the error's class.
         parts, tolerance: as for `compare`.
     """
     part = 0  # the first that is wrong: what is wrong in the next may follow from it
@@ -192,14 +197,14 @@ def explain_groups(answers, right, cases, names, results, groups, parts, toleran
             wanted = [(answers if i in group else right)[i][:end] for i in range(len(cases))]
             for sentence, given in results:
                 if same([result and result[:end] for result in given], wanted, tolerance):
-                    raise Incorrect(sentence + place)
+                    raise kind(sentence + place)
             chosen, wanted = ([some[i][part] for i in group] for some in (answers, right))
             if end == part + 1 and wanted[0].dtype.kind != "U":
                 of_group = [cases[i] for i in group]
                 for sentence, given in changed_results(chosen, wanted, of_group, names):
                     if same(given, chosen, tolerance):
                         prefix = f"The {parts[part]}: " if parts else ""
-                        raise Incorrect(prefix + sentence + place)
+                        raise kind(prefix + sentence + place)
 
 
 def changed_results(answers, right, cases, names):
@@ -248,19 +253,6 @@ def numbers_of(cases, names):
             if len(shapes) == len(cases):
                 yield f"the number of values in {name}", [math.prod(shape) for shape in shapes]
                 yield f"the length of {name}'s last axis", [shape[-1] for shape in shapes]
-
-
-def explain_repair(attempt, cases, right, convert, tolerance):
-    """Raise Incorrect when one small change to the learner's code makes the answer right."""
-
-    def is_right(function):
-        for case, wanted in zip(cases, right, strict=True):
-            if not same(convert(function(*copy.deepcopy(case))), wanted, tolerance):
-                return False
-        return attempt.exercise.verdict(function)[0]  # in what else the exercise tries, too
-
-    if told := find_repair(attempt.answer, cases[0], is_right):
-        raise Incorrect(told)
 
 
 def results_of(function, cases, convert):

@@ -15,6 +15,7 @@ import numpy as np
 
 from unet_helpers.exercises import kept
 from unet_helpers.exercises.showing import filled, show_code, show_verdict
+from unet_helpers.exercises.slips import find_repair
 from unet_helpers.exercises.tasks import TASKS
 
 
@@ -23,7 +24,7 @@ class Incorrect(Exception):
 
 
 class Unexplained(Incorrect):
-    """A wrong result whose cause is unknown: the sentence only shows it."""
+    """An error or a wrong result of which a change to the answer's code may tell the cause."""
 
 
 class NotAttempted(Exception):
@@ -88,8 +89,11 @@ class Exercise:
         print(filled(f"{name}: {told}"))
         return function or self.reference
 
-    def verdict(self, answer):
-        """Judge an answer; returns (passed, sentence) and prints nothing."""
+    def verdict(self, answer, quickly=False):
+        """Judge an answer; returns (passed, sentence) and prints nothing.
+
+        quickly: without looking for the cause of a wrong result.
+        """
         if not callable(answer):
             return False, (
                 f"not yet. check() takes your function itself, and got {describe(answer)}. Pass "
@@ -97,9 +101,10 @@ class Exercise:
             )
 
         def run(*args, **options):
+            run.arguments = args
             return attempt(self, answer, args, options)
 
-        run.exercise, run.answer = self, answer  # the answer's source can tell what is wrong
+        run.arguments, run.quickly = (), quickly
         try:
             with computing("float32"):  # whatever precision the notebook trains with
                 note = self.judge(run)
@@ -109,7 +114,8 @@ class Exercise:
                 "gives a nudge."
             )
         except Unexplained as error:
-            return False, f"not yet. {error}{unused_arguments(answer)}"
+            told = "" if quickly else self.repair(answer, run.arguments) or unused_arguments(answer)
+            return False, f"not yet. {error} {told}".rstrip()
         except Incorrect as error:
             return False, f"not yet. {error}"
         except Exception as error:
@@ -119,6 +125,10 @@ class Exercise:
                 f"({type(error).__name__}: {message(error)}). Expected: {self.task}"
             )
         return True, f"right. {note}" if note else "right."
+
+    def repair(self, answer, case):
+        """Find the change to an answer's code that makes it right; returns a sentence or None."""
+        return find_repair(answer, case, lambda changed: self.verdict(changed, quickly=True)[0])
 
     def hint(self, number=None):
         """Print the next hint, or the one with a number; the last is nearly the answer."""
@@ -153,8 +163,6 @@ def attempt(exercise, answer, args, options):
     try:
         with time_limit(exercise.seconds):
             result = answer(*given, **{key: copied(value) for key, value in options.items()})
-    except Incorrect:
-        raise
     except TooSlow:
         raise Incorrect(
             f"{name} was stopped after {exercise.seconds} seconds. Does a loop never end?"
@@ -162,7 +170,7 @@ def attempt(exercise, answer, args, options):
     except SystemExit:
         raise Incorrect(f"{name} exits Python (sys.exit or exit). Use `return` instead.") from None
     except Exception as error:
-        raise Incorrect(what_raised(exercise, answer, error)) from None
+        raise Unexplained(what_raised(exercise, answer, error)) from None
     if result is None:
         if is_stub(answer):
             raise NotAttempted
@@ -227,7 +235,7 @@ def unused_arguments(answer):
     unused = [name for name in code.co_varnames[: code.co_argcount] if name not in used]
     if not unused:
         return ""
-    return f" It never uses its argument{'s' * (len(unused) > 1)} {' and '.join(unused)}."
+    return f"It never uses its argument{'s' * (len(unused) > 1)} {' and '.join(unused)}."
 
 
 def what_raised(exercise, answer, error):
@@ -307,7 +315,7 @@ def as_number(value):
     """Take a number, as a 0-dimensional array; raises Incorrect for anything else."""
     array = to_numpy(value)
     if array is None or array.shape not in ((), (1,)):
-        raise Incorrect(f"It returns {describe(value)}; expected one number.")
+        raise Unexplained(f"It returns {describe(value)}; expected one number.")
     return array.reshape(()).astype(np.float64)
 
 
@@ -315,7 +323,7 @@ def as_array(value):
     """Take an array or tensor; raises Incorrect for anything else."""
     array = to_numpy(value)
     if array is None or array.dtype == object:
-        raise Incorrect(f"It returns {describe(value)}; expected an array.")
+        raise Unexplained(f"It returns {describe(value)}; expected an array.")
     return array
 
 
@@ -323,7 +331,9 @@ def as_pair(value, first="first", second="second"):
     """Take two arrays; raises Incorrect unless there are two, with what they should be."""
     shape = getattr(value, "shape", None)
     if not (isinstance(value, tuple | list) or shape) or len(value) != 2:
-        raise Incorrect(f"It returns {describe(value)}; expected two things, {first} and {second}.")
+        raise Unexplained(
+            f"It returns {describe(value)}; expected two things, {first} and {second}."
+        )
     return tuple(as_array(part) for part in value)
 
 

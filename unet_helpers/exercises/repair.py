@@ -5,7 +5,6 @@ that gives the right numbers tells what is wrong, whatever the model looks like.
 """
 
 import contextlib
-import functools
 import inspect
 from collections import Counter
 from collections.abc import Callable
@@ -74,12 +73,6 @@ def compute(calls, values, training):
         results = keras.tree.flatten(function(*args, **options))
         values.update(zip(map(id, outputs), results, strict=True))
     return values
-
-
-def results(calls, values, outputs, training):
-    """Run calls after others have given values, and return the values of the outputs."""
-    values = compute(calls, values, training)
-    return [values[id(tensor)] for tensor in outputs]
 
 
 def names_of(inputs, calls):
@@ -215,42 +208,34 @@ def reached(numbers, calls):
     return found, tensors
 
 
-def find_repair(model, inputs, fitting, training=False, called=("The result",)):
-    """Find the change to one layer, or to all of a kind, that makes a model right.
+def repairs(model, inputs, training=False, called=("The result",)):
+    """Yield the changes to one layer of a model, or to all of a kind; none if not functional.
 
     Args:
         model: the learner's, its weights filled.
         inputs: inputs to compare on, each an array or a list of arrays.
-        fitting: function (number of the input, function () -> outputs, layers left out) -> set of
-            the names of right models that give these outputs. A change that gives "" is preferred.
         training: whether to run it in training.
         called: what the learner calls the outputs.
 
-    Returns a sentence, or None when there is no such change or the model is not functional.
+    Yields:
+        (sentence, function (number of the input) -> outputs, list of layers left out).
     """
     try:
         tensors, calls, outputs = calls_of(model)
     except Exception:  # a subclassed model has no calls to look at
-        return None
+        return
     runs = [
         compute(calls, dict(zip(map(id, tensors), keras.tree.flatten(x), strict=True)), training)
         for x in inputs
     ]
-    found = None
     for sentence, changed, new_outputs, without in changes(tensors, calls, outputs, called):
         again = [changed.get(number, calls[number]) for number in reached(changed, calls)[0]]
-        names = None
-        with contextlib.suppress(Exception):  # what the change gives does not fit the next layer
-            for number, values in enumerate(runs):
-                outputs_of = functools.partial(results, again, dict(values), new_outputs, training)
-                fit = fitting(number, outputs_of, without)
-                names = fit if names is None else names & fit
-                if not names:
-                    break
-            if "" in names:
-                return sentence
-            found = found or (sentence if names else None)
-    return found
+
+        def compute_outputs(number, again=again, new_outputs=new_outputs):
+            values = compute(again, dict(runs[number]), training)
+            return [values[id(tensor)] for tensor in new_outputs]
+
+        yield sentence, compute_outputs, without
 
 
 def shared_layer(model):

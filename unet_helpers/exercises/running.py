@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from unet_helpers.exercises.exercise import Incorrect, describe
-from unet_helpers.exercises.repair import find_repair, shared_layer
+from unet_helpers.exercises.repair import repairs, shared_layer
 from unet_helpers.models.blocks import concat_skip
 
 
@@ -146,8 +146,8 @@ def run(attempt, *args, explain=lambda shapes: "", **options):
     try:
         return attempt(*args, **options)
     except Incorrect as error:
-        failed, sentence = error.__context__, str(error)
-        text = str(failed or "")
+        incorrect, failed = error, error.__context__
+    text = str(failed or "")
     shapes = [
         tuple(int(side) for side in found.split(", ") if side != "None")
         for found in SHAPE.findall(text)
@@ -160,7 +160,7 @@ def run(attempt, *args, explain=lambda shapes: "", **options):
     for pattern, known in CAUSES:
         if found := re.search(pattern, text):
             cause = cause or found.expand(known)
-    raise Incorrect(f"{sentence} {cause}".strip())
+    raise Incorrect(f"{incorrect} {cause}") if cause else incorrect
 
 
 def explain_join(up, skip, below, expected):
@@ -170,15 +170,10 @@ def explain_join(up, skip, below, expected):
         up, skip: shapes (height, width, channels) of the two.
         below, expected: shapes of what comes from below, and of the right skip connection.
     """
-    if up == below:
-        return (
-            "What comes from below meets the skip connection as it is. It is upsampled first, by "
-            "the transposed convolution."
-        )
     if up[:2] == below[:2]:
         return (
-            "What comes from below has not been doubled. Is strides=2 missing in the transposed "
-            "convolution?"
+            "What comes from below has not been doubled. It is upsampled first, by the transposed "
+            "convolution. Is strides=2 missing there?"
         )
     if up[:2] != expected[:2]:
         told = f"What comes from below is {up[0]}x{up[1]}; doubled once, it is"
@@ -188,15 +183,10 @@ def explain_join(up, skip, below, expected):
             if padding
             else "Upsample once, with strides=2."
         )
-    if skip[:2] == below[:2]:
-        return (
-            "The skip connection is pooled, or that of the next deeper level. Take what this "
-            "level's encoder block has before its pooling."
-        )
     if skip[:2] != expected[:2]:
         return (
-            f"The skip connection is {skip[0]}x{skip[1]}; that of this level is "
-            f"{expected[0]}x{expected[1]}."
+            f"The skip connection is {skip[0]}x{skip[1]}; that of this level is {expected[0]}x"
+            f"{expected[1]}, what its encoder block has before the pooling."
         )
     return ""
 
@@ -267,7 +257,7 @@ def in_both_ways(judge, attempt):
     try:
         notes.append(judge(attempt, True))
     except Incorrect as error:
-        raise Incorrect(f"With batch_norm=True: {error}") from None
+        raise type(error)(f"With batch_norm=True: {error}") from None
     return next(filter(None, notes), None)
 
 
@@ -304,8 +294,7 @@ def explain_model(
         if told is None and fit(right, training=not training) is not None:
             told = IN_TRAINING if training else AT_PREDICTION
         if told is None:
-            fits = fitting(model, inputs, right, kernels, batch_norm, training)
-            told = find_repair(model, inputs, fits, training, called)
+            told = explain_by_repair(model, inputs, right, kernels, batch_norm, training, called)
         if told is not None:
             raise Incorrect(told)
         explain_kernels(stages_of(model), kernels)
@@ -327,26 +316,37 @@ AT_PREDICTION = (
 )
 
 
-def fitting(model, inputs, right, kernels, batch_norm, training):
-    """Make the function of `find_repair` that tells which right models a change gives."""
+def explain_by_repair(model, inputs, right, kernels, batch_norm, training, called):
+    """Return how a change to a model's layers makes it right, as a sentence, or None.
+
+    The arguments are those of `explain_model`. A change that makes the model the course's own, of
+    the name "", is preferred.
+    """
 
     @functools.cache
-    def expected(number, without):
+    def expected(without):
         """Compute what right models give; those that the weights do not fit are left out."""
         found, stages = {}, stages_of(model, without)
         for name, function in right.items():
             with contextlib.suppress(Exception):
                 explain_normalised(stages, kernels, batch_norm)
-                found[name] = numbers(function(inputs[number], stages, training))
+                found[name] = [numbers(function(x, stages, training)) for x in inputs]
         return found
 
-    def names(number, compute_outputs, without):
-        without = tuple(layer for layer in without if getattr(layer, "weights", ()))
-        wanted = expected(number, without)
-        outputs = compute_outputs() if wanted else []
-        return {name for name in wanted if agree(wanted[name], outputs)}
-
-    return names
+    found = None
+    for sentence, compute_outputs, without in repairs(model, inputs, training, called):
+        wanted = expected(tuple(layer for layer in without if getattr(layer, "weights", ())))
+        names = list(wanted)
+        with contextlib.suppress(Exception):  # what the change gives may not fit the next layer
+            for number in range(len(inputs)) if names else ():
+                outputs = compute_outputs(number)
+                names = [name for name in names if agree(wanted[name][number], outputs)]
+                if not names:
+                    break
+            if "" in names:
+                return sentence
+            found = found or (sentence if names else None)
+    return found
 
 
 def first_fit(functions, stages, inputs, given, training):

@@ -47,7 +47,8 @@ ALIKE = (
     ("any", "all"),
 )
 # What is shown of the code: a name or a number alone would tell little
-LONG = ast.BinOp | ast.Call | ast.Compare | ast.Subscript | ast.Assign | ast.AugAssign | ast.Return
+LONG = (ast.BinOp, ast.Call, ast.Compare, ast.IfExp, ast.Subscript)
+LONG += (ast.Assign, ast.AugAssign, ast.Return)
 
 
 def parsed(function):
@@ -179,8 +180,10 @@ def changes(node, names):
                 yield changed(args=[plus(argument, -1)])
         case ast.Call(ast.Attribute(reduced), [], []):
             yield reduced
-        case ast.Call(keywords=[ast.keyword("axis"), *others]):
-            yield changed(keywords=others)
+        case ast.Call(args=[first, second]):
+            yield from (first, second, changed(args=[second, first]))
+        case ast.IfExp(_, first, second):
+            yield from (first, second)
         case ast.Subscript(whole, ctx=ast.Load()):
             yield whole
         case ast.UnaryOp(_, operand):
@@ -191,6 +194,10 @@ def changes(node, names):
             yield from (changed(value=other) for other in (value - 1, value + 1, VOID))
         case ast.Name(name, ast.Load()) if name in names:
             yield from (changed(id=other) for other in names if other != name)
+        case ast.Constant(bool(value)):
+            yield changed(value=not value)
+    for keyword in node.keywords if isinstance(node, ast.Call) else ():
+        yield changed(keywords=[other for other in node.keywords if other is not keyword])
     if isinstance(node, ast.AugAssign):
         yield ast.Assign([node.target], node.value, lineno=node.lineno)
     if isinstance(node, ast.BinOp | ast.AugAssign):

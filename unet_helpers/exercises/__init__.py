@@ -9,6 +9,7 @@ from unet_helpers.exercises import (
     arithmetic,
     decoder,
     encoder,
+    hunt,
     images,
     losses,
     pipeline,
@@ -57,6 +58,7 @@ mean_per_image = of(scores, "mean_per_image")
 calibration_error = of(scores, "calibration_error")  # notebook 11
 split_by_recording = of(images, "split_by_recording")  # notebook 12
 augmentation = of(images, "augmentation")
+bug_hunt = of(hunt, "bug_hunt")
 tile_starts = of(images, "tile_starts")  # notebook 14
 fold = of(speed, "fold")  # notebook 16
 roofline = of(speed, "roofline")

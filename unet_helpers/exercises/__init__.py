@@ -9,6 +9,7 @@ from unet_helpers.exercises import (
     arithmetic,
     decoder,
     encoder,
+    hunt,
     images,
     losses,
     pipeline,
@@ -54,9 +55,10 @@ soft_dice = of(losses, "soft_dice")  # notebook 08
 threshold_for_recall = of(scores, "threshold_for_recall")
 iou_and_dice = of(scores, "iou_and_dice")  # notebook 10
 mean_per_image = of(scores, "mean_per_image")
-calibration_error = of(scores, "calibration_error")
+calibration_error = of(scores, "calibration_error")  # notebook 11
 split_by_recording = of(images, "split_by_recording")  # notebook 12
 augmentation = of(images, "augmentation")
+bug_hunt = of(hunt, "bug_hunt")
 tile_starts = of(images, "tile_starts")  # notebook 14
 fold = of(speed, "fold")  # notebook 16
 roofline = of(speed, "roofline")

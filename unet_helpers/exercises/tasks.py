@@ -311,6 +311,19 @@ TASKS = {
         "top, left = rng.integers(0, 17, 2), then [top : top + height, left : left + width] of "
         "both padded images. The image is padded with ((8, 8), (8, 8), (0, 0)).",
     ),
+    "bug_hunt": Task(
+        "my_bug_hunt()",
+        20,
+        "Mend a training script in which four bugs are planted and nothing complains. Paste the "
+        "script over the stub: it is this function, and returns a dictionary of its parts.",
+        "The verdict names what finds the next bug. Which part would you feed it, and what should "
+        "come out?",
+        "Go through the parts in turn: what must hold for the two sides of a split, for the values "
+        "of a mask, for two epochs, for the model's output, for a score in batches of one?",
+        "Compare with the notebook: split by recording, nearest neighbour, one subtraction, one "
+        "division by 255, one mirror for both, cache before augmenting, logits, one confusion "
+        "matrix.",
+    ),
     "tile_starts": Task(
         "my_tile_starts(length, tile, overlap)",
         15,

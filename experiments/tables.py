@@ -11,7 +11,12 @@ from results import ROOT
 from unet_helpers.evaluation import stored_runs
 
 PAGE = ROOT / "docs" / "results.md"
-DESIGNS = ("unet", "fcn_8s")
+# Tables of experiments/streets.py: variants whose five runs are there, compared with the first.
+STREETS = {
+    "designs": ("unet", "fcn_8s", "fcn_16s", "fcn_32s"),
+    "skips": ("unet", "without_skips"),
+    "weights": ("no_weights", "unet", "full_weights"),
+}
 
 
 def spread(values, sign=False):
@@ -26,8 +31,9 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def by_street(found, variants, base="unet"):
-    """Write mean IoU on each recording left out, and the difference to a base, run by run."""
+def by_street(found, variants):
+    """Write mean IoU on each recording left out, and the difference to the first, run by run."""
+    base = variants[0]
     means = {v: {run["left_out"]: run["mean_iou"] for run in found[v]} for v in variants}
     streets = sorted(means[base])
     head, rows = ["", *streets, "mean IoU", "accuracy"], []
@@ -56,10 +62,10 @@ def by_class(found, variants):
 
 def tables():
     """Return all tables: dict from name to Markdown."""
-    streets, learner = stored_runs("streets"), stored_runs("learner")
+    groups = {"learner": (stored_runs("learner"), ("unet",))}
+    groups |= {name: (stored_runs("streets"), variants) for name, variants in STREETS.items()}
     return {
-        "learner": by_street(learner, ["unet"]) + "\n\n" + by_class(learner, ["unet"]),
-        "designs": by_street(streets, DESIGNS) + "\n\n" + by_class(streets, DESIGNS),
+        name: by_street(*group) + "\n\n" + by_class(*group) for name, group in groups.items()
     }
 
 

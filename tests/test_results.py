@@ -43,7 +43,7 @@ def test_differences_are_taken_run_by_run(experiments):
     }
     tables = experiments("tables")
     # by hand: differences -0.1 and +0.1, mean 0, standard deviation sqrt(0.02) = 0.141
-    last = tables.by_street(found, ("a", "b"), base="a").splitlines()[-1]
+    last = tables.by_street(found, ("a", "b")).splitlines()[-1]
     assert last == "| b | 0.400 | 0.400 | 0.400 ± 0.000 | 0.900 ± 0.000 | +0.000 ± 0.141 | 1 of 2 |"
     assert tables.by_class(found, ("a", "b")).splitlines()[-1] == "| b | 0.40 | 1.00 |"
 

@@ -52,16 +52,17 @@ def bug_hunt():
 
     def score(true_batches, predicted_batches):
         """The mean IoU of a test set that is predicted batch by batch."""
-        pairs = zip(true_batches, predicted_batches, strict=True)
-        confusions = [evaluation.confusion_matrix(*pair, n_classes) for pair in pairs]
+        confusions = []
+        for true, guess in zip(true_batches, predicted_batches, strict=True):
+            confusions.append(evaluation.confusion_matrix(true, guess, n_classes))
         return evaluation.scores(sum(confusions)).mean_iou
 
     def run(files, epochs=2):
         """Train on files, {name: (image, codes)}, and score the rest of them."""
         train, test = split(list(files))
-        images, masks = zip(*(prepare(*files[name]) for name in train), strict=True)
+        pairs = [prepare(*files[name]) for name in train]
+        data = batches(*(np.stack(part) for part in zip(*pairs, strict=True)))
         model = build()
-        data = batches(np.stack(images), np.stack(masks))
         model.fit(data, epochs=epochs, shuffle=False, verbose=0)  # the data set shuffles itself
         tested = [prepare(*files[name]) for name in test]
         guesses = [model.predict(image[None], verbose=0).argmax(axis=-1) for image, _ in tested]

@@ -64,9 +64,7 @@ def tables():
     """Return all tables: dict from name to Markdown."""
     groups = {"learner": (stored_runs("learner"), ("unet",))}
     groups |= {name: (stored_runs("streets"), variants) for name, variants in STREETS.items()}
-    return {
-        name: by_street(*group) + "\n\n" + by_class(*group) for name, group in groups.items()
-    }
+    return {name: by_street(*group) + "\n\n" + by_class(*group) for name, group in groups.items()}
 
 
 def filled(page):

@@ -5,11 +5,11 @@ from IPython import get_ipython
 
 def explain(shell, kind, error, traceback, tb_offset=None):
     """Show a NameError with one sentence more."""
-    error.add_note(
+    shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+    print(
         "If a cell above defines this name, run that cell first. The menu Run has "
         "'Run All Above Selected Cell'."
     )
-    shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
 
 if get_ipython():  # not in a plain Python that a terminal of JupyterLab opens

@@ -3,6 +3,8 @@
 All answers are written here as a learner would write them.
 """
 
+import functools
+
 import keras
 import pytest
 from keras import layers, ops
@@ -11,6 +13,7 @@ from unet_helpers import exercises, models
 
 SAME = dict(padding="same", kernel_initializer="he_normal")
 RELU = dict(activation="relu", **SAME)
+BatchNorm = functools.partial(layers.BatchNormalization, momentum=0.9)
 
 
 def verdict(name, answer):
@@ -222,7 +225,7 @@ CONV_BLOCK_MISTAKES = [
         "dropped at prediction, too",
     ),
     (encoder(second={**RELU, "use_bias": False}), "no bias"),
-    (encoder(between=lambda x: layers.BatchNormalization()(x)), "there is still a batch norm"),
+    (encoder(between=lambda x: BatchNorm()(x)), "there is still a batch norm"),
     (doubled, "16 channels instead of 8, the filters of its last convolution"),
     (always_pools, "still pooled"),
     (forgot_to_call, "Call it on a tensor"),
@@ -251,8 +254,8 @@ def test_mistakes_in_conv_block(answer, told):
 
 
 def normalised_encoder(
-    first=lambda x: layers.ReLU()(layers.BatchNormalization()(x)),
-    second=lambda x: layers.ReLU()(layers.BatchNormalization()(x)),
+    first=lambda x: layers.ReLU()(BatchNorm()(x)),
+    second=lambda x: layers.ReLU()(BatchNorm()(x)),
     bias=False,
     after=lambda x, p: layers.Dropout(p)(x) if p else x,
     result=lambda pooled, x: (pooled, x),
@@ -267,18 +270,18 @@ def normalised_encoder(
 
 
 def bn_relu(x, **options):
-    return ops.relu(layers.BatchNormalization(**options)(x))
+    return ops.relu(BatchNorm(**options)(x))
 
 
 def relu_bn(x):
-    return layers.BatchNormalization()(ops.relu(x))
+    return BatchNorm()(ops.relu(x))
 
 
 class Frozen(layers.Layer):
     """Normalises with the moving averages, in training too."""
 
     def build(self, shape):
-        self.norm = layers.BatchNormalization()
+        self.norm = BatchNorm()
         self.norm.build(shape)
 
     def call(self, x):
@@ -290,7 +293,7 @@ def frozen(x):
 
 
 def shared_normalisation(inputs, n_filters, *options):
-    norm = layers.BatchNormalization()
+    norm = BatchNorm()
     return normalised_encoder(lambda x: ops.relu(norm(x)), lambda x: ops.relu(norm(x)))(
         inputs, n_filters
     )
@@ -304,7 +307,7 @@ def relu_before_and_after(inputs, n_filters, *options):
 
 
 def always_training(x):
-    return ops.relu(layers.BatchNormalization()(x, training=True))
+    return ops.relu(BatchNorm()(x, training=True))
 
 
 @pytest.mark.parametrize(
@@ -331,9 +334,7 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
             "The second convolution is not normalised",
         ),
         (
-            normalised_encoder(
-                lambda x: layers.BatchNormalization()(x), layers.BatchNormalization()
-            ),
+            normalised_encoder(lambda x: BatchNorm()(x), BatchNorm()),
             "With a ReLU after all BatchNormalization layers it is right",
         ),
         (normalised_encoder(lambda x: bn_relu(ops.relu(x))), "without the first Relu it is right"),
@@ -347,6 +348,7 @@ def test_conv_block_with_normalisation_in_other_words(answer, note):
         (normalised_encoder(lambda x: bn_relu(x, center=False)), "no normalisation after it whose"),
         (normalised_encoder(after=lambda x, p: x), "dropout_prob=0.4 changes nothing"),
         (normalised_encoder(always_training, always_training), "Do not set training=True"),
+        (normalised_encoder(lambda x: bn_relu(x, momentum=0.99)), "follow within 100 batches"),
         (
             normalised_encoder(
                 lambda x: ops.relu(layers.LayerNormalization()(x)),
@@ -412,7 +414,7 @@ def normalised_decoder(after=(bn_relu, bn_relu)):
 
 
 def normalised_before_join(expansive_input, contractive_input, n_filters):
-    up = layers.BatchNormalization()(upsample(expansive_input, n_filters))
+    up = BatchNorm()(upsample(expansive_input, n_filters))
     x = layers.Concatenate()([up, contractive_input])
     return layers.Conv2D(n_filters, 3, **RELU)(layers.Conv2D(n_filters, 3, **RELU)(x))
 
@@ -537,7 +539,7 @@ def skip_only(expansive_input, contractive_input, n_filters):
             "The transposed convolution has a kernel of the shape (3, 3, 8, 8)",
         ),
         (
-            on_the_skip(lambda skip: layers.BatchNormalization()(skip)),
+            on_the_skip(lambda skip: BatchNorm()(skip)),
             "there is still a batch norm",
         ),
         (on_the_skip(lambda skip: layers.Dropout(0.5)(skip)), "without the Dropout"),

@@ -128,7 +128,7 @@ USING = "def my_conv_block(x):\n    return {}"
         ([HELPER, USING.format("helper(x)")], "helper"),
         # in the file it would be the helper of its own cell
         ([HELPER + USING.format("helper(x)"), HELPER.replace("return", "return 2 *")], "helper"),
-        (["import jax.numpy as np", USING.format("np.sum(x)")], "np"),
+        (["import numpy.ma as np", USING.format("np.sum(x)")], "np"),
         (["def my_conv_block(x):\n    return my_unet_model(x)", "my_unet_model = 1"], "my_unet_m"),
     ],
 )

@@ -87,9 +87,10 @@ def test_a_cell_that_runs_too_early_says_what_to_run(monkeypatch):
     monkeypatch.setenv("PYTHONSTARTUP", str(NOTEBOOKS / "startup.py"))
     cells = [nbformat.v4.new_code_cell(source) for source in ("my_block(3)", "1 / 0")]
     NotebookClient(nbformat.v4.new_notebook(cells=cells), allow_errors=True).execute()
-    early, wrong = ("\n".join(cell.outputs[0].traceback) for cell in cells)
-    assert early.endswith("'Run All Above Selected Cell'.") and "'my_block'" in early
-    assert wrong.endswith("division by zero")
+    early, wrong = (cell.outputs for cell in cells)
+    assert [output.get("ename", output.get("text")) for output in wrong] == ["ZeroDivisionError"]
+    assert early[0].ename == "NameError" and "'my_block'" in early[0].evalue
+    assert early[1].text.endswith("'Run All Above Selected Cell'.\n")
 
 
 def test_no_requirement_excludes_the_versions_of_colab():

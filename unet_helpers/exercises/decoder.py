@@ -15,6 +15,7 @@ from unet_helpers.exercises.running import (
     close,
     explain_join,
     explain_model,
+    explain_momentum,
     explain_settings,
     explain_shape,
     fill,
@@ -176,6 +177,7 @@ def judge_block(attempt, batch_norm):
         }
     )
     choice = explain_model(model, pairs, RIGHT, WRONG, KERNELS, batch_norm)
+    explain_momentum(model)
     biases = note_on_biases(stages_of(model))
     for sizes in (((3, 5, 2), (6, 10, 7), 3), ((1, 1, 8), (2, 2, 1), 6)):
         explain_decoder_shape(make(*sizes), *sizes[0][:2], sizes[2])

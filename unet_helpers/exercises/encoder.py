@@ -13,6 +13,7 @@ from unet_helpers.exercises.running import (
     chain,
     close,
     explain_model,
+    explain_momentum,
     explain_settings,
     explain_shape,
     fill,
@@ -98,6 +99,7 @@ def judge_block(attempt, batch_norm):
     modes = (False, True) if batch_norm else (False,)  # of dropout, the check below tells more
     called = ("next_layer", "skip_connection")
     choice = explain_model(model, images(), RIGHT, {}, KERNELS, batch_norm, modes, called)
+    explain_momentum(model)
     biases = note_on_biases(stages_of(model))
     x = images()[0]
     if not batch_norm and not close(numbers(model(x, training=True))[1], numbers(model(x))[1]):

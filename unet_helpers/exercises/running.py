@@ -13,6 +13,7 @@ from keras import layers, ops
 from unet_helpers.exercises.exercise import Incorrect, describe
 from unet_helpers.exercises.repair import repairs, shared_layer
 from unet_helpers.models.blocks import concat_skip
+from unet_helpers.models.folding import flat_layers
 
 
 def raise_first(faults):
@@ -430,6 +431,25 @@ def explain_normalised(stages, kernels, batch_norm):
                     "The normalisation is over another axis than the channels: axis=-1, the "
                     "default."
                 )
+
+
+def explain_momentum(model):
+    """Raise Incorrect when moving averages are too slow for a training run of some hundred steps.
+
+    They forget a batch at the rate 1 - momentum, so they lag behind the weights by about
+    1 / (1 - momentum) batches, and prediction uses them (Ioffe and Szegedy 2015, section 3.1).
+    """
+    slow = {
+        layer.momentum
+        for layer in flat_layers(model)
+        if isinstance(layer, layers.BatchNormalization) and layer.momentum > 0.95
+    }
+    if slow:
+        raise Incorrect(
+            f"All is right but the momentum, {max(slow)}: the moving averages follow within "
+            f"{1 / (1 - max(slow)):.0f} batches or so, too slowly for the few hundred of notebook "
+            "05, and prediction uses them. Write layers.BatchNormalization(momentum=0.9)."
+        )
 
 
 def note_on_biases(stages):

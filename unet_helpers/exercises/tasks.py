@@ -78,13 +78,13 @@ TASKS = {
         "my_conv_block(inputs, n_filters=32, dropout_prob=0.0, max_pooling=True, batch_norm=False)",
         20,
         "Write the encoder block: twice a 3x3 convolution that keeps the size, with batch "
-        "normalisation if batch_norm is True, and ReLU; then dropout of the share dropout_prob; "
-        "then 2x2 max pooling unless max_pooling is False. Return (next_layer, skip_connection), "
-        "the features after and before the pooling.",
+        "normalisation (momentum=0.9) if batch_norm is True, and ReLU; then dropout of the share "
+        "dropout_prob; then 2x2 max pooling unless max_pooling is False. Return (next_layer, "
+        "skip_connection), the features after and before the pooling.",
         "Begin with x = layers.Conv2D(n_filters, 3, ...)(inputs). What replaces the dots? The "
         "normalisation comes before the ReLU, which is a layer of its own then.",
         'layers.Conv2D(n_filters, 3, padding="same", use_bias=not batch_norm, '
-        'kernel_initializer="he_normal"), layers.BatchNormalization() if batch_norm, '
+        'kernel_initializer="he_normal"), layers.BatchNormalization(momentum=0.9) if batch_norm, '
         "layers.ReLU(), and the same again. Do not set `training`: Keras does.",
         "After both convolutions: dropout if dropout_prob > 0; skip_connection = x; next_layer = "
         "layers.MaxPooling2D(2)(x) if max_pooling else x; return next_layer, skip_connection.",
@@ -103,14 +103,14 @@ TASKS = {
         "my_upsampling_block(expansive_input, contractive_input, n_filters=32, batch_norm=False)",
         15,
         "Write the decoder block: a 3x3 transposed convolution with stride 2, concatenation with "
-        "the skip connection, then twice a 3x3 convolution, batch normalisation if batch_norm is "
-        "True, and ReLU; n_filters filters each, without dropout.",
+        "the skip connection, then twice a 3x3 convolution, batch normalisation (momentum=0.9) if "
+        "batch_norm is True, and ReLU; n_filters filters each, without dropout.",
         "Upsample what comes from below, join the skip connection, mix both by convolutions.",
         'layers.Conv2DTranspose(n_filters, 3, strides=2, padding="same") upsamples; '
         "layers.Concatenate() joins along the channels.",
         "up = Conv2DTranspose(...)(expansive_input); x = Concatenate()([up, contractive_input]); "
         'then twice Conv2D(n_filters, 3, padding="same", use_bias=not batch_norm), '
-        "BatchNormalization() if batch_norm, and ReLU().",
+        "BatchNormalization(momentum=0.9) if batch_norm, and ReLU().",
     ),
     "transposed_size": Task(
         "my_transposed_size(size, kernel, stride, padding)",

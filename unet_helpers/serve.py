@@ -52,11 +52,12 @@ def answer(model, classes, content):
     logits = inference.predict_logits(model, small[None])[0]
     mask = inference.to_mask(logits)
     entropy = evaluation.entropy(inference.to_probabilities(logits)).mean()
-    shares = dict(zip(classes.classes, labels.class_shares([mask], classes.n_classes), strict=True))
+    shares = map(float, labels.class_shares([mask], classes.n_classes))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mask.png"
         inference.save_mask(path, datasets.resize_mask(mask, image.shape[:2]), classes)
-        return path.read_bytes(), float(entropy), {k: float(share) for k, share in shares.items()}
+        png = path.read_bytes()
+    return png, float(entropy), dict(zip(classes.classes, shares, strict=True))
 
 
 def build(model, classes, log=None):

@@ -115,6 +115,7 @@ OTHER_WORDS = {
 def test_a_cure_in_other_words_passes(words):
     right, other = OTHER_WORDS[words]
     assert right in hunt.script(3, [])
+    tf.random.set_seed(1)  # as a cell of the notebook may have done
     passed, sentence = verdict(hunt.script(3, []).replace(right, other))
     assert passed, sentence
 

@@ -138,7 +138,34 @@ def pixel_by_keras(logits, label):
     return -keras.ops.log_softmax(keras.ops.convert_to_tensor(logits))[label]
 
 
+def losers_by_loop(truths, masks, logits, tolerance):
+    """Count hits and unions class by class, without a confusion matrix."""
+
+    def iou_of(c, predicted):
+        true, found = (truths == c), (predicted == c) & (truths != 255)
+        union = np.sum(true | found)
+        return np.sum(true & found) / union if union else math.nan
+
+    exported = np.argmax(logits, axis=3)
+    classes = range(logits.shape[3])
+    return [c for c in classes if iou_of(c, masks) - iou_of(c, exported) > tolerance]
+
+
+def losers_by_keras(truths, masks, logits, tolerance):
+    n = logits.shape[-1]
+
+    def ious(predicted):
+        metric = keras.metrics.IoU(n, range(n), ignore_class=255)
+        metric.update_state(truths, predicted)
+        return np.array(iou_from_dice(np.array(metric.total_cm))[0])
+
+    lost = np.nan_to_num(ious(masks) - ious(logits.argmax(-1)))
+    return tuple(np.argsort(lost)[::-1][: (lost >= tolerance).sum()].tolist())
+
+
 RIGHT = [
+    ("acceptance_test", losers_by_loop),
+    ("acceptance_test", losers_by_keras),
     ("iou_and_dice", iou_by_loop),
     ("cross_entropy_with_void", entropy_by_keras),
     ("cross_entropy_with_void", entropy_by_logaddexp),
@@ -197,6 +224,14 @@ def test_solutions_give_hand_computed_numbers():
     # two pixels at 0.9, one right, and two at 0.6, both right
     confidence, right = np.array([0.9, 0.6, 0.9, 0.6]), np.array([True, True, False, True])
     np.testing.assert_allclose(reference("calibration_error")(confidence, right), 0.4)
+
+
+def test_the_acceptance_solution_lists_the_class_that_loses():
+    truths, masks = np.array([[[0, 0, 1, 1, 255]]]), np.array([[[0, 1, 1, 1, 0]]])
+    exported = np.array([[[0, 0, 1, 0, 1]]])  # class 0: from 1/2 to 2/3, class 1: 2/3 to 1/2
+    losers = reference("acceptance_test")
+    listed = [losers(truths, masks, np.eye(3)[exported], t).tolist() for t in (0.1, 0.2)]
+    assert listed == [[1], []]
 
 
 def test_calibration_solution_agrees_with_the_package():
@@ -448,11 +483,61 @@ def pixel_stable_softmax(logits, label):
     return -np.log(stable_softmax(logits)[label])
 
 
+def ious_of(truths, masks, logits):
+    """Give the IoU of every class of a model's masks and of an export's."""
+    n, valid = logits.shape[-1], truths < 255
+    return [
+        iou(*scores_of(np.histogram2d(truths[valid], p[valid], np.arange(n + 1))[0]))
+        for p in (masks, logits.argmax(axis=-1))
+    ]
+
+
+def losers_with(rule):
+    return lambda t, m, z, tolerance: np.flatnonzero(rule(*ious_of(t, m, z), tolerance))
+
+
+def losers_of_recall(truths, masks, logits, tolerance):
+    exported, recalls = logits.argmax(-1), []
+    for c in range(logits.shape[-1]):
+        recalls.append([np.mean(p[truths == c] == c) for p in (masks, exported)])
+    return [c for c, (before, after) in enumerate(recalls) if before - after > tolerance]
+
+
+def losers_of_images(truths, masks, logits, tolerance):
+    images = zip(truths, masks, logits, strict=True)
+    before, after = np.nanmean([ious_of(*image) for image in images], axis=0)
+    return np.flatnonzero(before - after > tolerance)
+
+
+def losers_with_void(truths, *rest):
+    return losers_by_loop(np.where(truths == 255, 0, truths), *rest)
+
+
 IOU, ENTROPY = "iou_and_dice", "cross_entropy_with_void"
 WEIGHTS, THRESHOLD, MEAN = "median_frequency_weights", "threshold_for_recall", "mean_per_image"
 CALIBRATION, PIXEL = "calibration_error", "pixel_loss"
 
+EXPORT = "acceptance_test"
+
 WRONG = [
+    (
+        EXPORT,
+        lambda t, m, z, tolerance: (
+            np.arange(7) if np.nanmean(np.subtract(*ious_of(t, m, z))) > tolerance else []
+        ),
+        "The mean over the classes decides",
+    ),
+    (EXPORT, lambda t, m, z, limit: losers_by_loop(m, m, z, limit), "with the model's masks alone"),
+    (EXPORT, losers_with(lambda b, a, t: abs(b - a) > t), "Classes that gain are listed, too"),
+    (EXPORT, losers_with(lambda b, a, t: ~(b - a <= t)), "An absent class is listed"),
+    (EXPORT, losers_with(lambda b, a, t: (b - a) / b > t), "The loss is divided by the IoU"),
+    (EXPORT, losers_with(lambda b, a, t: a - b > t), "`after - before` stands where"),
+    (EXPORT, losers_with(lambda b, a, t: b > a), "right for tolerance = 0"),
+    (EXPORT, losers_of_recall, "That is the recall, not the IoU"),
+    (EXPORT, losers_of_images, "image by image and averaged"),
+    (EXPORT, losers_with_void, "right for truths with void counted as class 0"),
+    (EXPORT, lambda t, m, z, tolerance: not losers_by_loop(t, m, z, tolerance), "expected the ids"),
+    (EXPORT, lambda t, m, z, limit: np.subtract(*ious_of(t, m, z)) > limit, "expected the ids"),
     (
         IOU,
         iou_with(lambda h, m, f: (iou(h, m, f), h / (2 * h + m + f))),

@@ -6,6 +6,7 @@ and the reference NAME, a line below, a family of wrong answers in tests/, and a
 """
 
 from unet_helpers.exercises import (
+    acceptance,
     arithmetic,
     decoder,
     encoder,
@@ -60,6 +61,7 @@ split_by_recording = of(images, "split_by_recording")  # notebook 12
 augmentation = of(images, "augmentation")
 bug_hunt = of(hunt, "bug_hunt")
 tile_starts = of(images, "tile_starts")  # notebook 14
+acceptance_test = of(acceptance, "acceptance_test")
 fold = of(speed, "fold")  # notebook 16
 roofline = of(speed, "roofline")
 

@@ -334,6 +334,18 @@ TASKS = {
         "The step is tile - overlap, and no tile may begin after length - tile.",
         "Steps from 0 up to, but without, length - tile; then one more tile at length - tile.",
     ),
+    "acceptance_test": Task(
+        "my_acceptance_test(truths, masks, logits, tolerance)",
+        15,
+        "Say whether an export may ship. From test images' truths (N, H, W), 255 for void, the "
+        "Keras model's masks of the same shape and the export's logits (N, H, W, C), list the ids "
+        "of the classes whose IoU the export lowers by more than tolerance. An empty list: it may "
+        "ship. A class without an IoU (nan) has nothing to lose.",
+        "You need two confusion matrices. Whose masks go into each, and what do both share?",
+        "logits.argmax(axis=-1) is the export's mask. evaluation.confusion_matrix leaves void out, "
+        "and evaluation.scores(matrix).iou has one value per class.",
+        "np.flatnonzero(before - after > tolerance), with before and after the IoUs of the two.",
+    ),
     "fold": Task(
         "my_fold(kernel, gamma, beta, mean, variance, epsilon)",
         10,

@@ -64,8 +64,8 @@ def test_an_edit_changes_the_fingerprint():
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_first_code_cell_is_the_shared_one(path):
     first = code_cells(path)[0]
-    assert first.source == load_refresh().FIRST_CELL
-    assert first.metadata["jupyter"]["source_hidden"]
+    assert first.source == load_refresh().first_cell()
+    assert first.metadata["jupyter"]["source_hidden"] and first.metadata["cellView"] == "form"
 
 
 def test_a_learner_sees_nothing_on_stderr_and_may_run_a_cell_twice(monkeypatch):

@@ -2,7 +2,9 @@
 
 Stamps the shared first cell, executes in a fresh kernel, keeps what strict nbval can compare,
 strips what is volatile, and records a fingerprint of the sources, by which a test notices a
-notebook that was edited and not refreshed. A notebook is replaced only when all of it ran.
+notebook that was edited and not refreshed. A notebook is replaced only when all of it ran and no
+value after the sign ≈ has left the spread that spread.json holds from earlier runs; with `--widen`
+the spread takes the new values in. Times are left out.
 `--lax FOLDER` only executes, writes the results to FOLDER and changes nothing here; with
 `--solved` the stubs of all exercises are replaced by their solutions, every check must pass, and
 four epochs are trained: what training must reach is compared in the strict run.
@@ -27,8 +29,13 @@ from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
+SPREAD = HERE / "spread.json"
 TIMEOUT = 1800  # seconds a cell may take
 KEPT = ("tags", "jupyter", "cellView")  # of a cell's metadata
+# what sanitize.cfg replaces, but no time or rate: those are the machine's
+DECIDED = re.compile(
+    r"≈\s*([-+]?(?:[\d.,]*\d(?:e[-+]?\d+)?|nan|inf))(?![\d.]* ?(?:m?s|thousand)\b)"
+)
 
 
 def first_cell():
@@ -156,11 +163,72 @@ def clean(notebook):
     }
 
 
+def decided(notebook):
+    """Return what training decided: dict from a printed line, values left out, to the values."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    lines = [line for output in outputs for line in output.get("text", "").splitlines()]
+    found = {DECIDED.sub("≈", line): DECIDED.findall(line) for line in lines}
+    return {
+        line: [float(value.replace(",", "")) for value in values]
+        for line, values in found.items()
+        if values
+    }
+
+
+def outside(spread, values):
+    """List the lines with a value further outside its spread than the spread is wide.
+
+    A spread of few runs is narrow, so a twentieth and a tenth of the value are always allowed.
+    """
+    left = []
+    for line in values.keys() & spread.keys():
+        for value, (low, high) in zip(values[line], spread[line], strict=True):
+            slack = max(high - low, 0.05, 0.1 * abs(high))
+            if not low - slack <= value <= high + slack:
+                left.append(f"{line}: {value:g}, so far {low:g} to {high:g}")
+    return left
+
+
+def widen(spread, values):
+    """Take values into a spread: dict from a line to [lowest, highest] of each of its values."""
+    for line, now in values.items():
+        before = spread.get(line, [[value, value] for value in now])
+        spread[line] = [
+            [min(low, value), max(high, value)]
+            for (low, high), value in zip(before, now, strict=True)
+        ]
+
+
+def write_spreads(spreads):
+    """Write spread.json, a line for each printed line."""
+    parts = []
+    for name, spread in spreads.items():
+        lines = (f"  {json.dumps(k, ensure_ascii=False)}: {v}" for k, v in spread.items())
+        parts.append(f' "{name}": {{\n' + ",\n".join(lines) + "\n }")
+    SPREAD.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def keep_spread(name, values, take_in):
+    """Stop where a notebook's values have left their spread; else keep what they add to it."""
+    spreads = json.loads(SPREAD.read_text(encoding="utf-8"))
+    spread = spreads.get(name, {})
+    left = outside(spread, values)
+    if left and not take_in:
+        raise SystemExit(
+            f"{name} is not stored: these values left the spread of earlier runs. If the text "
+            "still holds, run this again with --widen.\n" + "\n".join(left)
+        )
+    widen(spread, values)
+    spreads[name] = {line: spread[line] for line in values}  # lines that are gone go
+    write_spreads(spreads)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="first letters of notebooks; none is all")
     parser.add_argument("--lax", metavar="FOLDER", help="execute only, write results to FOLDER")
     parser.add_argument("--solved", action="store_true", help="with --lax: exercises solved")
+    parser.add_argument("--widen", action="store_true", help="take values outside the spread in")
     parser.add_argument("--stamp", action="store_true", help="run nothing: first cells and badges")
     parser.add_argument(
         "--repository", metavar="ADDRESS", nargs="?", const="", help="stamp with this address"
@@ -192,6 +260,8 @@ def main():
         if arguments.lax:
             target = Path(arguments.lax) / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            keep_spread(path.stem, decided(notebook), arguments.widen)
         clean(notebook)
         part = target.with_name(f"part-{target.name}")
         nbformat.write(notebook, part)

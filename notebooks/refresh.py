@@ -8,6 +8,9 @@ the spread takes the new values in. Times are left out.
 `--lax FOLDER` only executes, writes the results to FOLDER and changes nothing here; with
 `--solved` the stubs of all exercises are replaced by their solutions, every check must pass, and
 four epochs are trained: what training must reach is compared in the strict run.
+
+`--stamp` runs nothing: it renews first cells and "Open in Colab" badges. `--repository ADDRESS`
+does so with a new address of the course; without ADDRESS it is that of git's remote "origin".
 """
 
 import argparse
@@ -15,6 +18,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,13 +28,56 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
-FIRST_CELL = (HERE / "first_cell.py").read_text().rstrip("\n")
+README = HERE.parent / "README.md"
 SPREAD = HERE / "spread.json"
 TIMEOUT = 1800  # seconds a cell may take
+KEPT = ("tags", "jupyter", "cellView")  # of a cell's metadata
 # what sanitize.cfg replaces, but no time or rate: those are the machine's
 DECIDED = re.compile(
     r"≈\s*([-+]?(?:[\d.,]*\d(?:e[-+]?\d+)?|nan|inf))(?![\d.]* ?(?:m?s|thousand)\b)"
 )
+
+
+def first_cell():
+    """Read the shared first cell."""
+    return (HERE / "first_cell.py").read_text(encoding="utf-8").rstrip("\n")
+
+
+def published():
+    """Give owner/name of the course on GitHub and its branch, or None; the site asks here, too."""
+    found = re.search(
+        r'^PUBLISHED = "https://github\.com/([^"@]+)@?([^"]*)"', first_cell(), re.MULTILINE
+    )
+    return (found[1], found[2] or "main") if found else None
+
+
+def publish(address):
+    """Write the course's address into the shared first cell; by default that of git's remote."""
+    if not address:
+        command = ["git", "-C", str(HERE), "remote", "get-url", "origin"]
+        git = subprocess.run(command, capture_output=True, text=True, check=False)
+        address = git.stdout.strip()
+    form = r"(?:\S+@|\w+://\S*?)?github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?(@[\w./-]+)?"
+    found = re.fullmatch(form, address)
+    if not found:
+        raise SystemExit(
+            f"The address is {address!r}; expected one on GitHub, such as "
+            "https://github.com/owner/course, or https://github.com/owner/course@branch where the "
+            "branch is not main."
+        )
+    line = f'PUBLISHED = "https://github.com/{found[1]}{found[2] or ""}"'
+    source = re.sub(r'^PUBLISHED = ".*?"', line, first_cell(), flags=re.MULTILINE)
+    (HERE / "first_cell.py").write_text(source + "\n", encoding="utf-8")
+
+
+def with_badge(text, name, image):
+    """Give a text with the badge that opens a notebook in Colab under its heading, if published."""
+    text = re.sub(r"\[!\[Open in Colab\].*\n\n", "", text)
+    if not published():
+        return text
+    repository, branch = published()
+    page = f"https://colab.research.google.com/github/{repository}/blob/{branch}/notebooks/{name}"
+    return text.replace("\n\n", f"\n\n[![Open in Colab]({image})]({page})\n\n", 1)
 
 
 def fingerprint(notebook):
@@ -41,11 +88,22 @@ def fingerprint(notebook):
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
-def stamp_first_cell(notebook):
-    """Put the shared first cell into a notebook's first code cell, collapsed."""
+def stamp(notebook, name):
+    """Put the shared first cell, collapsed here and on Colab, and the badge into a notebook."""
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    first.source = FIRST_CELL
-    first.metadata["jupyter"] = {"source_hidden": True}
+    first.source = first_cell()
+    first.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    notebook.cells[0].source = with_badge(notebook.cells[0].source, name, "../docs/colab.svg")
+
+
+def stamp_unrun(path):
+    """Stamp a stored notebook and run nothing; one that was edited since its run stays so."""
+    notebook = nbformat.read(path, as_version=4)
+    current = notebook.metadata["refreshed_sources"] == fingerprint(notebook)
+    stamp(notebook, path.name)
+    if current:
+        notebook.metadata["refreshed_sources"] = fingerprint(notebook)
+    nbformat.write(notebook, path)
 
 
 def solve(notebook):
@@ -88,7 +146,7 @@ def execute(notebook, name):
 def clean(notebook):
     """Strip what differs from run to run: stderr (printed here), widget models, the machine."""
     for cell in notebook.cells:
-        cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter")}
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT}
         if cell.cell_type != "code":
             continue
         noise = [o for o in cell.outputs if o.get("name") == "stderr"]
@@ -171,10 +229,22 @@ def main():
     parser.add_argument("--lax", metavar="FOLDER", help="execute only, write results to FOLDER")
     parser.add_argument("--solved", action="store_true", help="with --lax: exercises solved")
     parser.add_argument("--widen", action="store_true", help="take values outside the spread in")
+    parser.add_argument("--stamp", action="store_true", help="run nothing: first cells and badges")
+    parser.add_argument(
+        "--repository", metavar="ADDRESS", nargs="?", const="", help="stamp with this address"
+    )
     arguments = parser.parse_args()
     if arguments.solved and not arguments.lax:
         parser.error("--solved goes with --lax FOLDER: the course keeps the stubs")
     paths = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
+    if arguments.repository is not None:
+        publish(arguments.repository)
+    if arguments.stamp or arguments.repository is not None:
+        for path in paths:
+            stamp_unrun(path)
+        text = with_badge(README.read_text(encoding="utf-8"), paths[0].name, "docs/colab.svg")
+        README.write_text(text, encoding="utf-8")
+        return
     if arguments.names:
         paths = [path for path in paths if path.name.startswith(tuple(arguments.names))]
     if not paths:
@@ -182,7 +252,7 @@ def main():
     for path in paths:
         start = time.monotonic()
         notebook = nbformat.read(path, as_version=4)
-        stamp_first_cell(notebook)
+        stamp(notebook, path.name)
         if arguments.solved:
             solve(notebook)
         execute(notebook, path.name)

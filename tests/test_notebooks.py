@@ -101,8 +101,8 @@ def test_a_value_that_leaves_its_spread_stops_the_refresh(tmp_path, monkeypatch)
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_first_code_cell_is_the_shared_one(path):
     first = code_cells(path)[0]
-    assert first.source == load_refresh().FIRST_CELL
-    assert first.metadata["jupyter"]["source_hidden"]
+    assert first.source == load_refresh().first_cell()
+    assert first.metadata["jupyter"]["source_hidden"] and first.metadata["cellView"] == "form"
 
 
 def test_a_learner_sees_nothing_on_stderr_and_may_run_a_cell_twice(monkeypatch):

@@ -89,6 +89,12 @@ def test_gates_stand_in_the_order_of_the_levels_that_a_unet_has():
     assert models.gated_unet(few).input_shape == [(None, 32, 32, 3), (None, 1, 1, 2)]
 
 
+def test_a_network_without_skip_connections_has_no_gates():
+    none = models.unet_model((32, 32, 3), n_filters=2, skips=(), n_classes=3, name="plain")
+    with pytest.raises(ValueError, match="plain has no skip connection to gate"):
+        models.gated_unet(none)
+
+
 @needs_onnx
 def test_the_exported_unet_with_open_gates_is_the_stored_one(exported, unet, images):
     for image in images[[0, 24]]:

@@ -41,28 +41,30 @@ async function choose(source, name) {
 }
 
 /** Noise of every value, drawn once (Box and Muller 1958): the slider only scales it. */
-const NOISE = Float32Array.from({ length: HEIGHT * WIDTH * 3 }, () =>
+const NOISE = new Float32Array(HEIGHT * WIDTH * 3).map(() =>
   Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()));
 
 /** Change pixels as the sliders say; rounded and clipped to 0 .. 255, as in an image file. */
 function altered(pixels, { noise, brightness, shift, pixel }) {
-  const moved = Float32Array.from(pixels, (_, i) => {
+  const moved = new Float32Array(pixels).map((_, i) => {
     const column = Math.floor(i / 3) % WIDTH;
     return brightness * pixels[i - 3 * Math.min(shift, column)];  // repeats the left margin
   });
-  return Uint8ClampedArray.from(coarse(moved, pixel), (value, i) => value + noise * NOISE[i]);
+  const coarser = pixel === 1 ? moved : coarse(moved, pixel);
+  return new Uint8ClampedArray(coarser.map((value, i) => value + noise * NOISE[i]));
 }
 
 /** Give all pixels of each block of side x side their mean. */
 function coarse(pixels, side) {
-  const blocks = Int32Array.from(pixels, (_, i) => {
-    const [row, column] = [Math.floor(i / 3 / WIDTH), Math.floor(i / 3) % WIDTH];
+  const blocks = new Int32Array(pixels.length).map((_, i) => {
+    const row = Math.floor(i / 3 / WIDTH);
+    const column = Math.floor(i / 3) % WIDTH;
     return 3 * (Math.floor(row / side) * WIDTH + Math.floor(column / side)) + i % 3;
   });
   const sums = new Float32Array(pixels.length);
   const counts = new Float32Array(pixels.length);
   pixels.forEach((value, i) => { sums[blocks[i]] += value; counts[blocks[i]] += 1; });
-  return Float32Array.from(blocks, block => sums[block] / counts[block]);
+  return pixels.map((_, i) => sums[blocks[i]] / counts[blocks[i]]);
 }
 
 // 2. The networks
@@ -71,10 +73,10 @@ function coarse(pixels, side) {
 async function run(network, pixels, gates) {
   const start = performance.now();
   const shape = [1, HEIGHT, WIDTH, 3];
-  const feeds = { image: new ort.Tensor("float32", Float32Array.from(pixels), shape) };
+  const feeds = { image: new ort.Tensor("float32", new Float32Array(pixels), shape) };
   if (network.name === "unet") feeds.gates = new ort.Tensor("float32", gates, [1, 1, 1, 4]);
   const [{ data: logits }] = Object.values(await network.session.run(feeds));
-  const mask = Uint8Array.from({ length: HEIGHT * WIDTH }, (_, i) => {
+  const mask = new Uint8Array(HEIGHT * WIDTH).map((_, i) => {
     let best = 0;
     for (let k = 1; k < CLASSES; k++) {
       if (logits[i * CLASSES + k] > logits[i * CLASSES + best]) best = k;
@@ -136,11 +138,14 @@ function readSliders() {
 function paint(network, pixels, opacity) {
   const { logits, mask, shift, milliseconds } = network.answer;
   const painted = new ImageData(WIDTH, HEIGHT);
-  painted.data.forEach((_, i, data) => {
-    const [pixel, colour] = [Math.floor(i / 4), i % 4];
-    data[i] = colour === 3 ? 255 : (1 - opacity) * pixels[3 * pixel + colour] +
-      opacity * COURSE.colours[mask[pixel]][colour];
-  });
+  const { data } = painted;
+  for (let i = 0; i < mask.length; i++) {
+    const colour = COURSE.colours[mask[i]];
+    for (let c = 0; c < 3; c++) {
+      data[4 * i + c] = (1 - opacity) * pixels[3 * i + c] + opacity * colour[c];
+    }
+    data[4 * i + 3] = 255;
+  }
   const canvas = network.canvas.getContext("2d");
   canvas.putImageData(painted, 0, 0);
   canvas.strokeStyle = "white";
@@ -168,13 +173,18 @@ function classesAtPoint(logits) {
   return likely.map(k => `${COURSE.classes[k]} ${Math.round(100 * powers[k] / sum)} %`).join(", ");
 }
 
+/** Compute the share of each class in a mask, in percent, as texts. */
+function shares(mask) {
+  const counts = COURSE.classes.map(() => 0);
+  for (const k of mask) counts[k] += 1;
+  return counts.map(count => (100 * count / mask.length).toFixed(1));
+}
+
 function writeLegend(mask, rest) {
-  const percent = (values, k) =>
-    (100 * values.filter(value => value === k).length / values.length).toFixed(1);
+  const [before, now] = [shares(rest), shares(mask)];
   COURSE.classes.forEach((name, k) => {
-    const [before, now] = [percent(rest, k), percent(mask, k)];
     at("legend").children[k].lastChild.textContent =
-      `${name} ${before === now ? "" : `${before} → `}${now} %`;
+      `${name} ${before[k] === now[k] ? "" : `${before[k]} → `}${now[k]} %`;
   });
 }
 

@@ -73,9 +73,12 @@ def gated_unet(unet):
     unet: from `unet_model`, trained or not, folded or not; both models share their weights.
 
     Returns a keras.Model: [images, gates] -> logits as before. The gates are float
-    (batch, 1, 1, n), one for each of the n skip connections, the finest first.
+    (batch, 1, 1, n), one for each of the n skip connections, the finest first. Raises ValueError
+    for a model that joins no features.
     """
     joins = sum(isinstance(layer, layers.Concatenate) for layer in unet.layers)
+    if not joins:
+        raise ValueError(f"{unet.name} has no skip connection to gate; pass a U-Net with skips.")
     image = keras.Input(unet.input_shape[1:], name="image")
     gates = keras.Input((1, 1, joins), name="gates")
     tensors = {id(unet.input): image}  # by the tensor of `unet` whose place each one takes

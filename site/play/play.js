@@ -36,7 +36,7 @@ async function choose(source, name) {
       "large for its memory. Choose a smaller one, as PNG, JPEG or WebP.");
   }
   for (const street of at("streets").children) street.ariaPressed = street.title === name;
-  tell(`The masks of ${name}:`);
+  tell(`The masks of ${name}. Changed: pixels of another class than with all sliders at rest.`);
   await update();
 }
 

@@ -10,5 +10,5 @@ __getattr__, __dir__ = hand_on(
     folding="fold_batch_norm in_precision",
     pretrained="pretrained_unet",
     profiling="",
-    unet="next_multiple paper_unet unet_model",
+    unet="gated_unet next_multiple paper_unet unet_model",
 )

@@ -1,0 +1,158 @@
+"""Build the course's site from the stored notebooks and docs: python site/build.py [OUT]
+
+Nothing is executed. The result opens from a folder, offline: OUT/index.html. Needs
+site/requirements.txt; the page "U-Net to play with" is added where its own requirements are met.
+"""
+
+import argparse
+import base64
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+FOLD = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
+MATHJAX = "django-static-mathjax"
+TOCTREE = "\n\n```{toctree}\n:hidden:\n:caption: %s\n\n%s\n```"
+
+
+def course_map(readme):
+    """List the notebooks of the README's table: name without suffix, and whether it is core."""
+    row = r"^\| (\*\*)?\d\d(?:\*\*)? \| \[\w+\]\(notebooks/(\w+)\.ipynb\)"
+    return [(name, bool(bold)) for bold, name in re.findall(row, readme, re.MULTILINE)]
+
+
+def home(readme, titles, pages, play):
+    """Make the home page of the README: the course map comes first, with the notebooks' titles."""
+    top, *sections = re.split(r"^(?=## )", readme, flags=re.MULTILINE)
+    named = {section.split("\n")[0][3:]: section.rstrip() for section in sections}
+    notebooks = course_map(readme)
+    core = [f"[{name[:2]}](notebooks/{name}.ipynb)" for name, bold in notebooks if bold]
+    path = f"**Core path:** {' → '.join(core)}"
+    if play:
+        path += '\n\n<a href="play/index.html"><b>A U-Net to play with</b></a>, in your browser.'
+    table = re.sub(
+        r"\[\w+\](?=\(notebooks/(\w+)\.ipynb)",
+        lambda link: f"[{titles[link[1]]}]",
+        named.pop("Course map"),
+    )
+    text = "\n\n".join([top.rstrip(), named.pop("For whom"), table, path, *named.values()])
+    text += TOCTREE % ("Notebooks", "\n".join(f"notebooks/{name}" for name, _ in notebooks))
+    return text + TOCTREE % ("Reference", "\n".join(pages)) + "\n"
+
+
+def lower_titles(text):
+    """Put a page's further titles one level down; what stands in fenced code stays."""
+    parts = re.split(r"(^```.*?^```)", text, flags=re.MULTILINE | re.DOTALL)
+    parts[::2] = [re.sub(r"^# ", "## ", part, flags=re.MULTILINE) for part in parts[::2]]
+    return "".join(parts)
+
+
+def for_the_site(notebook, folder):
+    """Fold what the notebook hides, leave it one title, and store its figures with alt texts."""
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "markdown" and number:
+            cell["source"] = lower_titles("".join(cell["source"]))
+        hidden = cell["metadata"].get("jupyter", {})
+        cell["metadata"]["tags"] = [FOLD[key] for key in FOLD if hidden.get(key)]
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                png = base64.b64decode("".join(output["data"]["image/png"]))
+                file = f"figure-{hashlib.sha256(png).hexdigest()[:12]}.png"
+                (folder / file).write_bytes(png)
+                alt = output["metadata"]["image/png"]["alt"]
+                output["data"] = {"text/markdown": f"![{alt}]({file})"}
+    return notebook
+
+
+def stage(source, play):
+    """Lay the pages out as in the repository, so that their links to each other hold."""
+    for folder in ("notebooks", "docs", "data"):
+        (source / folder).mkdir()
+    titles = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook = for_the_site(json.loads(path.read_text("utf-8")), source / "notebooks")
+        heading = "".join(notebook["cells"][0]["source"]).split("\n")[0]  # "# 00 · Start here"
+        titles[path.stem] = heading.split(" · ")[1]
+        (source / "notebooks" / path.name).write_text(json.dumps(notebook), "utf-8")
+    for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.png"), ROOT / "data" / "README.md"]:
+        shutil.copy(path, source / path.relative_to(ROOT))
+    shutil.copy(ROOT / "LICENSE", source)
+    pages = [f"docs/{path.stem}" for path in sorted(ROOT.glob("docs/*.md"))] + ["data/README"]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (source / "index.md").write_text(home(readme, titles, pages, play), "utf-8")
+
+
+def add_mathjax(out):
+    """Copy MathJax, one file, beside the pages if one of them has a formula."""
+    file = out / "_static" / "tex-svg.js"
+    if not any(file.name in page.read_text("utf-8") for page in out.rglob("*.html")):
+        return
+    try:
+        package = importlib.metadata.distribution(MATHJAX)
+    except importlib.metadata.PackageNotFoundError:
+        sys.exit(f"{MATHJAX} is missing: python -m pip install -r site/requirements.txt brings it.")
+    shutil.copy(package.locate_file("mathjax/static/mathjax/es5/tex-svg.js"), file)
+
+
+def add_play(out, python):
+    """Build the page "U-Net to play with" into OUT/play; says why if it is left out."""
+    script = HERE / "play" / "build.py"
+    reason = "site/play is not there"
+    if script.exists():
+        print("The play page:", flush=True)
+        command = [python, str(script), str(out / "play")]
+        run = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        reason = run.returncode and (run.stderr.strip().splitlines() or ["it stopped"])[-1]
+    if reason:
+        shutil.rmtree(out / "play", ignore_errors=True)
+        print(f"The site is built without the play page: {reason}")
+    return not reason
+
+
+def repository():
+    """Give git's remote and the branch if the remote is on GitHub, for the links to Colab."""
+    commands = (["git", "remote", "get-url", "origin"], ["git", "branch", "--show-current"])
+    runs = [subprocess.run(c, cwd=ROOT, capture_output=True, text=True) for c in commands]
+    found = re.search(r"github\.com[:/]([^/]+/.+?)(\.git)?$", runs[0].stdout.strip())
+    return found and f"https://github.com/{found[1]}", runs[1].stdout.strip() or "main"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", nargs="?", default=HERE / "_build", type=Path)
+    parser.add_argument("--play-python", default=sys.executable, help="a Python with the course")
+    parser.add_argument("--repository", help="the course's page on GitHub, for links to Colab")
+    arguments = parser.parse_args()
+    try:
+        from sphinx.cmd.build import main as sphinx
+    except ModuleNotFoundError:
+        sys.exit("Sphinx is missing: python -m pip install -r site/requirements.txt brings it.")
+    out = arguments.out.resolve()
+    if (out / ".buildinfo").exists():  # the site of an earlier build, and nothing else
+        shutil.rmtree(out)
+    address, branch = repository()
+    os.environ["SITE_REPOSITORY"] = arguments.repository or address or ""
+    os.environ["SITE_BRANCH"] = branch
+    play = add_play(out, arguments.play_python)
+    with tempfile.TemporaryDirectory() as work:
+        source = Path(work) / "source"
+        source.mkdir()
+        stage(source, play)
+        options = ["-W", "--keep-going", "-q", "-j", "auto", "-c", str(HERE), "-d", f"{work}/trees"]
+        if failed := sphinx([*options, str(source), str(out)]):
+            sys.exit(failed)
+    add_mathjax(out)
+    print(f"Open {out / 'index.html'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -36,15 +36,15 @@ def home(readme, titles, pages, play):
     named = {section.split("\n")[0][3:]: section.rstrip() for section in sections}
     notebooks = course_map(readme)
     core = [f"[{name[:2]}](notebooks/{name}.ipynb)" for name, bold in notebooks if bold]
-    path = f"**Core path:** {' → '.join(core)}"
+    core = f"**Core path:** {' → '.join(core)}"
     if play:
-        path += '\n\n<a href="play/index.html"><b>A U-Net to play with</b></a>, in your browser.'
+        core += '\n\n<a href="play/index.html"><b>A U-Net to play with</b></a>, in your browser.'
     table = re.sub(
         r"\[\w+\](?=\(notebooks/(\w+)\.ipynb)",
         lambda link: f"[{titles[link[1]]}]",
         named.pop("Course map"),
     )
-    text = "\n\n".join([top.rstrip(), named.pop("For whom"), table, path, *named.values()])
+    text = "\n\n".join([top.rstrip(), core, table, *named.values()])
     text += TOCTREE % ("Notebooks", "\n".join(f"notebooks/{name}" for name, _ in notebooks))
     return text + TOCTREE % ("Reference", "\n".join(pages)) + "\n"
 
@@ -68,7 +68,7 @@ def for_the_site(notebook, folder):
                 png = base64.b64decode("".join(output["data"]["image/png"]))
                 file = f"figure-{hashlib.sha256(png).hexdigest()[:12]}.png"
                 (folder / file).write_bytes(png)
-                alt = output["metadata"]["image/png"]["alt"]
+                alt = re.sub(r"([\[\]])", r"\\\1", output["metadata"]["image/png"]["alt"])
                 output["data"] = {"text/markdown": f"![{alt}]({file})"}
     return notebook
 
@@ -136,21 +136,21 @@ def main():
         from sphinx.cmd.build import main as sphinx
     except ModuleNotFoundError:
         sys.exit("Sphinx is missing: python -m pip install -r site/requirements.txt brings it.")
-    out = arguments.out.resolve()
-    if (out / ".buildinfo").exists():  # the site of an earlier build, and nothing else
-        shutil.rmtree(out)
     address, branch = repository()
     os.environ["SITE_REPOSITORY"] = arguments.repository or address or ""
     os.environ["SITE_BRANCH"] = branch
-    play = add_play(out, arguments.play_python)
+    out = arguments.out.resolve()
     with tempfile.TemporaryDirectory() as work:
-        source = Path(work) / "source"
+        source, html = Path(work, "source"), Path(work, "html")
         source.mkdir()
-        stage(source, play)
+        stage(source, add_play(html, arguments.play_python))
         options = ["-W", "--keep-going", "-q", "-j", "auto", "-c", str(HERE), "-d", f"{work}/trees"]
-        if failed := sphinx([*options, str(source), str(out)]):
+        if failed := sphinx([*options, str(source), str(html)]):
             sys.exit(failed)
-    add_mathjax(out)
+        add_mathjax(html)
+        if (out / ".buildinfo").exists():  # the site of an earlier build
+            shutil.rmtree(out)
+        shutil.copytree(html, out, dirs_exist_ok=True)
     print(f"Open {out / 'index.html'}")
 
 

@@ -46,7 +46,7 @@ def faults(folder):
     for path, page in pages.items():
         name = path.relative_to(folder)
         if page.nameless:
-            found.append(f"{name}: {page.nameless} images have no alt text")
+            found.append(f"{name}: {page.nameless} image(s) without alt text")
         for link in page.links + page.loads:
             parts = urlsplit(link)
             count += 1

@@ -6,7 +6,10 @@ project = "U-Net, from the first convolution to a model you would ship"
 html_title = "U-Net course"
 extensions = ["myst_nb", "sphinx_copybutton"]
 nb_execution_mode = "off"  # the stored outputs are shown, nothing runs
-nb_number_source_lines = False
+nb_render_markdown_format = "myst"  # with tables
+nb_merge_streams = True
+nb_code_prompt_show = "Show the {type}"
+nb_code_prompt_hide = "Hide the {type}"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 copybutton_selector = "div.highlight:not(.output div) pre"
@@ -19,6 +22,8 @@ html_copy_source = False
 html_context = {"default_mode": "auto"}  # light or dark, as the system is
 html_theme_options = {
     "use_download_button": False,
+    "use_fullscreen_button": False,
+    "footer_content_items": [],
     "navbar_persistent": [],  # the search field is in the sidebar
     "show_toc_level": 2,
     "search_bar_text": "Search the course ...",

@@ -83,7 +83,8 @@ def stage(source, play):
         heading = "".join(notebook["cells"][0]["source"]).split("\n")[0]  # "# 00 · Start here"
         titles[path.stem] = heading.split(" · ")[1]
         (source / "notebooks" / path.name).write_text(json.dumps(notebook), "utf-8")
-    for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/*.png"), ROOT / "data" / "README.md"]:
+    docs = [path for path in ROOT.glob("docs/*") if path.suffix in (".md", ".png", ".svg")]
+    for path in [*docs, ROOT / "data" / "README.md"]:
         shutil.copy(path, source / path.relative_to(ROOT))
     shutil.copy(ROOT / "LICENSE", source)
     pages = [f"docs/{path.stem}" for path in sorted(ROOT.glob("docs/*.md"))] + ["data/README"]
@@ -118,12 +119,11 @@ def add_play(out, python):
     return not reason
 
 
-def repository():
-    """Give git's remote and the branch if the remote is on GitHub, for the links to Colab."""
-    commands = (["git", "remote", "get-url", "origin"], ["git", "branch", "--show-current"])
-    runs = [subprocess.run(c, cwd=ROOT, capture_output=True, text=True) for c in commands]
-    found = re.search(r"github\.com[:/]([^/]+/.+?)(\.git)?$", runs[0].stdout.strip())
-    return found and f"https://github.com/{found[1]}", runs[1].stdout.strip() or "main"
+def published(first_cell):
+    """Give the course's page on GitHub and its branch, as the notebooks' first cell has them."""
+    form = r'^PUBLISHED = "(https://github\.com/[^"@]+)@?([^"]*)"'
+    found = re.search(form, first_cell, re.MULTILINE)
+    return (found[1], found[2] or "main") if found else ("", "main")
 
 
 def main():
@@ -131,14 +131,15 @@ def main():
     parser.add_argument("out", nargs="?", default=HERE / "_build", type=Path)
     parser.add_argument("--play-python", default=sys.executable, help="a Python with the course")
     parser.add_argument("--repository", help="the course's page on GitHub, for links to Colab")
+    parser.add_argument("--branch", help="the branch that those links open")
     arguments = parser.parse_args()
     try:
         from sphinx.cmd.build import main as sphinx
     except ModuleNotFoundError:
         sys.exit("Sphinx is missing: python -m pip install -r site/requirements.txt brings it.")
-    address, branch = repository()
-    os.environ["SITE_REPOSITORY"] = arguments.repository or address or ""
-    os.environ["SITE_BRANCH"] = branch
+    address, branch = published((ROOT / "notebooks" / "first_cell.py").read_text("utf-8"))
+    os.environ["SITE_REPOSITORY"] = arguments.repository or address
+    os.environ["SITE_BRANCH"] = arguments.branch or branch
     out = arguments.out.resolve()
     with tempfile.TemporaryDirectory() as work:
         source, html = Path(work, "source"), Path(work, "html")

@@ -16,8 +16,10 @@ copybutton_selector = "div.highlight:not(.output div) pre"
 mathjax_path = "tex-svg.js"  # copied by build.py; not fetched from another server
 
 html_theme = "sphinx_book_theme"
+html_favicon = "static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["course.css"]
+html_use_index = False
 html_copy_source = False
 html_context = {"default_mode": "auto"}  # light or dark, as the system is
 html_theme_options = {

@@ -2,7 +2,6 @@
 
 import base64
 import importlib.util
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -78,13 +77,11 @@ def test_hidden_cells_fold_and_figures_have_their_alt_text(tmp_path):
     assert code["outputs"][0]["data"] == {"text/markdown": markdown}
 
 
-@pytest.mark.parametrize("remote", ["https://github.com/o/r.git", "git@github.com:o/r", "/disk/r"])
-def test_the_address_is_gits_remote_on_github(remote, tmp_path, monkeypatch):
-    for command in (["init", "-q", "-b", "trunk"], ["remote", "add", "origin", remote]):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(build, "ROOT", tmp_path)
-    address = None if remote == "/disk/r" else "https://github.com/o/r"
-    assert build.repository() == (address, "trunk")
+def test_colab_links_lead_to_the_address_in_the_first_cell():
+    assert build.published('PUBLISHED = ""  # not yet\n') == ("", "main")
+    page = "https://github.com/o/r"
+    assert build.published(f'import os\n\nPUBLISHED = "{page}"\n') == (page, "main")
+    assert build.published(f'PUBLISHED = "{page}@trunk"\n') == (page, "trunk")
 
 
 def test_mathjax_comes_only_for_formulas_and_says_when_it_is_missing(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ site/requirements.txt; the page "U-Net to play with" is added where its own requ
 import argparse
 import base64
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -15,12 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 FOLD = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
-MATHJAX = "django-static-mathjax"
+MATHJAX = "mathjax/static/mathjax/es5/tex-svg.js"  # one file, without fonts beside it
 TOCTREE = "\n\n```{toctree}\n:hidden:\n:caption: %s\n\n%s\n```"
 
 
@@ -68,7 +68,8 @@ def for_the_site(notebook, folder):
                 png = base64.b64decode("".join(output["data"]["image/png"]))
                 file = f"figure-{hashlib.sha256(png).hexdigest()[:12]}.png"
                 (folder / file).write_bytes(png)
-                alt = re.sub(r"([\[\]])", r"\\\1", output["metadata"]["image/png"]["alt"])
+                alt = output["metadata"].get("image/png", {}).get("alt", "")
+                alt = re.sub(r"([\[\]])", r"\\\1", alt)
                 output["data"] = {"text/markdown": f"![{alt}]({file})"}
     return notebook
 
@@ -90,18 +91,6 @@ def stage(source, play):
     pages = [f"docs/{path.stem}" for path in sorted(ROOT.glob("docs/*.md"))] + ["data/README"]
     readme = (ROOT / "README.md").read_text("utf-8")
     (source / "index.md").write_text(home(readme, titles, pages, play), "utf-8")
-
-
-def add_mathjax(out):
-    """Copy MathJax, one file, beside the pages if one of them has a formula."""
-    file = out / "_static" / "tex-svg.js"
-    if not any(file.name in page.read_text("utf-8") for page in out.rglob("*.html")):
-        return
-    try:
-        package = importlib.metadata.distribution(MATHJAX)
-    except importlib.metadata.PackageNotFoundError:
-        sys.exit(f"{MATHJAX} is missing: python -m pip install -r site/requirements.txt brings it.")
-    shutil.copy(package.locate_file("mathjax/static/mathjax/es5/tex-svg.js"), file)
 
 
 def add_play(out, python):
@@ -135,8 +124,11 @@ def main():
     arguments = parser.parse_args()
     try:
         from sphinx.cmd.build import main as sphinx
-    except ModuleNotFoundError:
-        sys.exit("Sphinx is missing: python -m pip install -r site/requirements.txt brings it.")
+
+        mathjax = distribution("django-static-mathjax").locate_file(MATHJAX)
+    except ModuleNotFoundError as missing:
+        command = "python -m pip install -r site/requirements.txt"
+        sys.exit(f"{missing.name} is missing here; {command} brings it.")
     address, branch = published((ROOT / "notebooks" / "first_cell.py").read_text("utf-8"))
     os.environ["SITE_REPOSITORY"] = arguments.repository or address
     os.environ["SITE_BRANCH"] = arguments.branch or branch
@@ -148,7 +140,7 @@ def main():
         options = ["-W", "--keep-going", "-q", "-j", "auto", "-c", str(HERE), "-d", f"{work}/trees"]
         if failed := sphinx([*options, str(source), str(html)]):
             sys.exit(failed)
-        add_mathjax(html)
+        shutil.copy(mathjax, html / "_static")
         if (out / ".buildinfo").exists():  # the site of an earlier build
             shutil.rmtree(out)
         shutil.copytree(html, out, dirs_exist_ok=True)

@@ -84,13 +84,11 @@ def test_colab_links_lead_to_the_address_in_the_first_cell():
     assert build.published(f'PUBLISHED = "{page}@trunk"\n') == (page, "trunk")
 
 
-def test_mathjax_comes_only_for_formulas_and_says_when_it_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "MATHJAX", "no-such-package")
-    (tmp_path / "a.html").write_text("no formula")
-    build.add_mathjax(tmp_path)
-    (tmp_path / "b.html").write_text('<script src="_static/tex-svg.js"></script>')
-    with pytest.raises(SystemExit, match="no-such-package is missing"):
-        build.add_mathjax(tmp_path)
+def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch):
+    monkeypatch.setattr(build.sys, "argv", ["build.py"])
+    monkeypatch.setitem(build.sys.modules, "sphinx", None)
+    with pytest.raises(SystemExit, match=r"sphinx\S* is missing here; python -m pip install"):
+        build.main()
 
 
 def test_without_its_play_page_the_site_says_why(tmp_path, monkeypatch, capsys):

@@ -7,28 +7,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from unet_helpers.exercises import running
 from unet_helpers.exercises.exercise import Incorrect, as_array, describe
-from unet_helpers.exercises.running import (
-    BEFORE,
-    NORMALISATIONS,
-    chain,
-    close,
-    explain_join,
-    explain_model,
-    explain_momentum,
-    explain_settings,
-    explain_shape,
-    fill,
-    in_both_ways,
-    note_on_biases,
-    note_on_choices,
-    numbers,
-    one_tensor,
-    raise_first,
-    run,
-    stages_of,
-    upsample,
-)
+from unet_helpers.exercises.running import close, numbers, raise_first, stages_of
 from unet_helpers.models import blocks
 
 # ---------------------------------------------------------------- upsampling_block
@@ -53,10 +34,10 @@ def decoder_model(attempt, below, skip, n_filters, **options):
         if len(shapes) < 2 or skip not in shapes[:2]:
             return ""
         up = next((shape for shape in shapes[:2] if shape != skip), skip)
-        return explain_join(up, skip, below, skip)
+        return running.explain_join(up, skip, below, skip)
 
-    value = run(attempt, *inputs, n_filters, explain=explain, **options)
-    output = one_tensor(value, "What it returns")
+    value = running.run(attempt, *inputs, n_filters, explain=explain, **options)
+    output = running.one_tensor(value, "What it returns")
     # The inputs go out as well: some versions of Keras refuse a model that leaves one unused,
     # which is for the check to explain.
     passed_on = [layers.Identity()(tensor) for tensor in inputs]
@@ -65,7 +46,7 @@ def decoder_model(attempt, below, skip, n_filters, **options):
 
 def explain_decoder_shape(model, height, width, n_filters):
     """Raise Incorrect when a decoder block's output has the wrong shape."""
-    explain_shape(
+    running.explain_shape(
         "The result",
         model.outputs[0].shape[1:],
         (2 * height, 2 * width, n_filters),
@@ -82,11 +63,10 @@ def decoded(
     pair,
     stages,
     training=False,
-    steps=BEFORE,
+    steps=running.BEFORE,
     interpolation=None,
     after_up=lambda x: x,
     join=concatenate,
-    late=0,
 ):
     """Compute a decoder block with parts of it exchanged.
 
@@ -99,14 +79,13 @@ def decoded(
             transposed one.
         after_up: what follows the upsampling.
         join: function (up, skip).
-        late: number of convolutions that come before the join.
     """
     below, skip = pair
     transposed, *two = stages
     if len(two) != 2:
         raise ValueError("The block has three kernels.")
-    x = chain(after_up(upsample(below, transposed, interpolation)), two[:late], training, steps)
-    return [chain(join(x, skip), two[late:], training, steps)]
+    up = after_up(running.upsample(below, transposed, interpolation))
+    return [running.chain(join(up, skip), two, training, steps)]
 
 
 CHOICES = (  # how a block may differ from the course's, and the parts of it
@@ -117,7 +96,7 @@ CHOICES = (  # how a block may differ from the course's, and the parts of it
     },
     {"": {}, "a ReLU right after upsampling": {"after_up": ops.relu}},
     {"": {}, "the skip connection first": {"join": lambda up, skip: concatenate(skip, up)}},
-    NORMALISATIONS,
+    running.NORMALISATIONS,
 )
 PARTS = {  # of all right blocks, by what their choices are called
     " and ".join(filter(None, names)): {
@@ -128,12 +107,6 @@ PARTS = {  # of all right blocks, by what their choices are called
     for names in itertools.product(*CHOICES)
 }
 RIGHT = {name: functools.partial(decoded, **parts) for name, parts in PARTS.items()}
-WRONG = {
-    "The upsampled features and the skip connection are added. U-Net concatenates them, so that "
-    "the next convolution can weigh each by itself.": functools.partial(decoded, join=ops.add),
-    "The skip connection joins after the first of the two convolutions; it belongs before "
-    "both.": functools.partial(decoded, late=1),
-}
 KERNELS = (
     ("The transposed convolution", None, CHANNELS, N_FILTERS),
     ("The first convolution after the join", (3,), 2 * N_FILTERS, N_FILTERS),
@@ -149,7 +122,7 @@ def upsampling_block(expansive_input, contractive_input, n_filters=32, batch_nor
 
 
 def judge_upsampling_block(attempt):
-    return in_both_ways(judge_block, attempt)
+    return running.in_both_ways(judge_block, attempt)
 
 
 def judge_block(attempt, batch_norm):
@@ -157,9 +130,9 @@ def judge_block(attempt, batch_norm):
     skip = (2 * HEIGHT, 2 * WIDTH, N_FILTERS)
     make = functools.partial(decoder_model, attempt, batch_norm=batch_norm)
     model = make((HEIGHT, WIDTH, CHANNELS), skip, N_FILTERS)
-    explain_settings(model)
+    running.explain_settings(model)
     explain_decoder_shape(model, HEIGHT, WIDTH, N_FILTERS)
-    fill(model)
+    running.fill(model)
     random = np.random.default_rng(2)
     shapes = ((2, HEIGHT, WIDTH, CHANNELS), (2, *skip))
     pairs = [[random.normal(size=s).astype("float32") for s in shapes] for _ in range(2)]
@@ -176,14 +149,14 @@ def judge_block(attempt, batch_norm):
             "The features from below have no influence on the result.": close(given, without_below),
         }
     )
-    choice = explain_model(model, pairs, RIGHT, WRONG, KERNELS, batch_norm)
-    explain_momentum(model)
-    biases = note_on_biases(stages_of(model))
+    choice = running.explain_model(model, pairs, RIGHT, KERNELS, batch_norm)
+    running.explain_momentum(model)
+    biases = running.note_on_biases(stages_of(model))
     for sizes in (((3, 5, 2), (6, 10, 7), 3), ((1, 1, 8), (2, 2, 1), 6)):
         explain_decoder_shape(make(*sizes), *sizes[0][:2], sizes[2])
     side = stages_of(model)[0]["kernel"].shape[0]
     of_two = f"a kernel of {side} to upsample" if side != 3 else ""
-    return note_on_choices(of_two, choice) or biases
+    return running.note_on_choices(of_two, choice) or biases
 
 
 # ---------------------------------------------------------------- crop

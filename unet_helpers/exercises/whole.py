@@ -6,25 +6,13 @@ import itertools
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
-from unet_helpers.exercises.decoder import PARTS, concatenate, decoded
+from unet_helpers.exercises import running
+from unet_helpers.exercises.decoder import PARTS, decoded
 from unet_helpers.exercises.encoder import encoded
 from unet_helpers.exercises.exercise import Incorrect, computing, describe
-from unet_helpers.exercises.running import (
-    BEFORE,
-    chain,
-    close,
-    explain_join,
-    explain_model,
-    explain_shape,
-    fill,
-    note_on_biases,
-    note_on_choices,
-    numbers,
-    run,
-    stages_of,
-)
+from unet_helpers.exercises.running import chain, close, fill, numbers, stages_of
 from unet_helpers.models import unet
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
@@ -59,7 +47,7 @@ def judge_unet_model(attempt):
     model = make(dropout_prob=0.0, batch_norm=True)
     fill(model)
     explain_network(model, images, batch_norm=True)
-    return note_on_choices(*choices(name, stages)) or note
+    return running.note_on_choices(*choices(name, stages)) or note
 
 
 def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classes=3):
@@ -88,15 +76,15 @@ def explain_network(model, images, batch_norm):
     stages = stages_of(model)
     # Without normalisation, those that differ in its place alone are the same.
     right = {n: f for n, f in RIGHT.items() if batch_norm or "normalisation" not in n}
-    wrong = WRONG | wrong_scale(model, images[0], right)
-    name = explain_model(model, images, right, wrong, kernels(stages), batch_norm, modes=(False,))
-    note_on_biases(stages)
+    explain_scale(model, images[0])
+    name = running.explain_model(model, images, right, kernels(stages), batch_norm, modes=(False,))
+    running.note_on_biases(stages)
     return name
 
 
 def built(attempt, image, n_filters, n_classes, **options):
     """Let a learner build a model; adds the likely cause where a skip connection does not fit."""
-    model = run(
+    model = running.run(
         attempt,
         image,
         n_filters,
@@ -132,7 +120,7 @@ def explain_skip(shapes, image, n_filters):
             "bottleneck not pool (max_pooling=False)?"
         )
     told += f" belongs to encoder block {4 - number}. "
-    return told + explain_join(up, skip, (*half, 2 * up[2]), (*side, up[2]))
+    return told + running.explain_join(up, skip, (*half, 2 * up[2]), (*side, up[2]))
 
 
 def explain_logits(logits, image, n_classes):
@@ -148,86 +136,59 @@ def explain_logits(logits, image, n_classes):
         "the one before returns."
     )
     twice = "it is doubled more often than halved."
-    explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
+    running.explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
 
 
-# ---------------------------------------------------------------- right and wrong networks
+# ---------------------------------------------------------------- right networks
 
 
-def wired(
-    x,
-    stages,
-    training=False,
-    scale=lambda x: x / 255,
-    bottleneck=True,
-    skips=(1, 2, 3, 4),
-    join=concatenate,
-    **parts,
-):
+def wired(x, stages, training=False, **parts):
     """Compute the logits of a U-Net with parts of it exchanged.
 
     Args:
         x: batch of images.
         stages: weights of all its convolutions (see `stages_of`), which decide on the widths.
         training: whether a normalisation takes the batch's own mean and variance.
-        scale: what happens to the image first.
-        bottleneck: whether a block lies below the encoder.
-        skips: levels with a skip connection, 1 the finest.
-        join, parts: of each decoder block (see `decoded`).
+        parts: of each decoder block (see `decoded`).
     """
-    if len(stages) - (23 if bottleneck else 21) not in (0, 1):
+    if len(stages) not in (23, 24):
         raise ValueError("One more convolution before the last is all that may differ.")
-    steps = parts.get("steps", BEFORE)
+    steps = parts.get("steps", running.BEFORE)
     rest = iter(stages)
 
     def some(n):
         return list(itertools.islice(rest, n))
 
-    x, kept = scale(x), []
+    x, skips = x / 255, []
     for _ in range(4):
         x, skip = encoded(x, some(2), training, steps)
-        kept.append(skip)
-    x = chain(x, some(2) if bottleneck else [], training, steps)
-    for level in (4, 3, 2, 1):
-        joined = join if level in skips else lambda up, skip: up
-        (x,) = decoded([x, kept[level - 1]], some(3), training, join=joined, **parts)
+        skips.append(skip)
+    x = chain(x, some(2), training, steps)
+    for skip in reversed(skips):
+        (x,) = decoded([x, skip], some(3), training, **parts)
     *extra, last = rest
     return [chain(chain(x, extra, training, steps), [last], steps=())]
 
 
 RIGHT = {name: functools.partial(wired, **parts) for name, parts in PARTS.items()}
-WRONG = {
-    "The bottleneck is missing, or its result is not passed on: below the four encoder blocks lies "
-    "one block of 16 n_filters without pooling.": functools.partial(wired, bottleneck=False),
-    "There is no skip connection: no decoder block joins one.": functools.partial(wired, skips=()),
-    "The skip connections are added; U-Net concatenates them.": functools.partial(
-        wired, join=ops.add
-    ),
-    **{
-        f"The skip connection of encoder block {n} is not used.": functools.partial(
-            wired, skips={1, 2, 3, 4} - {n}
-        )
-        for n in (1, 2, 3, 4)
-    },
-}
 
 
-def wrong_scale(model, image, right):
-    """Make the mistake of right networks whose first convolution takes other values, as in WRONG.
+def explain_scale(model, image):
+    """Raise Incorrect when the first convolution takes other values than the image's over 255.
 
-    It is empty where this convolution is not found, as in a subclassed model.
+    Nothing is known of it where it is not found, as in a subclassed model.
     """
+    values = image / 255
     with contextlib.suppress(Exception):
         first = next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
-        scale = keras.Model(model.inputs[0], first.input)
-        values = numbers(scale(image))
-        told = (
+        if first.input.shape[1:] == image.shape[1:]:  # an image, not features
+            values = numbers(keras.Model(model.inputs[0], first.input)(image))
+    if not close(values, image / 255, 5e-3):
+        raise Incorrect(
             f"The first convolution takes values from {values.min():.3g} to {values.max():.3g}; in "
             "the course's networks they are 0 to 1. Divide the image by 255, once: "
             "layers.Rescaling(1 / 255)."
         )
-        return {told: tuple(functools.partial(f, scale=scale) for f in right.values())}
-    return {}
 
 
 def kernels(stages):

@@ -466,7 +466,7 @@ WRONG = [
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
     ("class_share", share_in_first_row, "mask cut to its first entry"),
     ("class_share", lambda m, c: (m == c).sum() / ((m != c) & (m < 255)).sum(), "a ratio"),
-    ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "rounded down"),
+    ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "`(mask == c).sum() // "),
     ("class_share", share_by_rows, "the mean of the shares in rows"),
     ("class_share", lambda m, c: (m == c).sum() / (m > 0).sum(), "Class 0 is missing"),
     ("resize_mask", bilinear, "labels are averaged"),

@@ -1,5 +1,6 @@
 """What every exercise of the course is: a task with a check, a ladder of hints and a solution."""
 
+import ast
 import contextlib
 import copy
 import dis
@@ -15,7 +16,7 @@ import numpy as np
 
 from unet_helpers.exercises import kept
 from unet_helpers.exercises.showing import filled, show_code, show_verdict
-from unet_helpers.exercises.slips import find_repair
+from unet_helpers.exercises.slips import find_repair, parsed
 from unet_helpers.exercises.tasks import TASKS
 
 
@@ -210,29 +211,20 @@ def copied(value):
     return copy.deepcopy(value) if isinstance(value, np.ndarray | list | dict) else value
 
 
-def instructions(answer):
-    """List a function's bytecode; empty for what is not a Python function."""
-    return list(dis.get_instructions(answer)) if inspect.isfunction(answer) else []
-
-
 def is_stub(answer):
     """Tell whether a function does nothing at all but return a constant."""
     nothing = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
-    return inspect.isfunction(answer) and {i.opname for i in instructions(answer)} <= nothing
+    if not inspect.isfunction(answer):
+        return False
+    return {instruction.opname for instruction in dis.get_instructions(answer)} <= nothing
 
 
 def unused_arguments(answer):
     """Say which of its arguments a function never uses; empty when it uses all."""
-    if not inspect.isfunction(answer):
-        return ""
-    code = answer.__code__
-    used = {*code.co_cellvars}
-    for instruction in instructions(answer):
-        if instruction.opname.startswith("LOAD"):
-            # some versions of Python load two variables at once
-            pair = instruction.argval
-            used.update(pair if isinstance(pair, tuple) else [pair])
-    unused = [name for name in code.co_varnames[: code.co_argcount] if name not in used]
+    tree = parsed(answer)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} if tree else set()
+    arguments = tree.body[0].args.args if tree else []
+    unused = [argument.arg for argument in arguments if argument.arg not in used]
     if not unused:
         return ""
     return f"It never uses its argument{'s' * (len(unused) > 1)} {' and '.join(unused)}."

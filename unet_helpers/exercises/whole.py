@@ -13,6 +13,7 @@ from unet_helpers.exercises.decoder import PARTS, decoded
 from unet_helpers.exercises.encoder import encoded
 from unet_helpers.exercises.exercise import Incorrect, computing, describe
 from unet_helpers.exercises.running import chain, close, fill, numbers, stages_of
+from unet_helpers.exercises.slips import edited
 from unet_helpers.models import unet
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
@@ -236,46 +237,42 @@ def cut_skip(model, level):
     return copy
 
 
-UP, SKIP = 0, 1  # halves of the channels that the convolution after a join reads
-CUT_MISTAKES = {  # functions (level) -> list of (level, half) that are cut
+cut = "kernel[:, :, join.input[0].shape[-1] :] = 0"
+CUT_MISTAKES = {
     "Levels are counted from the wrong end: the joins of the decoder come deepest first, so that "
-    "of level 4 is number 0.": lambda level: [(5 - level, SKIP)],
+    "of level 4 is number 0.": "joins[4 - level] -> joins[level - 1]",
     "The weights that read the upsampled features are zero. The skip's channels stand behind "
-    "them.": lambda level: [(level, UP)],
+    "them.": f"{cut} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
     "All weights of the convolution are zero; those that read the upsampled features stay.": (
-        lambda level: [(level, UP), (level, SKIP)]
-    ),
-    "All four skip connections are cut, not this one alone.": (
-        lambda level: [(number, SKIP) for number in (1, 2, 3, 4)]
+        f"{cut} -> kernel[:] = 0"
     ),
     "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
-    "by set_weights.": lambda level: [],
+    "by set_weights.": lambda model, level: model,
+    "All four skip connections are cut, not this one alone.": (
+        lambda model, level: functools.reduce(cut_skip, (1, 2, 3, 4), model)
+    ),
 }
-
-
-def logits_of_cut(model, image, cuts):
-    """Compute a U-Net's logits with some weights behind its joins set to zero."""
-    before = model.get_weights()
-    joins = [layer for layer in model.layers if isinstance(layer, layers.Concatenate)]
-    for level, half in cuts:
-        after = next(layer for layer in model.layers if layer.input is joins[4 - level].output)
-        kernel = numbers(after.kernel).copy()
-        np.split(kernel, 2, axis=2)[half][:] = 0
-        after.kernel.assign(kernel)
-    logits = numbers(model(image))
-    model.set_weights(before)
-    return logits
 
 
 @functools.cache
 def model_to_cut():
-    return unet.unet_model((16, 32, 3), 2, 3)
+    """Make a small U-Net whose weights are all different, and an image for it."""
+    model = unet.unet_model((16, 32, 3), 2, 3)
+    fill(model)
+    return model, np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+
+
+@functools.cache
+def logits_of_cut(mistake, level):
+    """Compute the logits that a mistake gives, or the reference for an empty one."""
+    model, image = model_to_cut()
+    change = CUT_MISTAKES.get(mistake, cut_skip)
+    change = edited(cut_skip, change) if isinstance(change, str) else change
+    return numbers(change(model, level)(image))
 
 
 def judge_cut_skip(attempt):
-    model, given = model_to_cut(), {}
-    fill(model)
-    image = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+    (model, image), given = model_to_cut(), {}
     before = model.get_weights()
     for level in (2, 1):
         answer = attempt(model, level)
@@ -283,12 +280,13 @@ def judge_cut_skip(attempt):
             raise Incorrect(f"It returns {describe(answer)}; expected a model.")
         given[level] = numbers(answer(image))
         if not all(map(np.array_equal, before, model.get_weights())):
+            model.set_weights(before)
             raise Incorrect(
                 "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
                 "gets the weights of the model by set_weights."
             )
-    for mistake, cuts in {"": lambda level: [(level, SKIP)], **CUT_MISTAKES}.items():
-        if all(close(y, logits_of_cut(model, image, cuts(n))) for n, y in given.items()):
+    for mistake in ("", *CUT_MISTAKES):
+        if all(close(logits, logits_of_cut(mistake, level)) for level, logits in given.items()):
             if mistake:
                 raise Incorrect(mistake)
             return

@@ -73,7 +73,7 @@ class Exercise:
         """
         passed, sentence = self.verdict(answer)
         if passed and f"my_{self.name}" in kept.PARTS:
-            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer)}".strip()
+            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer, self.verdict)}".strip()
         show_verdict(self.name, sentence)
         return passed
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unet_helpers import exercises
+from unet_helpers import datasets, exercises
 
 
 def verdict(name, answer):
@@ -172,6 +172,13 @@ RIGHT = [
 @pytest.mark.parametrize("name, answer", RIGHT)
 def test_equivalent_answers_pass(name, answer):
     assert verdict(name, answer) == (True, "right.")
+
+
+def test_the_resizing_solution_agrees_with_the_package():
+    mask = np.arange(7 * 11, dtype=np.uint8).reshape(7, 11)
+    for size in ((4, 6), (15, 7), (7, 11)):
+        expected = datasets.resize_mask(mask, size)
+        np.testing.assert_array_equal(exercises.resize_mask.reference(mask, size), expected)
 
 
 def test_an_augmentation_that_never_shifts_by_8_passes_with_a_note():

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers.datasets.images import resize_mask
 from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Incorrect, as_array, as_pair, describe
 from unet_helpers.exercises.running import raise_first, run
@@ -63,40 +62,36 @@ def judge_class_share(attempt):
 # ---------------------------------------------------------------- resizing a mask
 
 
-def taking(positions):
-    """Make a resizing from a function (new side, old side) -> old positions, clipped."""
-
-    def resize(mask, size):
-        rows, columns = (
-            np.clip(np.asarray(positions(new, old), int), 0, old - 1)
-            for new, old in zip(size, mask.shape, strict=True)
-        )
-        return mask[np.ix_(rows, columns)]
-
-    return resize
+def resize_mask(mask, size):
+    """Resize a mask by taking the label at each new pixel's centre; size is (height, width)."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(size, mask.shape, strict=True)
+    )
+    return mask[np.ix_(rows, columns)]
 
 
+centres = "((np.arange(new) + 0.5) * old / new)"
 RESIZING_MISTAKES = {
     "The mask is shifted by half a pixel up and to the left: i * scale is where pixel i begins. "
-    "Its centre is (i + 0.5) * scale.": taking(lambda new, old: np.arange(new) * old // new),
+    "Its centre is (i + 0.5) * scale.": " + 0.5 -> ",
     "The mask is shifted by half a pixel: (i + 1) * scale is where pixel i ends.": (
-        taking(lambda new, old: (np.arange(new) + 1) * old // new - 1)
+        f"{centres} -> ((np.arange(new) + 1) * old // new - 1).clip(0)"
     ),
     "First and last pixels are laid onto each other (as linspace does), so the mask is stretched "
     "against its image. Pixel centres lie at (i + 0.5) * scale.": [
-        taking(lambda new, old: np.linspace(0, old - 1, new)),
-        taking(lambda new, old: np.round(np.linspace(0, old - 1, new))),
-        taking(lambda new, old: (np.arange(new) + 0.5) * (old - 1) / new),
+        f"{centres} -> np.linspace(0, old - 1, new)",
+        f"{centres} -> np.linspace(0, old - 1, new).round()",
+        "* old / new -> * (old - 1) / new",
     ],
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel; cut its fraction.": [
-        taking(lambda new, old, rounded=rounded: rounded((np.arange(new) + 0.5) * old / new))
-        for rounded in (np.round, np.ceil)
+        f"{centres} -> np.{rounded}({centres}).clip(0, old - 1)" for rounded in ("round", "ceil")
     ],
     "The scale is upside down: it is the old side divided by the new one.": (
-        taking(lambda new, old: (np.arange(new) + 0.5) * new / old)
+        f"{centres} -> ((np.arange(new) + 0.5) * new / old).clip(0, old - 1)"
     ),
-    "It cuts out the upper left corner. Resizing keeps the whole image.": taking(
-        lambda new, old: np.arange(new)
+    "It cuts out the upper left corner. Resizing keeps the whole image.": (
+        f"{centres} -> np.arange(new).clip(0, old - 1)"
     ),
     "It fills the new shape with the labels in their order, as np.resize does.": np.resize,
 }

@@ -120,7 +120,7 @@ def twice_b(a, b):
         (lambda a, b: 8, "It is always 8."),
         (
             lambda a, b: -(a + b) if a > 1 else a + b,
-            "minus what is expected. This is so where a is above 1",
+            "minus what is expected. This is so in 2 of 3 cases",
         ),
         (of_one_only, "it gives 1; expected 3. It never uses its argument b."),
         # wrong for one input only: nothing is concluded from one
@@ -419,7 +419,7 @@ def test_a_mistake_is_only_named_when_it_fits_every_case():
     assert "You doubled." in exercise.verdict(lambda x: x + x)[1]
     _, sentence = exercise.verdict(lambda x: x if x < 3 else 10)
     assert sentence == (
-        "not yet. For x 2 it gives 2; expected 4. This is so where x is above 1; below it is right."
+        "not yet. For x 2 it gives 2; expected 4. This is so in 2 of 3 cases; the others are right."
     )
 
 

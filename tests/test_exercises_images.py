@@ -494,7 +494,11 @@ WRONG = [
     ("augmentation", augmented_round, "as np.roll does"),
     ("augmentation", augmented(fill=0), "filled with 0"),
     ("augmentation", augmented_mirrored_last, "mirrored after the shift, but its mask is not"),
-    ("augmentation", augmented(mask_move=lambda m: (*m[:2], m[2] + 1)), "up to 1 pixels beside"),
+    (
+        "augmentation",
+        augmented(mask_move=lambda m: (*m[:2], m[2] + 1)),
+        "up to 1 pixels apart",
+    ),
     ("augmentation", lambda image, mask, rng: (image, mask[::-1]), "The mask is turned upside"),
     ("augmentation", augmented_with_margin("edge"), "invented labels"),
     ("augmentation", lambda image, mask, rng: (image, np.maximum(mask, 40)), "is not a copy"),

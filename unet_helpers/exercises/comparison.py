@@ -284,11 +284,6 @@ def where(cases, wrong, names):
                 return f' This is so where {name} is "{bad[0]}"; elsewhere it is right.'
             if len(set(bad)) == 1:
                 return f' This is so in {len(bad)} of {len(cases)} cases, all with "{bad[0]}".'
-        elif all(isinstance(value, int | float) for value in bad + good):
-            if min(bad) > max(good):
-                return f" This is so where {name} is above {max(good):g}; below it is right."
-            if max(bad) < min(good):
-                return f" This is so where {name} is below {min(good):g}; above it is right."
     return f" This is so in {len(wrong)} of {len(cases)} cases; the others are right."
 
 

@@ -175,19 +175,14 @@ def judge_median_frequency_weights(attempt):
 
     weights, made = "np.median(frequency) / frequency", "zeros(n_classes, np.float32)"
 
-    def weights_of(frequency):
-        """Make weights from a function (masks, class) -> frequency, 0 for a class not there."""
-
-        def answer(masks, n):
-            found = np.array([frequency(masks, c) for c in range(n)])
-            return np.where(found > 0, np.median(found[found > 0]) / found, 0)
-
-        return answer
-
     mistakes = {
         "A class's pixels are divided by those of all images. Its frequency counts only the "
         "images in which the class occurs.": (
-            weights_of(lambda masks, c: sum(np.sum(m == c) for m in masks))
+            edited(
+                median_frequency_weights,
+                "labels.size * (counts > 0) -> labels.size",
+                "seen = of_images > 0 -> seen = pixels > 0",
+            )
         ),
         "Void pixels are counted in the totals of the images.": "labels.size -> mask.size",
         "A class that never occurs gets the weight 0. From 0 / 0 it would be infinite or nan, and "
@@ -197,8 +192,10 @@ def judge_median_frequency_weights(attempt):
         "Classes that never occur take part in the median, with the frequency 0. Only those that "
         "occur belong in it.": f"{weights} -> np.median(pixels / of_images.clip(1)) / frequency",
         "The frequency is averaged over images. Add up pixels first, then divide: large images "
-        "count more than small ones.": weights_of(
-            lambda masks, c: np.mean([np.mean(m[m != VOID] == c) for m in masks if c in m] or [0])
+        "count more than small ones.": edited(
+            median_frequency_weights,
+            "pixels += counts -> pixels += counts / max(labels.size, 1)",
+            "labels.size * (counts > 0) -> counts > 0",
         ),
         "Only the last image that has the class counts. Add up the pixels of all images.": (
             "pixels += counts -> pixels[counts > 0] = counts[counts > 0]"

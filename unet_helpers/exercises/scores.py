@@ -122,22 +122,12 @@ def judge_threshold_for_recall(attempt):
             "pixels, or a position in the sorted array?"
         )
 
-    def ranked(rounded):
-        """Make the threshold that finds rounded(pixels to find) pixels."""
-
-        def threshold(probabilities, truth, recall):
-            surest = np.sort(probabilities[truth == 1])[::-1]
-            number = rounded(np.round(recall * len(surest), 9))
-            return surest[int(np.clip(number, 1, len(surest))) - 1]
-
-        return threshold
-
     def for_precision(probabilities, truth, share):
         labelled = truth != VOID
         probabilities, hits = probabilities[labelled], truth[labelled] == 1
         return min(t for t in probabilities if hits[probabilities >= t].mean() >= share)
 
-    one_more = ranked(lambda number: np.ceil(number) + 1)
+    place, needed = "np.argmax(recalls >= recall)", "recall * len(found)"
     mistakes = {
         "A threshold so low finds everything. Expected the highest that finds enough.": [
             lambda p, truth, recall: 0.0,
@@ -163,10 +153,12 @@ def judge_threshold_for_recall(attempt):
             "truth == 1 -> truth >= 0",
         ],
         "The number of pixels to find is rounded down, so it finds too few: 90 % of 7 pixels are "
-        "6.3, which takes 7 pixels.": [ranked(np.floor), ranked(np.round)],
+        "6.3, which takes 7 pixels.": [
+            f"{place} -> max({rounded}({needed}), 1) - 1" for rounded in ("int", "round")
+        ],
         "It finds one pixel too many. Places count from 0: that of the n-th is n - 1.": [
-            one_more,
-            ranked(lambda number: np.floor(number) + 1),
+            f"{place} -> min({place} + 1, len(found) - 1)",
+            f"{place} -> min(int({needed}), len(found) - 1)",
         ],
     }
     compare(attempt, cases, threshold_for_recall, mistakes)
@@ -245,14 +237,7 @@ def judge_calibration_error(attempt):
             f"{gap} -> gap = -(",
             lambda confidence, right: abs(confidence.mean() - right.mean()),
         ],
-        "The gaps are squared; expected their absolute value.": [
-            f"{added} -> error += gap**2 * inside.mean()",
-            edited(
-                calibration_error,
-                f"{added} -> error += gap**2 * inside.mean()",
-                "return error -> return error**0.5",
-            ),
-        ],
+        "The gaps are squared; expected their absolute value.": f"{gap} -> gap = np.square(",
         "The gap is taken pixel by pixel, without bins (squared, that is the Brier score). A "
         "single pixel is right or wrong; only many together have an accuracy.": [
             lambda confidence, right: np.abs(confidence - right).mean(),

@@ -44,11 +44,10 @@ def judge_unet_model(attempt):
             "fourth encoder block and the bottleneck."
         )
     note = note_on_size_and_precision(attempt)
-    stages = stages_of(model)
     model = make(dropout_prob=0.0, batch_norm=True)
     fill(model)
     explain_network(model, images, batch_norm=True)
-    return running.note_on_choices(*choices(name, stages)) or note
+    return running.note_on_choices(name) or note
 
 
 def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classes=3):
@@ -208,17 +207,6 @@ def kernels(stages):
     if len(stages) == 24:
         expected.append(("The convolution before the last", (3,), before, before))
     return [*expected, ("The last convolution", (1, 3), before, N_CLASSES)]
-
-
-def choices(name, stages):
-    """List how a right network differs from the course's."""
-    sides = [stage["kernel"].shape[0] for stage in stages]
-    return (
-        name,
-        "" if len(stages) == 24 else "no extra convolution before the last layer, as the paper",
-        "2x2 transposed convolutions, as the paper" if 2 in sides and not name else "",
-        "a 3x3 convolution as last layer" if sides[-1] == 3 else "",
-    )
 
 
 # ---------------------------------------------------------------- cut_skip

@@ -514,7 +514,7 @@ def skip_only(expansive_input, contractive_input, n_filters):
         (decoder(lambda x, n: upsample(x, n, padding="valid")), 'padding="same" missing'),
         (
             decoder(join=lambda up, skip, n: layers.Add()([up, skip])),
-            "from 8 channels to 4. Is the skip connection left out, added or joined later?",
+            "are added. U-Net concatenates",
         ),
         (decoder(join=lambda up, skip, n: layers.Concatenate(1)([up, skip])), "axis=-1"),
         (

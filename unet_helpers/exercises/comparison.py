@@ -100,6 +100,7 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
     if not wrong:
         return
     names = list(inspect.signature(reference).parameters)[: len(cases[0])]
+    groups = groups_of(cases, wrong, names)
     if len(wrong) > 1:
         explain = functools.partial(
             explain_groups, answers, right, parts=parts, tolerance=tolerance
@@ -111,17 +112,15 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
         results = results_of_all(known_mistakes(reference, mistakes, parts))
         results.append((f"It is always {shown(answers[0])}.", answers[:1] * len(cases)))
         results += results_of_all(with_other_arguments(reference, cases, names))
-        groups = groups_of(cases, wrong, names)
         explain(results, groups[:1], Incorrect)
         # of less weight: a change to the learner's own code, if there is one, says it better
         explain(results + results_of_all(slips(reference)), groups, Unexplained)
     if failed:
         raise failed
-    first = wrong[0]
+    first, place = wrong[0], next(place for place, group in groups if group == wrong)
     raise Unexplained(
         f"For {written(cases[first], names)} it gives {shown(answers[first])}; expected "
-        f"{shown(right[first])}.{first_difference(answers[first], right[first], tolerance)}"
-        f"{where(cases, wrong, names)}"
+        f"{shown(right[first])}.{first_difference(answers[first], right[first], tolerance)}{place}"
     )
 
 
@@ -141,14 +140,15 @@ def known_mistakes(reference, mistakes, parts):
 def groups_of(cases, wrong, names):
     """List (what to say of it, numbers of its cases) of the groups in which a mistake may be made.
 
-    They are all cases, those that are wrong, and of these the ones with each word.
+    They are all cases, of those that are wrong the ones with each word, and all that are wrong.
     """
-    groups = [("", range(len(cases))), (where(cases, wrong, names), wrong)]
+    told = f" This is so in {{}} of {len(cases)} cases"
+    groups = [("", list(range(len(cases))))]
     for index, name in enumerate(names):
         for word in sorted({case[index] for case in cases if isinstance(case[index], str)}):
             some = [number for number in wrong if cases[number][index] == word]
-            groups.append((f' This is so where {name} is "{word}".', some))
-    return [group for group in groups if len(group[1]) > 1]
+            groups.append((f'{told.format(len(some))}, in all of which {name} is "{word}".', some))
+    return [*groups, (f"{told.format(len(wrong))}; the others are right.", wrong)]
 
 
 def explain_groups(answers, right, results, groups, kind, parts, tolerance):
@@ -167,7 +167,7 @@ def explain_groups(answers, right, results, groups, kind, parts, tolerance):
     while same([a[part] for a in answers], [r[part] for r in right], tolerance):
         part += 1
     for end in dict.fromkeys((len(right[0]), part + 1)):
-        for place, group in groups:
+        for place, group in (each for each in groups if len(each[1]) > 1):
             wanted = [(answers if i in group else right)[i][:end] for i in range(len(right))]
             for sentence, given in results:
                 if same([result and result[:end] for result in given], wanted, tolerance):
@@ -270,21 +270,6 @@ def with_other_arguments(reference, cases, names):
                 told = f"It confuses two of its arguments, {name} and {names[j]}."
                 found.append((told, given({i: itemgetter(j), j: itemgetter(i)})))
     return found
-
-
-def where(cases, wrong, names):
-    """Say in which cases an answer is wrong, by an argument if one decides; empty when in all."""
-    if len(wrong) == len(cases):
-        return ""
-    for index, name in enumerate(names):
-        bad = [cases[number][index] for number in wrong]
-        good = [case[index] for number, case in enumerate(cases) if number not in wrong]
-        if all(isinstance(value, str) for value in bad + good):
-            if len(set(bad)) == 1 and bad[0] not in good:
-                return f' This is so where {name} is "{bad[0]}"; elsewhere it is right.'
-            if len(set(bad)) == 1:
-                return f' This is so in {len(bad)} of {len(cases)} cases, all with "{bad[0]}".'
-    return f" This is so in {len(wrong)} of {len(cases)} cases; the others are right."
 
 
 def written(case, names):

@@ -55,18 +55,14 @@ def explain_decoder_shape(model, height, width, n_filters):
     )
 
 
-def concatenate(up, skip):
-    return ops.concatenate([up, skip], -1)
-
-
 def decoded(
     pair,
     stages,
     training=False,
     steps=running.BEFORE,
     interpolation=None,
-    after_up=lambda x: x,
-    join=concatenate,
+    relu_after_up=False,
+    skip_first=False,
 ):
     """Compute a decoder block with parts of it exchanged.
 
@@ -77,34 +73,36 @@ def decoded(
         steps: what follows each convolution after the join.
         interpolation: of an upsampling that is followed by a convolution, in place of the
             transposed one.
-        after_up: what follows the upsampling.
-        join: function (up, skip).
+        relu_after_up: whether a ReLU follows the upsampling.
+        skip_first: whether the skip connection's channels come first.
     """
     below, skip = pair
     transposed, *two = stages
     if len(two) != 2:
         raise ValueError("The block has three kernels.")
-    up = after_up(running.upsample(below, transposed, interpolation))
-    return [running.chain(join(up, skip), two, training, steps)]
+    up = running.upsample(below, transposed, interpolation)
+    up = ops.relu(up) if relu_after_up else up
+    joined = ops.concatenate([skip, up] if skip_first else [up, skip], -1)
+    return [running.chain(joined, two, training, steps)]
 
 
-CHOICES = (  # how a block may differ from the course's, and the parts of it
-    {
-        "": {},
-        "nearest upsampling and a convolution": {"interpolation": "nearest"},
-        "bilinear upsampling and a convolution": {"interpolation": "bilinear"},
-    },
-    {"": {}, "a ReLU right after upsampling": {"after_up": ops.relu}},
-    {"": {}, "the skip connection first": {"join": lambda up, skip: concatenate(skip, up)}},
-    running.NORMALISATIONS,
-)
+# How a block may differ from the course's
+UPSAMPLINGS = {
+    "": None,
+    "nearest upsampling and a convolution": "nearest",
+    "bilinear upsampling and a convolution": "bilinear",
+}
+RELU, SKIP_FIRST = "a ReLU right after upsampling", "the skip connection first"
 PARTS = {  # of all right blocks, by what their choices are called
-    " and ".join(filter(None, names)): {
-        part: value
-        for choice, name in zip(CHOICES, names, strict=True)
-        for part, value in choice[name].items()
+    " and ".join(filter(None, (up, relu, first, norm))): {
+        "interpolation": UPSAMPLINGS[up],
+        "relu_after_up": relu == RELU,
+        "skip_first": first == SKIP_FIRST,
+        "steps": running.NORMALISATIONS[norm],
     }
-    for names in itertools.product(*CHOICES)
+    for up, relu, first, norm in itertools.product(
+        UPSAMPLINGS, ("", RELU), ("", SKIP_FIRST), running.NORMALISATIONS
+    )
 }
 RIGHT = {name: functools.partial(decoded, **parts) for name, parts in PARTS.items()}
 KERNELS = (
@@ -147,6 +145,10 @@ def judge_block(attempt, batch_norm):
                 close(given, without_skip)
             ),
             "The features from below have no influence on the result.": close(given, without_below),
+            "The upsampled features and the skip connection are added. U-Net concatenates them, so "
+            "that the next convolution can weigh each by itself.": (
+                [stage["kernel"].shape[2] for stage in stages_of(model)[1:]] == [N_FILTERS] * 2
+            ),
         }
     )
     choice = running.explain_model(model, pairs, RIGHT, KERNELS, batch_norm)

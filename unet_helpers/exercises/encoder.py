@@ -59,7 +59,7 @@ def encoded(x, stages, training=False, steps=running.BEFORE):
 
 
 RIGHT = {
-    name: functools.partial(encoded, **steps) for name, steps in running.NORMALISATIONS.items()
+    name: functools.partial(encoded, steps=steps) for name, steps in running.NORMALISATIONS.items()
 }
 KERNELS = (
     ("The first convolution", (3,), CHANNELS, N_FILTERS),

@@ -83,9 +83,6 @@ def judge_cross_entropy_with_void(attempt):
         "Only void pixels are counted. Keep those with labels != 255.": (
             lambda y, z: cross_entropy_with_void(np.where(y == VOID, 0, VOID), z)
         ),
-        "Void pixels are counted as the last class.": (
-            lambda y, z: cross_entropy_with_void(np.minimum(y, z.shape[-1] - 1), z)
-        ),
         "Softmax is applied twice.": lambda y, z: cross_entropy_with_void(y, softmax(z)),
         "Expected minus the logarithm of the probability of the right class; the logarithm is "
         "missing.": [f"{mean} -> 1 - np.exp({each}).mean()", f"{mean} -> np.exp({each}).mean()"],

@@ -221,7 +221,7 @@ def normalise(x, stage, training):
 
 
 BEFORE, AFTER = (normalise, ops.relu), (ops.relu, normalise)
-NORMALISATIONS = {"": {}, "the normalisation after each ReLU": {"steps": AFTER}}
+NORMALISATIONS = {"": BEFORE, "the normalisation after each ReLU": AFTER}
 
 
 def chain(x, stages, training=False, steps=BEFORE):

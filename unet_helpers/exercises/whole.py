@@ -142,18 +142,17 @@ def explain_logits(logits, image, n_classes):
 # ---------------------------------------------------------------- right networks
 
 
-def wired(x, stages, training=False, **parts):
+def wired(x, stages, training, steps, **parts):
     """Compute the logits of a U-Net with parts of it exchanged.
 
     Args:
         x: batch of images.
         stages: weights of all its convolutions (see `stages_of`), which decide on the widths.
         training: whether a normalisation takes the batch's own mean and variance.
-        parts: of each decoder block (see `decoded`).
+        steps, parts: of the blocks (see `decoded`).
     """
     if len(stages) not in (23, 24):
         raise ValueError("One more convolution before the last is all that may differ.")
-    steps = parts.get("steps", running.BEFORE)
     rest = iter(stages)
 
     def some(n):
@@ -165,7 +164,7 @@ def wired(x, stages, training=False, **parts):
         skips.append(skip)
     x = chain(x, some(2), training, steps)
     for skip in reversed(skips):
-        (x,) = decoded([x, skip], some(3), training, **parts)
+        (x,) = decoded([x, skip], some(3), training, steps, **parts)
     *extra, last = rest
     return [chain(chain(x, extra, training, steps), [last], steps=())]
 

@@ -21,9 +21,7 @@ CHANGES = {
     "It is 100 times what is expected: per cent in place of a share?": lambda x: 100 * x,
     "The sign is wrong: it is minus what is expected.": lambda x: -x,
     "It is 1 minus what is expected.": lambda x: 1 - x,
-    "It is x / (1 - x) of the expected x: a ratio of two parts, not a share.": lambda x: (
-        x / (1 - x)
-    ),
+    "It is x / (1 - x) of the expected x: a ratio of parts, not a share.": lambda x: x / (1 - x),
     "The fraction is upside down: it is 1 divided by what is expected.": lambda x: 1 / x,
     "The logarithm is to base 2; expected the natural one, np.log.": lambda x: x / np.log(2),
     "The logarithm is to base 10; expected the natural one, np.log.": lambda x: x / np.log(10),
@@ -102,9 +100,7 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
     names = list(inspect.signature(reference).parameters)[: len(cases[0])]
     groups = groups_of(cases, wrong, names)
     if len(wrong) > 1:
-        explain = functools.partial(
-            explain_groups, answers, right, parts=parts, tolerance=tolerance
-        )
+        explain = functools.partial(explain_groups, answers, right, parts, tolerance)
 
         def results_of_all(functions):
             return [(told, results_of(function, cases, as_tuple)) for told, function in functions]
@@ -151,7 +147,7 @@ def groups_of(cases, wrong, names):
     return [*groups, (f"{told.format(len(wrong))}; the others are right.", wrong)]
 
 
-def explain_groups(answers, right, results, groups, kind, parts, tolerance):
+def explain_groups(answers, right, parts, tolerance, results, groups, kind):
     """Raise an error with the first mistake that explains a group of cases.
 
     Args:

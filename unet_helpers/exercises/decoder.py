@@ -27,10 +27,7 @@ def decoder_model(attempt, below, skip, n_filters, **options):
 
     def explain(shapes):
         if below in shapes[:2] and (2 * skip[0], 2 * skip[1]) in [shape[:2] for shape in shapes]:
-            return (
-                "The two inputs are swapped: expansive_input, from below, is upsampled, and "
-                "contractive_input is the skip connection."
-            )
+            return "The two inputs are swapped: expansive_input, from below, is upsampled."
         if len(shapes) < 2 or skip not in shapes[:2]:
             return ""
         up = next((shape for shape in shapes[:2] if shape != skip), skip)
@@ -140,10 +137,8 @@ def judge_block(attempt, batch_norm):
     )
     raise_first(
         {
-            "The skip connection has no influence on the result. Is it concatenated with the "
-            "upsampled features, and do the convolutions take the joined tensor?": (
-                close(given, without_skip)
-            ),
+            "The skip connection has no influence on the result. Is it concatenated, and do the "
+            "convolutions take the joined tensor?": close(given, without_skip),
             "The features from below have no influence on the result.": close(given, without_below),
             "The upsampled features and the skip connection are added. U-Net concatenates them, so "
             "that the next convolution can weigh each by itself.": (

@@ -45,9 +45,7 @@ def explain_sizes(model, n_filters):
     after = "it is taken after the pooling. Take it before; pooling throws positions away."
     running.explain_shape("skip_connection", skip, full, after, "the block does not enlarge.")
     once = "is it pooled twice? The pooling takes 2x2 pixels and steps 2."
-    running.explain_shape(
-        "next_layer", next_layer, half, once, "max_pooling=True, but nothing is halved."
-    )
+    running.explain_shape("next_layer", next_layer, half, once, "max_pooling=True halves nothing.")
 
 
 def encoded(x, stages, training=False, steps=running.BEFORE):
@@ -99,9 +97,7 @@ def judge_block(attempt, batch_norm):
         )
     bottleneck = make(image, N_FILTERS, dropout_prob=0.0, max_pooling=False)
     if bottleneck.outputs[0].shape[1:3] != (HEIGHT, WIDTH):
-        raise Incorrect(
-            "With max_pooling=False next_layer is still pooled. Below the bottleneck is nothing."
-        )
+        raise Incorrect("With max_pooling=False next_layer is still pooled.")
     if not close(*numbers(bottleneck(x))):
         raise Incorrect("With max_pooling=False the two tensors differ; both are the features.")
     explain_sizes(make((12, 4, 6), 3), 3)  # its defaults
@@ -143,8 +139,7 @@ def note_on_dropout(make, rate=0.4):
     share = of_skip if of_skip > 0 else of_next
     if share == 0:
         return (
-            "Your dropout lies between the convolutions; some published U-Nets have it there. The "
-            "course drops at the end of the block."
+            "Your dropout lies between the convolutions, as in some U-Nets; the course's is last."
         )
     dropped = f"With dropout_prob={rate} the share {share:.1f} is dropped."
     # Of four values that are dropped one by one, all are so in rate**4 of the cases.
@@ -154,16 +149,13 @@ def note_on_dropout(make, rate=0.4):
                 abs(share - (1 - rate)) < 0.05
             ),
             f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
-            "Values are dropped from the skip connection alone; before the pooling is right.": (
-                of_skip and not of_next
-            ),
+            "Only the skip connection is dropped. Drop before pooling.": of_skip and not of_next,
             "Values are dropped before the pooling and again after it; once, before it, is "
             "right.": of_skip and of_next > 2 * rate**4,
         }
     )
     if of_skip == 0:
         return (
-            "Your dropout lies after the pooling, so the skip connection is spared; a choice that "
-            "some U-Nets make. The course's default drops in both."
+            "Your dropout lies after the pooling, as in some U-Nets: the skip connection is spared."
         )
     return None

@@ -50,9 +50,7 @@ class Exercise:
         texts: the Task with its call, minutes, task and hints; by default `tasks.TASKS[name]`.
     """
 
-    seconds = (
-        60  # limit for one call of an answer; the slowest right ones take 20 on a busy machine
-    )
+    seconds = 60  # limit for one call of an answer; right ones take up to 20 on a busy machine
 
     def __init__(self, name, judge, reference, shown=(), texts=None):
         self.name, self.judge, self.reference = name, judge, reference
@@ -178,10 +176,7 @@ def attempt(exercise, answer, args, options):
         raise Incorrect(f"{name} returned None. Is its `return` missing?")
     for before, after in zip(args, given, strict=True):
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
-            raise Incorrect(
-                f"{name} changes the array it was given. Work on a copy (x.copy()), or whoever "
-                "calls it loses the original."
-            )
+            raise Incorrect(f"{name} changes the array it was given. Work on a copy, x.copy().")
     return result
 
 
@@ -334,9 +329,8 @@ def to_numpy(value):
     if isinstance(value, str | bytes | dict | set) or value is None or callable(value):
         return None
     try:
-        array = np.asarray(
-            keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
-        )
+        array = keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
+        array = np.asarray(array)
     except (TypeError, ValueError):
         return None
     return array if array.dtype.kind in "biuf" else None

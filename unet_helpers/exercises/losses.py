@@ -20,14 +20,8 @@ OVERFLOW = (
     "the largest logit of the pixel first: the probabilities stay the same."
 )
 LOG_P = "Take log p = logit - largest - log(sum(exp(logits - largest)))."
-UNDERFLOW = (
-    "It is right until a probability is so small that it becomes 0, and its logarithm infinite. "
-    f"{LOG_P}"
-)
-CLIPPED = (
-    "A surely wrong pixel costs too little: the probability is kept away from 0 by a small number. "
-    f"{LOG_P}"
-)
+UNDERFLOW = f"It is right until a probability becomes 0, and its logarithm infinite. {LOG_P}"
+CLIPPED = f"A surely wrong pixel costs too little: its probability is kept away from 0. {LOG_P}"
 
 
 def check_large_logits(attempt, mild, surely_wrong, reference):
@@ -173,8 +167,7 @@ def judge_median_frequency_weights(attempt):
     weights, made = "np.median(frequency) / frequency", "zeros(n_classes, np.float32)"
 
     mistakes = {
-        "A class's pixels are divided by those of all images. Its frequency counts only the "
-        "images in which the class occurs.": (
+        "A class's pixels are divided by those of all images, not of those that have the class.": (
             edited(
                 median_frequency_weights,
                 "labels.size * (counts > 0) -> labels.size",
@@ -182,14 +175,12 @@ def judge_median_frequency_weights(attempt):
             )
         ),
         "Void pixels are counted in the totals of the images.": "labels.size -> mask.size",
-        "A class that never occurs gets the weight 0. From 0 / 0 it would be infinite or nan, and "
-        "so would the loss.": [
+        "A class that never occurs gets the weight 0. From 0 / 0 it would be infinite or nan.": [
             f"{made} -> full(n_classes, {value})" for value in ("np.inf", "np.nan", "1.0")
         ],
         "Classes that never occur take part in the median, with the frequency 0. Only those that "
         "occur belong in it.": f"{weights} -> np.median(pixels / of_images.clip(1)) / frequency",
-        "The frequency is averaged over images. Add up pixels first, then divide: large images "
-        "count more than small ones.": edited(
+        "The frequency is averaged over images. Add up all pixels first, then divide.": edited(
             median_frequency_weights,
             "pixels += counts -> pixels += counts / max(labels.size, 1)",
             "labels.size * (counts > 0) -> counts > 0",

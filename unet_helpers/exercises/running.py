@@ -69,9 +69,7 @@ def explain_shape(what, shape, expected, half, twice):
             f'{told}: is padding="same" missing? Without it a 3x3 convolution costs 2 pixels.': (
                 lost in ([2, 2], [4, 4])
             ),
-            f"{told}: is it joined along another axis than the channels (axis=-1)?": (
-                0 in lost and lost != [0, 0]
-            ),
+            f"{told}: is it joined on another axis than axis=-1?": 0 in lost and lost != [0, 0],
             f"{told}.": lost != [0, 0],
             f"{what} has {channels} channels instead of {n_filters}, the filters of its last "
             "convolution.": channels != n_filters,
@@ -97,10 +95,9 @@ def explain_settings(model):
     expected = {"strides": (1, 1), "dilation_rate": (1, 1), "groups": 1}
     convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
     for layer, (option, value) in itertools.product(convolutions, expected.items()):
-        if getattr(layer, option) != value:
-            raise Incorrect(
-                f"A convolution has {option}={getattr(layer, option)}; in this block it is {value}."
-            )
+        found = getattr(layer, option)
+        if found != value:
+            raise Incorrect(f"A convolution has {option}={found}; in this block it is {value}.")
 
 
 # ---------------------------------------------------------------- what is raised

@@ -230,9 +230,7 @@ CUT_MISTAKES = {
     "of level 4 is number 0.": "joins[4 - level] -> joins[level - 1]",
     "The weights that read the upsampled features are zero. The skip's channels stand behind "
     "them.": f"{cut} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
-    "All weights of the convolution are zero; those that read the upsampled features stay.": (
-        f"{cut} -> kernel[:] = 0"
-    ),
+    "All weights are zero; those for the upsampled features stay.": f"{cut} -> kernel[:] = 0",
     "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
     "by set_weights.": lambda model, level: model,
     "All four skip connections are cut, not this one alone.": (

@@ -138,9 +138,7 @@ def note_on_dropout(make, rate=0.4):
     of_skip, of_next = (skip == 0).mean(), (next_layer == 0).mean()
     share = of_skip if of_skip > 0 else of_next
     if share == 0:
-        return (
-            "Your dropout lies between the convolutions, as in some U-Nets; the course's is last."
-        )
+        return "Your dropout lies between the convolutions, as in some U-Nets."
     dropped = f"With dropout_prob={rate} the share {share:.1f} is dropped."
     # Of four values that are dropped one by one, all are so in rate**4 of the cases.
     raise_first(
@@ -155,7 +153,5 @@ def note_on_dropout(make, rate=0.4):
         }
     )
     if of_skip == 0:
-        return (
-            "Your dropout lies after the pooling, as in some U-Nets: the skip connection is spared."
-        )
+        return "Your dropout lies after the pooling, as in some U-Nets: the skip is spared."
     return None

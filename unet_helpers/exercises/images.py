@@ -71,26 +71,26 @@ def resize_mask(mask, size):
     return mask[np.ix_(rows, columns)]
 
 
-centres = "((np.arange(new) + 0.5) * old / new)"
+CENTRES = "((np.arange(new) + 0.5) * old / new)"
 RESIZING_MISTAKES = {
     "The mask is shifted by half a pixel up and to the left: i * scale is where pixel i begins. "
     "Its centre is (i + 0.5) * scale.": " + 0.5 -> ",
     "The mask is shifted by half a pixel: (i + 1) * scale is where pixel i ends.": (
-        f"{centres} -> ((np.arange(new) + 1) * old // new - 1).clip(0)"
+        f"{CENTRES} -> ((np.arange(new) + 1) * old // new - 1).clip(0)"
     ),
     "First and last pixels are laid onto each other (as linspace does), so the mask is stretched "
     "against its image. Pixel centres lie at (i + 0.5) * scale.": [
-        f"{centres} -> np.linspace(0, old - 1, new)",
-        f"{centres} -> np.linspace(0, old - 1, new).round()",
+        f"{CENTRES} -> np.linspace(0, old - 1, new)",
+        f"{CENTRES} -> np.linspace(0, old - 1, new).round()",
         "* old / new -> * (old - 1) / new",
     ],
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel; cut its fraction.": [
-        f"{centres} -> np.{rounded}({centres}).clip(0, old - 1)" for rounded in ("round", "ceil")
+        f"{CENTRES} -> np.{rounded}({CENTRES}).clip(0, old - 1)" for rounded in ("round", "ceil")
     ],
     "The scale is upside down: it is the old side divided by the new one.": (
-        f"{centres} -> ((np.arange(new) + 0.5) * new / old).clip(0, old - 1)"
+        f"{CENTRES} -> ((np.arange(new) + 0.5) * new / old).clip(0, old - 1)"
     ),
-    "It cuts out the upper left corner.": f"{centres} -> np.arange(new).clip(0, old - 1)",
+    "It cuts out the upper left corner.": f"{CENTRES} -> np.arange(new).clip(0, old - 1)",
     "It fills the new shape with the labels in their order, as np.resize does.": np.resize,
 }
 
@@ -350,7 +350,8 @@ def judge_split_by_recording(attempt):
     shuffled = np.random.default_rng(0).permutation(names).tolist()
     if splits != {case: split(shuffled, *case) for case in cases}:
         raise Incorrect(
-            "The split depends on the order in which the names come: sort the recordings first."
+            "The split depends on the order in which the names come: sort the recordings before "
+            "you shuffle them."
         )
     check_sizes(splits)
     if len({test for (share, _), (_, test) in splits.items() if share == 0.3}) == 1:

@@ -167,7 +167,7 @@ def judge_median_frequency_weights(attempt):
     weights, made = "np.median(frequency) / frequency", "zeros(n_classes, np.float32)"
 
     mistakes = {
-        "A class's pixels are divided by those of all images, not of those that have the class.": (
+        "A class's pixels are divided by those of all images. Count only those that have it.": (
             edited(
                 median_frequency_weights,
                 "labels.size * (counts > 0) -> labels.size",

@@ -223,7 +223,7 @@ def judge_calibration_error(attempt):
     means = "confidence[inside].mean() - right[inside].mean()"
     bins = "np.clip(np.ceil(confidence * 10).astype(int) - 1, 0, 9)"
     mistakes = {
-        "The bins are not weighed. Weigh each gap by the bin's share of the pixels.": [
+        "The bins are not weighed: a bin with three pixels counts as much as one with thousands.": [
             f"{added} -> error += gap / {number}" for number in ("len(np.unique(bins))", "10")
         ],
         "That is the largest gap, not their mean.": f"{added} -> error = max(error, gap)",

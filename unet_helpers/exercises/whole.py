@@ -224,13 +224,13 @@ def cut_skip(model, level):
     return copy
 
 
-cut = "kernel[:, :, join.input[0].shape[-1] :] = 0"
+CUT = "kernel[:, :, join.input[0].shape[-1] :] = 0"
 CUT_MISTAKES = {
     "Levels are counted from the wrong end: the joins of the decoder come deepest first, so that "
     "of level 4 is number 0.": "joins[4 - level] -> joins[level - 1]",
     "The weights that read the upsampled features are zero. The skip's channels stand behind "
-    "them.": f"{cut} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
-    "All weights are zero; those for the upsampled features stay.": f"{cut} -> kernel[:] = 0",
+    "them.": f"{CUT} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
+    "All weights are zero; those for the upsampled features stay.": f"{CUT} -> kernel[:] = 0",
     "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
     "by set_weights.": lambda model, level: model,
     "All four skip connections are cut, not this one alone.": (

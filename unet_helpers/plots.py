@@ -254,3 +254,9 @@ def show_gif(path, alt):
     # as HTML, because GitHub and nbconvert do not show outputs of type image/gif
     image = f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">'
     display({"text/html": image, "text/plain": alt}, raw=True)
+
+
+def show_widget(widget, text):
+    """Show an ipywidget in a notebook that runs; where only outputs are stored, the text is."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    display({"application/vnd.jupyter.widget-view+json": view, "text/plain": text}, raw=True)

@@ -497,7 +497,7 @@ WRONG = [
     (
         "augmentation",
         augmented(mask_move=lambda m: (*m[:2], m[2] + 1)),
-        "They lie up to 1 pixels apart",
+        "up to 1 pixels beside",
     ),
     ("augmentation", lambda image, mask, rng: (image, mask[::-1]), "The mask is turned upside"),
     ("augmentation", augmented_with_margin("edge"), "invented labels"),

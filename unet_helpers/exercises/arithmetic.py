@@ -124,7 +124,7 @@ def judge_dense_as_convolution(attempt):
         weights = np.arange(count, dtype="float32").reshape(-1, classes)
         cases.append((weights, height, width))
     mistakes = {
-        "The weights are read in another order. Flatten's is channels, then columns, then rows.": [
+        "The weights are read in another order. Flatten runs over channels, columns, then rows.": [
             lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
             lambda x, h, w: x.reshape(w, h, -1, x.shape[1]).transpose(1, 0, 2, 3),
             lambda x, h, w: x.reshape(h, -1, w, x.shape[1]).transpose(0, 2, 1, 3),

@@ -136,7 +136,7 @@ def known_mistakes(reference, mistakes, parts):
 def groups_of(cases, wrong, names):
     """List (what to say of it, numbers of its cases) of the groups in which a mistake may be made.
 
-    They are all cases, of those that are wrong the ones with each word, and all that are wrong.
+    These are all cases, the wrong ones with each word, and all wrong ones.
     """
     told = f" This is so in {{}} of {len(cases)} cases"
     groups = [("", list(range(len(cases))))]

@@ -22,10 +22,7 @@ def encoder_model(attempt, image, n_filters, **options):
             f"It returns {describe(value)}; expected two tensors, next_layer for the level below "
             "and skip_connection for the decoder."
         )
-    outputs = [
-        one_tensor(value[0], "next_layer"),
-        one_tensor(value[1], "skip_connection"),
-    ]
+    outputs = [one_tensor(value[0], "next_layer"), one_tensor(value[1], "skip_connection")]
     try:
         return keras.Model(inputs, outputs)
     except (ValueError, KeyError):
@@ -147,7 +144,7 @@ def note_on_dropout(make, rate=0.4):
                 abs(share - (1 - rate)) < 0.05
             ),
             f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
-            "Only the skip connection is dropped. Drop before pooling.": of_skip and not of_next,
+            "Only the skip connection gets dropout. Drop before pooling.": of_skip and not of_next,
             "Values are dropped before the pooling and again after it; once, before it, is "
             "right.": of_skip and of_next > 2 * rate**4,
         }

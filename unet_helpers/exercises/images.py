@@ -123,9 +123,8 @@ def check_resized(attempt, old, new):
             "(height, width); Pillow and OpenCV take (width, height).": shape == new[::-1] != new,
             f"From {old} to {new} the shape is {shape}.": shape != new,
             "A mask with the labels 3, 9 and 255 gets new ones, such as "
-            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged.": (
-                strange.size
-            ),
+            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take the "
+            "nearest one.": strange.size,
         }
     )
 
@@ -194,9 +193,7 @@ def judge_augmentation(attempt):
 
         new_image, new_mask = augmented()
         if seed < 10 and not all(map(np.array_equal, augmented(), (new_image, new_mask))):
-            raise Incorrect(
-                "Two generators of one seed give different images: not all is drawn from rng."
-            )
+            raise Incorrect("Two generators of one seed differ: not all is drawn from rng.")
         images.append(explained_move(new_image, pair[0], "image"))
         masks.append(explained_move(new_mask, pair[1], "mask"))
         check_margin(new_mask[~inside(masks[-1][1:], *new_mask.shape)])
@@ -281,10 +278,14 @@ def explain_difference(images, masks):
             raise Incorrect(told.format("image", "mask"))
         if images == [change(*move) for move in masks]:
             raise Incorrect(told.format("mask", "image"))
-    apart = np.abs(np.array(images) - np.array(masks)).max()
+    beside = np.abs(np.array(images) - np.array(masks)).max(axis=0)
+    if not beside[0] and beside.max() < 3:
+        raise Incorrect(
+            f"The mask lies up to {beside.max()} pixels beside its image: cut both at one place."
+        )
     raise Incorrect(
         "Image and mask make different moves. Does each draw its own random numbers? Draw once, "
-        f"and do the same with both, in the same order. They lie up to {apart} pixels apart."
+        "and do the same with both, in the same order."
     )
 
 
@@ -484,11 +485,15 @@ def judge_paired_flip(attempt):
             "tf.random.stateless_uniform, which depends on its seed alone."
         )
     explain_difference(of_images, of_masks)
-    share = sum(mirrored for mirrored, _, _ in of_images) / len(of_images)
+    mirrored = np.reshape([turned for turned, _, _ in of_images], (6, 6))  # epochs, indices
+    share = mirrored.mean()
     raise_first(
         {
             "Pixels are shifted; only mirror.": any(any(shift) for _, *shift in of_images),
             f"It mirrors {share:.0%} of 36 pairs; expected about half.": not 0.2 < share < 0.8,
+            "One number of the seed decides alone. Draw from both.": (
+                not mirrored.std(axis=0).any() or not mirrored.std(axis=1).any()
+            ),
         }
     )
     # Where a pipeline calls it: traced once, with symbols for values, then run for every pair

@@ -84,9 +84,10 @@ def judge_cross_entropy_with_void(attempt):
         "It is the likeliest class's loss.": f"{mean} -> -log_probabilities.max(axis=-1).mean()",
         "That is minus the logit of the right class. It becomes a probability by softmax: "
         "subtract log(sum(exp(logits))) first.": minus_logit,
-        "Softmax runs over another axis than the classes of each pixel, axis=-1.": (
-            lambda y, z: minus_logit(y, np.log(softmax(z, axis=0)))
-        ),
+        "Softmax runs over another axis than the classes of each pixel, axis=-1.": [
+            lambda y, z: minus_logit(y, np.log(softmax(z, axis=0))),
+            "axis=-1 -> axis=0",
+        ],
         "The largest logit is subtracted in the exponential only.": (
             lambda y, z: cross_entropy_with_void(y, z) - z[y != VOID].max(axis=-1).mean()
         ),

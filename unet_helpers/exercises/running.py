@@ -399,8 +399,8 @@ def explain_kernels(stages, expected):
                 f"{channels[0]} channels to {channels[1]}.{skip}"
             )
     if used:
-        missing = [place for place, *_ in expected[len(stages) :]]
-        raise Incorrect(used + "".join(f"{place} is missing." for place in missing[:1]))
+        more = f"{expected[len(stages)][0]} is missing." if len(stages) < len(expected) else ""
+        raise Incorrect(f"{used}{more}".rstrip())
 
 
 def explain_normalised(stages, kernels, batch_norm):

@@ -22,9 +22,10 @@ def judge_fold(attempt):
     sizes = [(1, 1, 2, 2, 0.1), (3, 3, 4, 4, 0.3), (2, 3, 5, 5, 0.001)]
     cases = [fold_case(random, *size) for size in (*sizes, (3, 3, 2, 6, 0.01), (1, 1, 7, 1, 0.01))]
     mistakes = {
-        "epsilon is added after the root. It belongs to the variance, under the root.": (
-            "np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)"
-        ),
+        "epsilon is added after the root. It belongs to the variance, under the root.": [
+            "np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)",
+            "np.sqrt(variance + epsilon) -> np.sqrt(variance) + epsilon",
+        ],
         "The factor lies on the channels that come in. The normalisation scales what comes out, "
         "the kernel's last axis.": "kernel * factor -> kernel * factor[:, None]",
         "The mean is subtracted from the kernel. It is one of what the kernel gives, so it goes "

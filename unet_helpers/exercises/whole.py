@@ -173,12 +173,9 @@ RIGHT = {name: functools.partial(wired, **parts) for name, parts in PARTS.items(
 
 
 def explain_scale(model, image):
-    """Raise Incorrect when the first convolution takes other values than the image's over 255.
-
-    Nothing is known of it where it is not found, as in a subclassed model.
-    """
+    """Raise Incorrect unless the first convolution takes the image divided by 255."""
     values = image / 255
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # not found, as in a subclassed model
         first = next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
         if first.input.shape[1:] == image.shape[1:]:  # an image, not features
             values = numbers(keras.Model(model.inputs[0], first.input)(image))
@@ -241,9 +238,8 @@ CUT_MISTAKES = {
 
 @functools.cache
 def model_to_cut():
-    """Make a small U-Net whose weights are all different, and an image for it."""
+    """Make a small U-Net, and an image for it."""
     model = unet.unet_model((16, 32, 3), 2, 3)
-    fill(model)
     return model, np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
 
 
@@ -258,6 +254,7 @@ def logits_of_cut(mistake, level):
 
 def judge_cut_skip(attempt):
     (model, image), given = model_to_cut(), {}
+    fill(model)  # an answer before may have changed it
     before = model.get_weights()
     for level in (2, 1):
         answer = attempt(model, level)
@@ -265,7 +262,6 @@ def judge_cut_skip(attempt):
             raise Incorrect(f"It returns {describe(answer)}; expected a model.")
         given[level] = numbers(answer(image))
         if not all(map(np.array_equal, before, model.get_weights())):
-            model.set_weights(before)
             raise Incorrect(
                 "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
                 "gets the weights of the model by set_weights."

@@ -2,9 +2,9 @@
 
 Stamps the shared first cell, executes in a fresh kernel, keeps what strict nbval can compare,
 strips what is volatile, and records a fingerprint of the sources, by which a test notices a
-notebook that was edited and not refreshed. A notebook is replaced only when all of it ran and no
-value after the sign ≈ has left the spread that spread.json holds from earlier runs; with `--widen`
-the spread takes the new values in. Times are left out.
+notebook that was edited and not refreshed. A notebook is replaced only when all of it ran.
+Where a value after the sign ≈ has left the spread that spread.json holds from earlier runs, this
+says so and fails; `--widen` runs nothing and takes the stored values in. Times are left out.
 `--lax FOLDER` only executes, writes the results to FOLDER and changes nothing here; with
 `--solved` the stubs of all exercises are replaced by their solutions, every check must pass, and
 four epochs are trained: what training must reach is compared in the strict run.
@@ -209,18 +209,18 @@ def write_spreads(spreads):
 
 
 def keep_spread(name, values, take_in):
-    """Stop where a notebook's values have left their spread; else keep what they add to it."""
+    """Add a notebook's values to their spread; returns the lines with values outside it.
+
+    Without `take_in` nothing is added as long as there are such lines.
+    """
     spreads = json.loads(SPREAD.read_text(encoding="utf-8"))
     spread = spreads.get(name, {})
     left = outside(spread, values)
-    if left and not take_in:
-        raise SystemExit(
-            f"{name} is not stored: these values left the spread of earlier runs. If the text "
-            "still holds, run this again with --widen.\n" + "\n".join(left)
-        )
-    widen(spread, values)
-    spreads[name] = {line: spread[line] for line in values}  # lines that are gone go
-    write_spreads(spreads)
+    if take_in or not left:
+        widen(spread, values)
+        spreads[name] = {line: spread[line] for line in values}  # lines that are gone go
+        write_spreads(spreads)
+    return left
 
 
 def main():
@@ -228,7 +228,7 @@ def main():
     parser.add_argument("names", nargs="*", help="first letters of notebooks; none is all")
     parser.add_argument("--lax", metavar="FOLDER", help="execute only, write results to FOLDER")
     parser.add_argument("--solved", action="store_true", help="with --lax: exercises solved")
-    parser.add_argument("--widen", action="store_true", help="take values outside the spread in")
+    parser.add_argument("--widen", action="store_true", help="only take stored values in")
     parser.add_argument("--stamp", action="store_true", help="run nothing: first cells and badges")
     parser.add_argument(
         "--repository", metavar="ADDRESS", nargs="?", const="", help="stamp with this address"
@@ -249,9 +249,13 @@ def main():
         paths = [path for path in paths if path.name.startswith(tuple(arguments.names))]
     if not paths:
         raise SystemExit(f"No notebook in {HERE} starts with {', '.join(arguments.names)}.")
+    moved = {}
     for path in paths:
         start = time.monotonic()
         notebook = nbformat.read(path, as_version=4)
+        if arguments.widen:
+            keep_spread(path.stem, decided(notebook), take_in=True)
+            continue
         stamp(notebook, path.name)
         if arguments.solved:
             solve(notebook)
@@ -260,13 +264,19 @@ def main():
         if arguments.lax:
             target = Path(arguments.lax) / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
-        else:
-            keep_spread(path.stem, decided(notebook), arguments.widen)
         clean(notebook)
         part = target.with_name(f"part-{target.name}")
         nbformat.write(notebook, part)
         part.replace(target)
         print(f"{path.name}: {time.monotonic() - start:.0f} s", flush=True)
+        if not arguments.lax and (left := keep_spread(path.stem, decided(notebook), False)):
+            moved[path.name] = left
+    if moved:
+        raise SystemExit(
+            "These values left the spread of earlier runs. Where the text still holds, take them "
+            "in with --widen:\n"
+            + "\n".join(f"{name}: {line}" for name, lines in moved.items() for line in lines)
+        )
 
 
 if __name__ == "__main__":

@@ -115,13 +115,13 @@ class Browser:
     """A headless Chromium that runs JavaScript in a page, by the DevTools protocol."""
 
     def __init__(self, program, profile):
+        websocket = pytest.importorskip("websocket")  # it comes with Jupyter
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
         self.process = subprocess.Popen(
             [program, *flags, f"--user-data-dir={profile}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        websocket = pytest.importorskip("websocket")  # it comes with Jupyter
         told = profile / "DevToolsActivePort"
         wait(lambda: told.exists() and "\n" in told.read_text())
         address = f"http://127.0.0.1:{told.read_text().splitlines()[0]}/json"

@@ -100,9 +100,9 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
             if c < len(images):
                 axis.imshow(images[c], interpolation="nearest")
                 if titles[c]:
-                    axis.set_title(titles[c], fontsize=9)
+                    axis.set_title(titles[c], fontsize=max(9, size))
         if side_titles:
-            axes[r, 0].set_ylabel(side_titles[r], fontsize=9)
+            axes[r, 0].set_ylabel(side_titles[r], fontsize=max(9, size))
     if patches:
         style = dict(loc="outside lower center", ncols=per_line, fontsize=size, frameon=False)
         figure.legend(handles=patches, **style)

@@ -23,6 +23,7 @@ import imageio.v3 as imageio  # noqa: E402
 from unet_helpers import datasets, models  # noqa: E402
 from unet_helpers.datasets import carla  # noqa: E402
 from unet_helpers.inference import export  # noqa: E402
+from unet_helpers.labels import DataError  # noqa: E402
 from unet_helpers.models import folding, pretrained  # noqa: E402
 
 TITLES = {"unet": "U-Net", "fcn_8s": "FCN-8s", "fcn_16s": "FCN-16s", "fcn_32s": "FCN-32s"}
@@ -55,7 +56,8 @@ def copy_page(folder):
         if npm is None:
             sys.exit("npm is missing: it comes with Node.js, and brings ONNX Runtime Web.")
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=HERE, check=True)
+        if subprocess.run(command, cwd=HERE).returncode:
+            sys.exit(f"npm could not bring ONNX Runtime Web {pinned}; what it said stands above.")
     for file in [*(HERE / name for name in PAGE), *(package / "dist" / name for name in RUNTIME)]:
         shutil.copy(file, folder)
 
@@ -86,4 +88,7 @@ def build(folder):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    build(parser.parse_args().folder)
+    try:
+        build(parser.parse_args().folder)
+    except DataError as error:  # the packages for ONNX are missing, or a file cannot be written
+        sys.exit(str(error))

@@ -26,7 +26,7 @@ def test_a_notebooks_minutes_and_an_exercises_change_the_page(teaching, monkeypa
     monkeypatch.setattr(exercises.ALL["fold"], "minutes", 30)  # of notebook 16, 20 more than before
     changed = teaching.filled(page)
     assert "- `fold`, 30 minutes: " in changed
-    assert "| week 7 | 14, 15, 16 | 185 |\n| together | | 955 |" in changed
+    assert "| week 7 | 14, 15, 16 | 175 |\n| together | | 945 |" in changed
 
 
 @pytest.mark.parametrize(

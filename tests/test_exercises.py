@@ -179,6 +179,13 @@ def test_a_list_takes_no_number_s_place_where_it_could_grow_without_end():
     assert told in exercises.receptive_field.verdict(my_receptive_field)[1]
 
 
+def test_a_default_value_that_cannot_be_changed_breaks_no_check():
+    def my_plus(a, b=1):
+        return lost  # noqa: F821
+
+    assert "NameError: name 'lost' is not defined" in PLUS.verdict(my_plus)[1]
+
+
 def test_what_is_wrong_before_an_error_tells_the_cause():
     def my_plus(a, b):
         return (a - b) / (a != 10)

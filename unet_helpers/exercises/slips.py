@@ -147,7 +147,7 @@ def variants(function, kinds, lists=()):
             new = ast.fix_missing_locations(ast.copy_location(new, node))
             memo = shared | {id(node): new}
             changed = copy.deepcopy(tree, memo)
-            with contextlib.suppress(SyntaxError, ValueError):
+            with contextlib.suppress(Exception):  # such as a default value of a later name
                 yield shown, memo[id(shown)], compiled(changed, function)
 
 

@@ -38,7 +38,7 @@ LIVE = {  # notebook: the section to show, and how
     "00": ("How good is a mask? IoU by hand", "let the room count before the cell does"),
     "01": ("From coarse to fine: the transposed convolution", "stamp one row on the board first"),
     "02": ("The receptive field, by gradients", "let them guess the width before it is measured"),
-    "03": ("What does each skip connection carry?", "ask when the road lines will go, then pull the sliders"),
+    "03": ("What does each skip connection carry?", "pull its sliders, and guess what goes first"),
     "04": ("The U, drawn from your live layers", "draw the U of a learner's own blocks"),
     "05": ("Step 3: resize", "ask what lies between road and car, then average a mask"),
     "06": ("The trap in the labels", "believe the description first"),

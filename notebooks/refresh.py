@@ -44,7 +44,7 @@ def first_cell():
 
 
 def published():
-    """Give owner/name of the course on GitHub and its branch, or None; the site asks here, too."""
+    """Give owner/name of the course on GitHub and its branch, or None."""
     found = re.search(
         r'^PUBLISHED = "https://github\.com/([^"@]+)@?([^"]*)"', first_cell(), re.MULTILINE
     )

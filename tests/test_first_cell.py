@@ -6,6 +6,7 @@ Then the address and the badges that notebooks/refresh.py writes without running
 import builtins
 import importlib.util
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from IPython.core.error import StdinNotImplementedError
 from conftest import REPO
 
 CELL = (REPO / "notebooks" / "first_cell.py").read_text(encoding="utf-8")
+CELL = re.sub(r'\nPUBLISHED = ".*"', '\nPUBLISHED = ""', CELL)  # whoever has published it
 PIP = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
 
 
@@ -173,8 +175,8 @@ def refresh(tmp_path, monkeypatch):
     """Make a course of two short notebooks, the second edited since its run; refresh(options)."""
     folder = tmp_path / "course" / "notebooks"
     folder.mkdir(parents=True)
-    for name in ("refresh.py", "first_cell.py"):
-        shutil.copy(REPO / "notebooks" / name, folder)
+    shutil.copy(REPO / "notebooks" / "refresh.py", folder)
+    (folder / "first_cell.py").write_text(CELL, encoding="utf-8")
     (folder.parent / "README.md").write_text("# U-Net\n\nA course.\n", encoding="utf-8")
     spec = importlib.util.spec_from_file_location("refresh", folder / "refresh.py")
     module = importlib.util.module_from_spec(spec)

@@ -49,7 +49,7 @@ LIVE = {  # notebook: the section to show, and how
     "12": ("The leak, measured", "show both scores, and vote which network to ship"),
     "14": ("1. Your street photo in, mask out", "take the photo in the break"),
     "15": ("1. What would be good enough?", "write the room's criteria on the board"),
-    "16": ("1. How fast could it be?", "compare the machines in the room"),
+    "16": ("3. The step against the processor's limit", "compare the machines in the room"),
 }
 OFTEN = {  # exercise: the beginning of what its check says of the mistake to expect
     "class_share": "Void pixels are counted",

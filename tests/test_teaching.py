@@ -26,7 +26,8 @@ def test_a_notebooks_minutes_and_an_exercises_change_the_page(teaching, monkeypa
     monkeypatch.setattr(exercises.ALL["fold"], "minutes", 30)  # of notebook 16, 20 more than before
     changed = teaching.filled(page)
     assert "- `fold`, 30 minutes: " in changed
-    assert "| week 7 | 14, 15, 16 | 175 |\n| together | | 945 |" in changed
+    days, weeks = re.findall(r"together \| \| (\d+)", page)
+    assert re.findall(r"together \| \| (\d+)", changed) == [days, str(int(weeks) + 20)]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,13 @@ gaps); railings and wire mesh, thinner than a pixel, are labelled as a filled su
 CamVid set all fences and tree crowns are filled, as a person with a polygon tool does it.
 
     python data/make_streets.py [--out DIR] [--only dataA] [--set carla|camvid]
+
+A set as large as you like, in CARLA's format, of streets that nobody has seen:
+
+    python data/make_streets.py --out DIR --recordings 50 --frames 70 [--size 192 256]
+
+Its streets lie in the folders dataA to dataE in turn, so the loader's split is by street. Each has
+its own plan, weather and camera. Frames that are there are not drawn again.
 """
 
 import argparse
@@ -24,10 +31,11 @@ import copy
 import functools
 import os
 import pathlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 # What a surface is; the two tables below map it to the codes of the two data sets.
 (
@@ -592,6 +600,57 @@ STREETS = {
         "fov": 75,
     },
 }
+LAST_FRAME = 350  # the camera's way ends before the street does
+
+
+def fresh_street(number):
+    """Return the settings of a street that is not among STREETS, always the same for a number.
+
+    The weather is that of one of STREETS, changed a little. Plan, width, junctions and camera are
+    drawn anew: it may stand high or low, look up, down or to a side, so that the place in the image
+    tells less about the class than in the sample.
+    """
+    random = np.random.default_rng((2026, number))
+    weather = STREETS[RECORDINGS[random.integers(5)]]
+    walls = [colour for street in STREETS.values() for colour in street["walls"]]
+    trees = [tree for street in STREETS.values() for tree in street["trees"]]
+
+    def near(values, share=0.12):
+        return tuple(np.asarray(values) * random.uniform(1 - share, 1 + share, len(values)))
+
+    def plots():
+        return "".join(random.permutation([*"TTHHWWPMG"]))
+
+    low = int(random.integers(2, 5))
+    first = random.uniform(50, 90)
+    return weather | {
+        "seed": 100 + number,
+        "bend": (random.uniform(-9, 9), random.uniform(30, 60), random.uniform(0, 0.9)),
+        "hill": (random.uniform(-3, 4), random.uniform(50, 70)),
+        "half": random.uniform(4.3, 6.8),
+        "walk": random.uniform(2.2, 4.6),
+        "left": plots(),
+        "right": plots(),
+        "junctions": (first, first + random.uniform(50, 90)),
+        "centre": ("dash", "yellow")[random.integers(2)],
+        "edge": ("white", "yellow", "none")[random.integers(3)],
+        "parked": tuple(np.where(random.random(2) < 0.5, random.uniform(0.2, 0.9, 2), 0.0)),
+        "lamp": int(random.integers(18, 28)),
+        "storeys": (low, low + int(random.integers(1, 4))),
+        "walls": tuple(near(walls[i]) for i in random.choice(len(walls), 4, replace=False)),
+        "trees": tuple(trees[i] for i in random.choice(len(trees), 2, replace=False)),
+        "tree_gap": int(random.integers(11, 20)),
+        "sun": (weather["sun"][0] * random.choice((-1, 1)), *near(weather["sun"][1:])),
+        "haze": weather["haze"] * random.uniform(0.7, 1.4),
+        "cloud": float(np.clip(weather["cloud"] + random.uniform(-0.2, 0.2), 0, 1)),
+        "fov": random.uniform(60, 90),
+        # metres above the road and to the right of the lane's middle; angles to the right and up
+        "camera": tuple(random.uniform((1.0, -1.5, -0.6, -0.3), (3.2, 1.5, 0.6, 0.15))),
+        **{name: near(weather[name], 0.06) for name in ("light", "ambient", "zenith", "horizon")},
+        "asphalt": near(weather["asphalt"], 0.06),
+    }
+
+
 CAR_COLOURS = (
     (112, 112, 114),
     (150, 60, 46),
@@ -1748,9 +1807,9 @@ def still_shadows(name):
     return sun, near
 
 
-def render(recording, frame, dataset="carla"):
+def render(recording, frame, dataset="carla", size=None):
     """Draw one frame; return the image (H x W x 3) and the mask (H x W), both uint8."""
-    size = (150, 200) if dataset == "carla" else (120, 160)
+    size = size or ((150, 200) if dataset == "carla" else (120, 160))
     scene = set_up(recording, frame, dataset, size, SAMPLES)
     street = scene[0]
     image, fine, far = draw(*scene, dataset, SAMPLES)
@@ -1788,10 +1847,11 @@ def set_up(recording, frame, dataset, size, samples):
     carla = dataset == "carla"
     t = street.lane(1) + (0.15 * np.sin(frame / 8) if carla else -0.35 + 0.3 * np.sin(frame))
     slope = street.height(s + 3) - street.height(s - 1)
+    height, right, yaw, pitch = settings.get("camera", (1.65 if carla else 1.45, 0, 0, 0))
     camera = Camera(
-        street.at(s, t, 1.65 if carla else 1.45),
-        street.heading(s + 5),
-        slope / 4 - 0.02 + 0.006 * np.sin(frame / 3),
+        street.at(s, t + right, height),
+        street.heading(s + 5) + yaw,
+        slope / 4 - 0.02 + 0.006 * np.sin(frame / 3) + pitch,
         0.006 * np.sin(frame / 5),
         settings["fov"] - (0 if carla else 8),
         size[0] * samples,
@@ -1851,27 +1911,66 @@ def leave_unlabelled(fine, far, seed):
 
 
 def save(path, array):
-    """Write a PNG file as small as Pillow makes it."""
+    """Write a PNG file as small as Pillow makes it, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path, optimize=True)
+    part = path.with_suffix(".part")
+    Image.fromarray(array).save(part, "PNG", optimize=True)
+    part.replace(path)
+
+
+def save_carla(root, name, image, mask):
+    """Write a frame of the CARLA set, the mask last."""
+    save(root / "CameraRGB" / name, image)
+    save(root / "CameraSeg" / name, np.stack([mask, 0 * mask, 0 * mask], 2))
+
+
+def draw_fresh(number, frames, size, out):
+    """Draw those frames of a fresh street that are not there yet; returns how many."""
+    name, drawn = f"street {number}", 0
+    STREETS[name] = fresh_street(number)
+    recording = RECORDINGS[number % len(RECORDINGS)]
+    for frame in range(frames):
+        file = f"{number:04d}_{frame:04d}.png"
+        if not (out / recording / recording / "CameraSeg" / file).is_file():
+            save_carla(out / recording / recording, file, *render(name, frame, size=size))
+            drawn += 1
+    return drawn
+
+
+def make_large_set(recordings, frames, size, out):
+    """Draw fresh streets on all processors."""
+    with ProcessPoolExecutor() as pool:
+        work = [pool.submit(draw_fresh, n, frames, size, out) for n in range(recordings)]
+        drawn = [job.result() for job in tqdm(work, "streets")]
+    print(f"{out}: {recordings * frames} frames, of which {sum(drawn)} were drawn now.")
 
 
 def main():
-    """Write the files of both sets, or of one recording only."""
+    """Write the files of both sets, of one recording only, or of a large set of fresh streets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent)
     parser.add_argument("--only", choices=RECORDINGS)
     parser.add_argument("--set", choices=("carla", "camvid"))
+    parser.add_argument("--recordings", type=int, help="that many fresh streets, five or more")
+    parser.add_argument("--frames", type=int, default=70, help="of each fresh street")
+    parser.add_argument("--size", type=int, nargs=2, default=(192, 256), metavar=("H", "W"))
     args = parser.parse_args()
+    if args.recordings is not None:
+        if args.recordings < 5 or not 0 < args.frames <= LAST_FRAME or min(args.size) < 32:
+            parser.error(
+                f"expected 5 recordings or more, 1 to {LAST_FRAME} frames of each, and sides of 32 "
+                f"pixels or more; found {args.recordings}, {args.frames} and {args.size}"
+            )
+        if args.out == pathlib.Path(__file__).parent:
+            parser.error("--recordings needs --out, a folder of its own")
+        make_large_set(args.recordings, args.frames, tuple(args.size), args.out)
+        return
     for name in RECORDINGS:
         if args.only not in (None, name):
             continue
         for frame in range(CARLA_FRAMES if args.set != "camvid" else 0):
             image, mask = render(name, frame)
-            root = args.out / "carla" / name / name
-            save(root / "CameraRGB" / f"{frame:06d}.png", image)
-            red = np.stack([mask, 0 * mask, 0 * mask], 2)
-            save(root / "CameraSeg" / f"{frame:06d}.png", red)
+            save_carla(args.out / "carla" / name / name, f"{frame:06d}.png", image, mask)
         for split, frames in CAMVID_SPLITS.items():
             for recording, frame in frames if args.set != "carla" else ():
                 if recording == name:

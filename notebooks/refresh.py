@@ -3,9 +3,14 @@
 Stamps the shared first cell, executes in a fresh kernel, keeps what strict nbval can compare,
 strips what is volatile, and records a fingerprint of the sources, by which a test notices a
 notebook that was edited and not refreshed. A notebook is replaced only when all of it ran.
+Where a value after the sign ≈ has left the spread that spread.json holds from earlier runs, this
+says so and fails; `--widen` runs nothing and takes the stored values in. Times are left out.
 `--lax FOLDER` only executes, writes the results to FOLDER and changes nothing here; with
 `--solved` the stubs of all exercises are replaced by their solutions, every check must pass, and
 four epochs are trained: what training must reach is compared in the strict run.
+
+`--stamp` runs nothing: it renews first cells and "Open in Colab" badges. `--repository ADDRESS`
+does so with a new address of the course; without ADDRESS it is that of git's remote "origin".
 """
 
 import argparse
@@ -13,6 +18,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,8 +28,56 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
-FIRST_CELL = (HERE / "first_cell.py").read_text().rstrip("\n")
+README = HERE.parent / "README.md"
+SPREAD = HERE / "spread.json"
 TIMEOUT = 1800  # seconds a cell may take
+KEPT = ("tags", "jupyter", "cellView")  # of a cell's metadata
+# what sanitize.cfg replaces, but no time or rate: those are the machine's
+DECIDED = re.compile(
+    r"≈\s*([-+]?(?:[\d.,]*\d(?:e[-+]?\d+)?|nan|inf))(?![\d.]* ?(?:m?s|thousand)\b)"
+)
+
+
+def first_cell():
+    """Read the shared first cell."""
+    return (HERE / "first_cell.py").read_text(encoding="utf-8").rstrip("\n")
+
+
+def published():
+    """Give owner/name of the course on GitHub and its branch, or None."""
+    found = re.search(
+        r'^PUBLISHED = "https://github\.com/([^"@]+)@?([^"]*)"', first_cell(), re.MULTILINE
+    )
+    return (found[1], found[2] or "main") if found else None
+
+
+def publish(address):
+    """Write the course's address into the shared first cell; by default that of git's remote."""
+    if not address:
+        command = ["git", "-C", str(HERE), "remote", "get-url", "origin"]
+        git = subprocess.run(command, capture_output=True, text=True, check=False)
+        address = git.stdout.strip()
+    form = r"(?:\S+@|\w+://\S*?)?github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?(@[\w./-]+)?"
+    found = re.fullmatch(form, address)
+    if not found:
+        raise SystemExit(
+            f"The address is {address!r}; expected one on GitHub, such as "
+            "https://github.com/owner/course, or https://github.com/owner/course@branch where the "
+            "branch is not main."
+        )
+    line = f'PUBLISHED = "https://github.com/{found[1]}{found[2] or ""}"'
+    source = re.sub(r'^PUBLISHED = ".*?"', line, first_cell(), flags=re.MULTILINE)
+    (HERE / "first_cell.py").write_text(source + "\n", encoding="utf-8")
+
+
+def with_badge(text, name, image):
+    """Give a text with the badge that opens a notebook in Colab under its heading, if published."""
+    text = re.sub(r"\[!\[Open in Colab\].*\n\n", "", text)
+    if not published():
+        return text
+    repository, branch = published()
+    page = f"https://colab.research.google.com/github/{repository}/blob/{branch}/notebooks/{name}"
+    return text.replace("\n\n", f"\n\n[![Open in Colab]({image})]({page})\n\n", 1)
 
 
 def fingerprint(notebook):
@@ -34,11 +88,22 @@ def fingerprint(notebook):
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
-def stamp_first_cell(notebook):
-    """Put the shared first cell into a notebook's first code cell, collapsed."""
+def stamp(notebook, name):
+    """Put the shared first cell, collapsed here and on Colab, and the badge into a notebook."""
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    first.source = FIRST_CELL
-    first.metadata["jupyter"] = {"source_hidden": True}
+    first.source = first_cell()
+    first.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    notebook.cells[0].source = with_badge(notebook.cells[0].source, name, "../docs/colab.svg")
+
+
+def stamp_unrun(path):
+    """Stamp a stored notebook and run nothing; one that was edited since its run stays so."""
+    notebook = nbformat.read(path, as_version=4)
+    current = notebook.metadata["refreshed_sources"] == fingerprint(notebook)
+    stamp(notebook, path.name)
+    if current:
+        notebook.metadata["refreshed_sources"] = fingerprint(notebook)
+    nbformat.write(notebook, path)
 
 
 def solve(notebook):
@@ -81,7 +146,7 @@ def execute(notebook, name):
 def clean(notebook):
     """Strip what differs from run to run: stderr (printed here), widget models, the machine."""
     for cell in notebook.cells:
-        cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter")}
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT}
         if cell.cell_type != "code":
             continue
         noise = [o for o in cell.outputs if o.get("name") == "stderr"]
@@ -98,23 +163,100 @@ def clean(notebook):
     }
 
 
+def decided(notebook):
+    """Return what training decided: dict from a printed line, values left out, to the values."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    lines = [line for output in outputs for line in output.get("text", "").splitlines()]
+    found = {DECIDED.sub("≈", line): DECIDED.findall(line) for line in lines}
+    return {
+        line: [float(value.replace(",", "")) for value in values]
+        for line, values in found.items()
+        if values
+    }
+
+
+def outside(spread, values):
+    """List the lines with a value further outside its spread than the spread is wide.
+
+    A spread of few runs is narrow, so a twentieth and a tenth of the value are always allowed.
+    """
+    left = []
+    for line in values.keys() & spread.keys():
+        for value, (low, high) in zip(values[line], spread[line], strict=True):
+            slack = max(high - low, 0.05, 0.1 * abs(high))
+            if not low - slack <= value <= high + slack:
+                left.append(f"{line}: {value:g}, so far {low:g} to {high:g}")
+    return left
+
+
+def widen(spread, values):
+    """Take values into a spread: dict from a line to [lowest, highest] of each of its values."""
+    for line, now in values.items():
+        before = spread.get(line, [[value, value] for value in now])
+        spread[line] = [
+            [min(low, value), max(high, value)]
+            for (low, high), value in zip(before, now, strict=True)
+        ]
+
+
+def write_spreads(spreads):
+    """Write spread.json, a line for each printed line."""
+    parts = []
+    for name, spread in spreads.items():
+        lines = (f"  {json.dumps(k, ensure_ascii=False)}: {v}" for k, v in spread.items())
+        parts.append(f' "{name}": {{\n' + ",\n".join(lines) + "\n }")
+    SPREAD.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def keep_spread(name, values, take_in):
+    """Add a notebook's values to their spread; returns the lines with values outside it.
+
+    Without `take_in` nothing is added as long as there are such lines.
+    """
+    spreads = json.loads(SPREAD.read_text(encoding="utf-8"))
+    spread = spreads.get(name, {})
+    left = outside(spread, values)
+    if take_in or not left:
+        widen(spread, values)
+        spreads[name] = {line: spread[line] for line in values}  # lines that are gone go
+        write_spreads(spreads)
+    return left
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="first letters of notebooks; none is all")
     parser.add_argument("--lax", metavar="FOLDER", help="execute only, write results to FOLDER")
     parser.add_argument("--solved", action="store_true", help="with --lax: exercises solved")
+    parser.add_argument("--widen", action="store_true", help="only take stored values in")
+    parser.add_argument("--stamp", action="store_true", help="run nothing: first cells and badges")
+    parser.add_argument(
+        "--repository", metavar="ADDRESS", nargs="?", const="", help="stamp with this address"
+    )
     arguments = parser.parse_args()
     if arguments.solved and not arguments.lax:
         parser.error("--solved goes with --lax FOLDER: the course keeps the stubs")
     paths = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
+    if arguments.repository is not None:
+        publish(arguments.repository)
+    if arguments.stamp or arguments.repository is not None:
+        for path in paths:
+            stamp_unrun(path)
+        text = with_badge(README.read_text(encoding="utf-8"), paths[0].name, "docs/colab.svg")
+        README.write_text(text, encoding="utf-8")
+        return
     if arguments.names:
         paths = [path for path in paths if path.name.startswith(tuple(arguments.names))]
     if not paths:
         raise SystemExit(f"No notebook in {HERE} starts with {', '.join(arguments.names)}.")
+    moved = {}
     for path in paths:
         start = time.monotonic()
         notebook = nbformat.read(path, as_version=4)
-        stamp_first_cell(notebook)
+        if arguments.widen:
+            keep_spread(path.stem, decided(notebook), take_in=True)
+            continue
+        stamp(notebook, path.name)
         if arguments.solved:
             solve(notebook)
         execute(notebook, path.name)
@@ -127,6 +269,14 @@ def main():
         nbformat.write(notebook, part)
         part.replace(target)
         print(f"{path.name}: {time.monotonic() - start:.0f} s", flush=True)
+        if not arguments.lax and (left := keep_spread(path.stem, decided(notebook), False)):
+            moved[path.name] = left
+    if moved:
+        raise SystemExit(
+            "These values left the spread of earlier runs. Where the text still holds, take them "
+            "in with --widen:\n"
+            + "\n".join(f"{name}: {line}" for name, lines in moved.items() for line in lines)
+        )
 
 
 if __name__ == "__main__":

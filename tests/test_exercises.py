@@ -98,20 +98,31 @@ def plus(a, b):
 PLUS = small("my_plus(a, b)", plus, [(1, 2), (5, 3), (10, 7)])
 
 
+def of_one_only(a, b):
+    return a * a
+
+
+def twice_b(a, b):
+    return a + b + b
+
+
 @pytest.mark.parametrize(
     "answer, told",
     [
         (lambda a, b: -(a + b), "The sign is wrong: it is minus what is expected."),
         (lambda a, b: 100 * (a + b), "per cent"),
         (lambda a, b: a - b, "`a - b` stands where `a + b` belongs."),
-        (lambda a, b: a + b + b, "It gives what is right for twice b."),
+        (twice_b, "With `a + b` in place of `a + b + b` it is right"),
         (lambda a, b: 3 * (a + b), "It is 3 times what is expected."),
-        (lambda a, b: a, "It gives what is right for b = 0."),
+        (lambda a, b: a, "`a` stands where `a + b` belongs."),
         (lambda a, b: a + b + 7, "It is always 7 too large."),
         (lambda a, b: float("nan"), "It is always nan."),
         (lambda a, b: 8, "It is always 8."),
-        (lambda a, b: (a + b) * (2 if a > 1 else 1), "twice what is expected. This is so where a"),
-        (lambda a, b: a * a, "it gives 1; expected 3. It never uses its argument b."),
+        (
+            lambda a, b: -(a + b) if a > 1 else a + b,
+            "minus what is expected. This is so in 2 of 3 cases",
+        ),
+        (of_one_only, "it gives 1; expected 3. It never uses its argument b."),
         # wrong for one input only: nothing is concluded from one
         (lambda a, b: 2 * (a + b) if a == 1 else a + b, "it gives 6; expected 3."),
     ],
@@ -166,6 +177,13 @@ def test_a_list_takes_no_number_s_place_where_it_could_grow_without_end():
 
     told = "With `kernel - 1` in place of `kernel - stride` it is right (line 4"
     assert told in exercises.receptive_field.verdict(my_receptive_field)[1]
+
+
+def test_a_default_value_that_cannot_be_changed_breaks_no_check():
+    def my_plus(a, b=1):
+        return lost  # noqa: F821
+
+    assert "NameError: name 'lost' is not defined" in PLUS.verdict(my_plus)[1]
 
 
 def test_what_is_wrong_before_an_error_tells_the_cause():
@@ -408,7 +426,7 @@ def test_a_mistake_is_only_named_when_it_fits_every_case():
     assert "You doubled." in exercise.verdict(lambda x: x + x)[1]
     _, sentence = exercise.verdict(lambda x: x if x < 3 else 10)
     assert sentence == (
-        "not yet. For x 2 it gives 2; expected 4. This is so where x is above 1; below it is right."
+        "not yet. For x 2 it gives 2; expected 4. This is so in 2 of 3 cases; the others are right."
     )
 
 

@@ -256,7 +256,7 @@ SHEETS = [
     ),
     (kernel_the_other_way, "kernel with its last two axes swapped"),
     (sheet_of(np.add, first=1), "The first or the last row and column"),
-    (sheet_of(np.maximum), "the largest value or the mean is taken"),
+    (sheet_of(np.maximum), "the largest value is taken"),
     (
         lambda x, k, s: np.pad(stamp_sheet(x, k, s), ((0, s), (0, s), (0, 0))),
         "The sheet is too large",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unet_helpers import exercises
+from unet_helpers import datasets, exercises
 
 
 def verdict(name, answer):
@@ -172,6 +172,13 @@ RIGHT = [
 @pytest.mark.parametrize("name, answer", RIGHT)
 def test_equivalent_answers_pass(name, answer):
     assert verdict(name, answer) == (True, "right.")
+
+
+def test_the_resizing_solution_agrees_with_the_package():
+    mask = np.arange(7 * 11, dtype=np.uint8).reshape(7, 11)
+    for size in ((4, 6), (15, 7), (7, 11)):
+        expected = datasets.resize_mask(mask, size)
+        np.testing.assert_array_equal(exercises.resize_mask.reference(mask, size), expected)
 
 
 def test_an_augmentation_that_never_shifts_by_8_passes_with_a_note():
@@ -466,7 +473,7 @@ WRONG = [
     ("class_share", lambda mask, c: (mask == c).sum() / mask.size, "Void pixels are counted in"),
     ("class_share", share_in_first_row, "mask cut to its first entry"),
     ("class_share", lambda m, c: (m == c).sum() / ((m != c) & (m < 255)).sum(), "a ratio"),
-    ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "rounded down"),
+    ("class_share", lambda mask, c: int(share_by_loop(mask, c)), "`(mask == c).sum() // "),
     ("class_share", share_by_rows, "the mean of the shares in rows"),
     ("class_share", lambda m, c: (m == c).sum() / (m > 0).sum(), "Class 0 is missing"),
     ("resize_mask", bilinear, "labels are averaged"),
@@ -487,12 +494,20 @@ WRONG = [
     ("augmentation", augmented_round, "as np.roll does"),
     ("augmentation", augmented(fill=0), "filled with 0"),
     ("augmentation", augmented_mirrored_last, "mirrored after the shift, but its mask is not"),
-    ("augmentation", augmented(mask_move=lambda m: (*m[:2], m[2] + 1)), "up to 1 pixels beside"),
+    (
+        "augmentation",
+        augmented(mask_move=lambda m: (*m[:2], m[2] + 1)),
+        "up to 1 pixels beside",
+    ),
     ("augmentation", lambda image, mask, rng: (image, mask[::-1]), "The mask is turned upside"),
     ("augmentation", augmented_with_margin("edge"), "invented labels"),
-    ("augmentation", lambda image, mask, rng: (image, np.maximum(mask, 40)), "is not a copy"),
+    (
+        "augmentation",
+        lambda image, mask, rng: (image, np.maximum(mask, 40)),
+        "shifted copy",
+    ),
     ("augmentation", augmented_frozen, "whatever rng is"),
-    ("augmentation", augmented_globally, "not drawn from rng"),
+    ("augmentation", augmented_globally, "not all is drawn from rng"),
     ("augmentation", both(lambda m: (True, *m[1:])), "mirrors 100% of the images"),
     ("augmentation", augmented_upside_down, "turned upside down"),
     ("augmentation", augmented(mask_move=lambda m: (m[0], -m[1], -m[2])), "opposite ways"),
@@ -512,7 +527,7 @@ WRONG = [
     ("augmentation", augmented_brightness, "Are its values changed"),
     ("split_by_recording", draw_frames, "Neighbouring frames look alike"),
     ("split_by_recording", in_order_given, "order in which the names come"),
-    ("split_by_recording", unseeded, "Two calls with the same seed"),
+    ("split_by_recording", unseeded, "Two calls with the same seed differ"),
     ("split_by_recording", always_the_same, "seed changes nothing"),
     ("split_by_recording", without_least, "test list is empty"),
     ("split_by_recording", swapped, "Train and test are swapped"),

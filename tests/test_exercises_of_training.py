@@ -163,6 +163,8 @@ WRONG = [
     (FLIP, flip_apart, "Does each draw its own random numbers?"),
     (FLIP, flip_stateful, "The same seed mirrors at one time and not at another"),
     (FLIP, flip_with(at=1), "It mirrors 100% of 36 pairs"),
+    (FLIP, flip_with(chance=lambda seed: draw(seed * [1, 0])), "One number of the seed decides"),
+    (FLIP, flip_with(chance=lambda seed: draw(seed * [0, 1])), "One number of the seed decides"),
     (FLIP, flip_by_numpy, "symbolic"),
     (FLIP, flip_frozen, "in dataset.map it is not"),
     (IOU, iou_with(lambda h, t, p: 2 * h / (t + p)), "That is Dice"),

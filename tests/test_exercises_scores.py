@@ -298,6 +298,10 @@ def entropy_mean_over_all(labels, logits):
     return losses_of(labels, logits).sum() / labels.size
 
 
+def entropy_over_classes(labels, logits):
+    return losses_of(labels, logits).mean() / logits.shape[-1]
+
+
 def naive_softmax(logits, axis=-1):
     e = np.exp(logits)
     return e / e.sum(axis=axis, keepdims=True)
@@ -541,7 +545,7 @@ WRONG = [
     (
         IOU,
         iou_with(lambda h, m, f: (iou(h, m, f), h / (2 * h + m + f))),
-        "half of what is expected",
+        "0.5 times what is expected",
     ),
     (IOU, iou_with(lambda h, m, f: (h / (2 * h + m + f),) * 2), "`true + predicted` stands where"),
     (IOU, iou_of_all, "added up before the division"),
@@ -576,11 +580,7 @@ WRONG = [
         "minus the logarithm of the",
     ),
     (ENTROPY, lambda y, z: -np.log(right_of(y, stable_softmax(z)).mean()), "before the logarithm"),
-    (
-        ENTROPY,
-        lambda y, z: losses_of(y, z).mean() / z.shape[-1],
-        "divided by the length of logits's last",
-    ),
+    (ENTROPY, entropy_over_classes, "With `losses_of(labels, logits).mean()` in place of"),
     (ENTROPY, lambda y, z: -right_of(y, z).mean(), "minus the logit"),
     (ENTROPY, lambda y, z: -log_probabilities(z[y < 255]).max(-1).mean(), "likeliest class's"),
     (
@@ -627,7 +627,7 @@ WRONG = [
     ),
     (MEAN, lambda ious, absent: fill(ious, absent).mean(axis=1).mean(), "makes the mean nan"),
     (MEAN, lambda ious, absent: mean_by_loop(np.where(ious > 0, ious, np.nan), absent), "IoU of 0"),
-    (MEAN, lambda i, absent: np.nanmean(fill(i, absent), axis=1).sum(), "times the length of ious"),
+    (MEAN, lambda i, absent: np.nanmean(fill(i, absent), axis=1).sum(), "`np.nansum(np.nanmean("),
     (CALIBRATION, calibration_with(lambda c, a, n: np.abs(c - a).mean()), "are not weighed"),
     (CALIBRATION, calibration_with(lambda c, a, n: np.abs(c - a).max()), "largest gap"),
     (

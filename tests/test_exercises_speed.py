@@ -81,7 +81,7 @@ def true_fold(kernel, gamma, beta, mean, variance, epsilon):
 
 FOLDS = [
     (fold(factor=lambda g, v, e: g / (v + e)), "where `np.sqrt(variance + epsilon)` belongs"),
-    (fold(factor=lambda g, v, e: g / v**0.5), "right for epsilon = 0"),
+    (fold(factor=lambda g, v, e: g / v**0.5), "`variance` stands where `variance + epsilon`"),
     (fold(factor=lambda g, v, e: g / (v**0.5 + e)), "epsilon is added after the root"),
     (
         fold(factor=lambda g, v, e: (v + e) ** -0.5),
@@ -119,7 +119,7 @@ FOLDS = [
         lambda k, g, b, m, v, e: true_fold(k, g, b, v, m, e),
         "arguments, mean and variance",
     ),
-    (fold(kernel=lambda k, f: k * f + 1), "The kernel: It is one too large."),
+    (fold(kernel=lambda k, f: k * f + 1), "The kernel: It is always 1 too large."),
     (lambda k, g, b, m, v, e: true_fold(k, g, b, m, v, e)[0], "expected two things, kernel and"),
 ]
 
@@ -136,6 +136,11 @@ def seconds_by(rule):
     return lambda o, b, p, w: (rule(o, b, p, w), "compute" if o / p > b / w else "memory")
 
 
+def counted_twice(operations, bytes_moved, peak_operations, bandwidth):
+    computing, moving = 2 * operations / peak_operations, bytes_moved / bandwidth
+    return max(computing, moving), "compute" if computing > moving else "memory"
+
+
 ROOFS = [
     (limit(lambda x, y: x + y), "times are added up"),
     (limit(lambda x, y: (x + y) / 2), "mean of the two times"),
@@ -144,7 +149,7 @@ ROOFS = [
     (limit(lambda x, y: y), "computing is left out"),
     (limit(lambda x, y: 1 / max(x, y)), "The seconds: The fraction is upside down"),
     (seconds_by(lambda o, b, p, w: min(p, o * w / b)), "speed that can be reached"),
-    (limit(lambda x, y: max(x + x, y)), "right for twice operations"),
+    (counted_twice, "With `operations` in place of `2 * operations` it is right"),
     (seconds_by(lambda o, b, p, w: max(o / w, b / p)), "It confuses two of its arguments"),
     (limit(compute=lambda o, b, p, w: o / p < b / w), "stands where `computing >= moving`"),
     (limit(compute=lambda o, b, p, w: 1), 'always says "compute"'),

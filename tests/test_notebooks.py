@@ -6,6 +6,7 @@ import functools
 import importlib
 import importlib.util
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -62,10 +63,44 @@ def test_an_edit_changes_the_fingerprint():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS)
+def test_stored_values_lie_in_their_spread(path):
+    refresh = load_refresh()
+    spread = json.loads(refresh.SPREAD.read_text(encoding="utf-8"))[path.stem]
+    values = refresh.decided(read(path))
+    assert spread.keys() == values.keys(), "run python notebooks/refresh.py"
+    for line, now in values.items():
+        assert all(
+            low <= value <= high for value, (low, high) in zip(now, spread[line], strict=True)
+        )
+
+
+def test_a_value_that_leaves_its_spread_is_named(tmp_path, monkeypatch):
+    refresh = load_refresh()
+    monkeypatch.setattr(refresh, "SPREAD", tmp_path / "spread.json")
+    refresh.SPREAD.write_text("{}")
+
+    def run(text, take_in=False):
+        cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text=text)])
+        notebook = nbformat.v4.new_notebook(cells=[cell])
+        left = refresh.keep_spread("05", refresh.decided(notebook), take_in)
+        return left, json.loads(refresh.SPREAD.read_text())["05"]
+
+    line = "mean IoU ≈, 40 ≈"
+    first = {line: [[0.46, 0.46], [1200, 1200]]}
+    assert run("mean IoU ≈ 0.46, 40 ≈ 1,200\n≈ 30 ms\nten") == ([], first)
+    wider = {line: [[0.46, 0.49], [1200, 1300]]}
+    assert run("mean IoU ≈ 0.49, 40 ≈ 1,300") == ([], wider)
+    assert run("mean IoU ≈ 0.38, 40 ≈ 1,300") == ([f"{line}: 0.38, so far 0.46 to 0.49"], wider)
+    assert run("mean IoU ≈ nan, 40 ≈ 1,300") == ([f"{line}: nan, so far 0.46 to 0.49"], wider)
+    taken = run("mean IoU ≈ 0.38, 40 ≈ 1,250", take_in=True)[1]
+    assert taken == {line: [[0.38, 0.49], [1200, 1300]]}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
 def test_first_code_cell_is_the_shared_one(path):
     first = code_cells(path)[0]
-    assert first.source == load_refresh().FIRST_CELL
-    assert first.metadata["jupyter"]["source_hidden"]
+    assert first.source == load_refresh().first_cell()
+    assert first.metadata["jupyter"]["source_hidden"] and first.metadata["cellView"] == "form"
 
 
 def test_a_learner_sees_nothing_on_stderr_and_may_run_a_cell_twice(monkeypatch):

@@ -2,6 +2,7 @@
 
 import base64
 
+import ipywidgets
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -195,6 +196,15 @@ def test_show_displays_once_with_a_text_and_closes(displayed):
     assert displayed[0][0] == (figure,)
     assert displayed[0][1]["metadata"]["image/png"]["alt"] == "a falling curve"
     assert not plt.get_fignums()
+
+
+def test_show_widget_displays_a_view_with_a_text(displayed):
+    slider = ipywidgets.FloatSlider()
+    plots.show_widget(slider, "A slider.")
+    (((bundle,), options),) = displayed
+    view = bundle["application/vnd.jupyter.widget-view+json"]
+    assert view["model_id"] == slider.model_id
+    assert bundle["text/plain"] == "A slider." and options == {"raw": True}
 
 
 def test_show_gif_displays_the_bytes_with_a_text(displayed, tmp_path):

@@ -50,6 +50,32 @@ def test_carla_frames_are_what_the_script_draws(streets):
     assert difference(image, kept_image) < 1
 
 
+def test_fresh_streets_are_drawn_in_carlas_format_and_only_once(streets, tmp_path, monkeypatch):
+    monkeypatch.setattr(streets, "STREETS", dict(streets.STREETS))
+    assert streets.draw_fresh(6, 2, (36, 48), tmp_path) == 2
+    kept = sorted(tmp_path.rglob("*.png"))
+    assert [path.name for path in kept] == ["0006_0000.png", "0006_0001.png"] * 2
+    kept[-1].unlink()  # a mask: the frame is drawn again
+    assert streets.draw_fresh(6, 2, (36, 48), tmp_path) == 1
+    assert streets.draw_fresh(6, 2, (36, 48), tmp_path) == 0
+    pairs = carla.find_pairs("train", tmp_path)  # street 6 lies in dataB
+    image, mask = carla.read_pair(*pairs[0])
+    assert image.shape == (36, 48, 3) and mask.shape == (36, 48) and len(np.unique(mask)) > 4
+    assert str(streets.fresh_street(6)) == str(streets.fresh_street(6))
+    assert streets.fresh_street(6)["camera"] != streets.fresh_street(7)["camera"]
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--recordings 4", "--recordings 5 --frames 351", "--recordings 9 --size 20 40"]
+)
+def test_a_large_set_that_cannot_be_is_refused(streets, tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["x", "--out", str(tmp_path / "set"), *arguments.split()])
+    with pytest.raises(SystemExit):
+        streets.main()
+    assert "expected 5 recordings or more, 1 to 350 frames" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_large_frame_does_not_depend_on_its_bands(streets):
     image, mask = streets.render_large("dataE", 10, (45, 80), rows=45)
     other, other_mask = streets.render_large("dataE", 10, (45, 80), rows=13)

@@ -100,9 +100,9 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
             if c < len(images):
                 axis.imshow(images[c], interpolation="nearest")
                 if titles[c]:
-                    axis.set_title(titles[c], fontsize=9)
+                    axis.set_title(titles[c], fontsize=max(9, size))
         if side_titles:
-            axes[r, 0].set_ylabel(side_titles[r], fontsize=9)
+            axes[r, 0].set_ylabel(side_titles[r], fontsize=max(9, size))
     if patches:
         style = dict(loc="outside lower center", ncols=per_line, fontsize=size, frameon=False)
         figure.legend(handles=patches, **style)
@@ -254,3 +254,9 @@ def show_gif(path, alt):
     # as HTML, because GitHub and nbconvert do not show outputs of type image/gif
     image = f'<img src="data:image/gif;base64,{content}" alt="{html.escape(alt)}">'
     display({"text/html": image, "text/plain": alt}, raw=True)
+
+
+def show_widget(widget, text):
+    """Show an ipywidget in a notebook that runs; where only outputs are stored, the text is."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    display({"application/vnd.jupyter.widget-view+json": view, "text/plain": text}, raw=True)

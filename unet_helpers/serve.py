@@ -7,7 +7,6 @@ python -m unet_helpers.serve --model my.keras --dataset folder --data my_data
 
 import argparse
 import asyncio
-import collections
 import hashlib
 import json
 import sys
@@ -87,7 +86,7 @@ def build(model, classes, log=None):
     # The first prediction traces and compiles; no request is to wait for that.
     inference.predict_logits(model, np.zeros((1, *model.input_shape[1:]), np.uint8))
     service = FastAPI(openapi_url=None)  # its documentation would load scripts from elsewhere
-    described, turn, waiting = contract(model, classes), asyncio.Lock(), collections.Counter()
+    described, turn, waiting = contract(model, classes), asyncio.Lock(), 0
 
     @service.get("/")
     def page():
@@ -117,9 +116,10 @@ def build(model, classes, log=None):
 
     @service.post("/predict")
     async def predict(request: Request):
-        if waiting["requests"] >= MAX_WAITING:
+        nonlocal waiting
+        if waiting >= MAX_WAITING:
             return PlainTextResponse(f"{MAX_WAITING} images are waiting. Try again later.", 503)
-        waiting["requests"] += 1
+        waiting += 1
         try:
             content = await asyncio.wait_for(receive(request), SECONDS)
             if content is None:
@@ -132,7 +132,7 @@ def build(model, classes, log=None):
         except labels.DataError as error:
             return PlainTextResponse(str(error), 415)
         finally:
-            waiting["requests"] -= 1
+            waiting -= 1
 
     return service
 

@@ -67,9 +67,6 @@ def judge_receptive_field(attempt):
         "Each kernel is counted whole. A 3x3 kernel adds 2 pixels; the start is 1, the pixel "
         "itself.": edited(receptive_field, "field = 1 -> field = 0", "(kernel - 1) -> kernel"),
         "Each kernel is counted by half; a 3x3 adds 2 pixels.": "(kernel - 1) -> kernel // 2",
-        "All strides together count for every layer. They count for the layers after them.": (
-            lambda layers: 1 + sum(k - 1 for k, _ in layers) * math.prod(s for _, s in layers)
-        ),
         "The poolings are left out. They look at 2 pixels, and they spread what comes after.": [
             lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
             f"{growth} -> {growth} * (stride == 1)",
@@ -127,8 +124,7 @@ def judge_dense_as_convolution(attempt):
         weights = np.arange(count, dtype="float32").reshape(-1, classes)
         cases.append((weights, height, width))
     mistakes = {
-        "The weights are read in another order. Flatten runs through the channels fastest, then "
-        "through the columns, then through the rows.": [
+        "The weights are read in another order. Flatten runs over channels, columns, then rows.": [
             lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
             lambda x, h, w: x.reshape(w, h, -1, x.shape[1]).transpose(1, 0, 2, 3),
             lambda x, h, w: x.reshape(h, -1, w, x.shape[1]).transpose(0, 2, 1, 3),
@@ -178,14 +174,10 @@ def judge_transposed_convolution(attempt):
             f"{add} -> if row and column: {add}",
             f"{add} -> if row < height - 1 and column < width - 1: {add}",
         ],
-        "Where stamps overlap, the largest value or the mean is taken. They add up.": [
-            f"{add} -> {add.replace('+= stamp', '= np.maximum(')}{add.replace('+=', ',')})",
-            lambda x, k, s: (
-                stamps(x, k, s) / stamps(x[..., :1] ** 0, k[..., :1, :1] ** 0, s).clip(1)
-            ),
-        ],
-        'This is what padding="same" leaves of it. The exercise asks for the whole sheet, '
-        "(size - 1) * stride + kernel pixels wide.": (
+        "Where stamps overlap, the largest value is taken. They add up.": (
+            f"{add} -> {add.replace('+= stamp', '= np.maximum(')}{add.replace('+=', ',')})"
+        ),
+        'This is what padding="same" leaves of it. The exercise asks for the whole sheet.': (
             "return sheet -> return sheet[: height * stride, : width * stride]"
         ),
         "The sheet is too large: the last stamp begins at (size - 1) * stride.": (

@@ -7,28 +7,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from unet_helpers.exercises import running
 from unet_helpers.exercises.exercise import Incorrect, as_array, describe
-from unet_helpers.exercises.running import (
-    BEFORE,
-    NORMALISATIONS,
-    chain,
-    close,
-    explain_join,
-    explain_model,
-    explain_momentum,
-    explain_settings,
-    explain_shape,
-    fill,
-    in_both_ways,
-    note_on_biases,
-    note_on_choices,
-    numbers,
-    one_tensor,
-    raise_first,
-    run,
-    stages_of,
-    upsample,
-)
+from unet_helpers.exercises.running import close, numbers, raise_first, stages_of
 from unet_helpers.models import blocks
 
 # ---------------------------------------------------------------- upsampling_block
@@ -46,17 +27,14 @@ def decoder_model(attempt, below, skip, n_filters, **options):
 
     def explain(shapes):
         if below in shapes[:2] and (2 * skip[0], 2 * skip[1]) in [shape[:2] for shape in shapes]:
-            return (
-                "The two inputs are swapped: expansive_input, from below, is upsampled, and "
-                "contractive_input is the skip connection."
-            )
+            return "The two inputs are swapped: expansive_input, from below, is upsampled."
         if len(shapes) < 2 or skip not in shapes[:2]:
             return ""
         up = next((shape for shape in shapes[:2] if shape != skip), skip)
-        return explain_join(up, skip, below, skip)
+        return running.explain_join(up, skip, below, skip)
 
-    value = run(attempt, *inputs, n_filters, explain=explain, **options)
-    output = one_tensor(value, "What it returns")
+    value = running.run(attempt, *inputs, n_filters, explain=explain, **options)
+    output = running.one_tensor(value, "What it returns")
     # The inputs go out as well: some versions of Keras refuse a model that leaves one unused,
     # which is for the check to explain.
     passed_on = [layers.Identity()(tensor) for tensor in inputs]
@@ -65,7 +43,7 @@ def decoder_model(attempt, below, skip, n_filters, **options):
 
 def explain_decoder_shape(model, height, width, n_filters):
     """Raise Incorrect when a decoder block's output has the wrong shape."""
-    explain_shape(
+    running.explain_shape(
         "The result",
         model.outputs[0].shape[1:],
         (2 * height, 2 * width, n_filters),
@@ -74,19 +52,14 @@ def explain_decoder_shape(model, height, width, n_filters):
     )
 
 
-def concatenate(up, skip):
-    return ops.concatenate([up, skip], -1)
-
-
 def decoded(
     pair,
     stages,
     training=False,
-    steps=BEFORE,
+    steps=running.BEFORE,
     interpolation=None,
-    after_up=lambda x: x,
-    join=concatenate,
-    late=0,
+    relu_after_up=False,
+    skip_first=False,
 ):
     """Compute a decoder block with parts of it exchanged.
 
@@ -97,43 +70,38 @@ def decoded(
         steps: what follows each convolution after the join.
         interpolation: of an upsampling that is followed by a convolution, in place of the
             transposed one.
-        after_up: what follows the upsampling.
-        join: function (up, skip).
-        late: number of convolutions that come before the join.
+        relu_after_up: whether a ReLU follows the upsampling.
+        skip_first: whether the skip connection's channels come first.
     """
     below, skip = pair
     transposed, *two = stages
     if len(two) != 2:
         raise ValueError("The block has three kernels.")
-    x = chain(after_up(upsample(below, transposed, interpolation)), two[:late], training, steps)
-    return [chain(join(x, skip), two[late:], training, steps)]
+    up = running.upsample(below, transposed, interpolation)
+    up = ops.relu(up) if relu_after_up else up
+    joined = ops.concatenate([skip, up] if skip_first else [up, skip], -1)
+    return [running.chain(joined, two, training, steps)]
 
 
-CHOICES = (  # how a block may differ from the course's, and the parts of it
-    {
-        "": {},
-        "nearest upsampling and a convolution": {"interpolation": "nearest"},
-        "bilinear upsampling and a convolution": {"interpolation": "bilinear"},
-    },
-    {"": {}, "a ReLU right after upsampling": {"after_up": ops.relu}},
-    {"": {}, "the skip connection first": {"join": lambda up, skip: concatenate(skip, up)}},
-    NORMALISATIONS,
-)
+# How a block may differ from the course's
+UPSAMPLINGS = {
+    "": None,
+    "nearest upsampling and a convolution": "nearest",
+    "bilinear upsampling and a convolution": "bilinear",
+}
+RELU, SKIP_FIRST = "a ReLU right after upsampling", "the skip connection first"
 PARTS = {  # of all right blocks, by what their choices are called
-    " and ".join(filter(None, names)): {
-        part: value
-        for choice, name in zip(CHOICES, names, strict=True)
-        for part, value in choice[name].items()
+    " and ".join(filter(None, (up, relu, first, norm))): {
+        "interpolation": UPSAMPLINGS[up],
+        "relu_after_up": relu == RELU,
+        "skip_first": first == SKIP_FIRST,
+        "steps": running.NORMALISATIONS[norm],
     }
-    for names in itertools.product(*CHOICES)
+    for up, relu, first, norm in itertools.product(
+        UPSAMPLINGS, ("", RELU), ("", SKIP_FIRST), running.NORMALISATIONS
+    )
 }
 RIGHT = {name: functools.partial(decoded, **parts) for name, parts in PARTS.items()}
-WRONG = {
-    "The upsampled features and the skip connection are added. U-Net concatenates them, so that "
-    "the next convolution can weigh each by itself.": functools.partial(decoded, join=ops.add),
-    "The skip connection joins after the first of the two convolutions; it belongs before "
-    "both.": functools.partial(decoded, late=1),
-}
 KERNELS = (
     ("The transposed convolution", None, CHANNELS, N_FILTERS),
     ("The first convolution after the join", (3,), 2 * N_FILTERS, N_FILTERS),
@@ -149,7 +117,7 @@ def upsampling_block(expansive_input, contractive_input, n_filters=32, batch_nor
 
 
 def judge_upsampling_block(attempt):
-    return in_both_ways(judge_block, attempt)
+    return running.in_both_ways(judge_block, attempt)
 
 
 def judge_block(attempt, batch_norm):
@@ -157,9 +125,9 @@ def judge_block(attempt, batch_norm):
     skip = (2 * HEIGHT, 2 * WIDTH, N_FILTERS)
     make = functools.partial(decoder_model, attempt, batch_norm=batch_norm)
     model = make((HEIGHT, WIDTH, CHANNELS), skip, N_FILTERS)
-    explain_settings(model)
+    running.explain_settings(model)
     explain_decoder_shape(model, HEIGHT, WIDTH, N_FILTERS)
-    fill(model)
+    running.fill(model)
     random = np.random.default_rng(2)
     shapes = ((2, HEIGHT, WIDTH, CHANNELS), (2, *skip))
     pairs = [[random.normal(size=s).astype("float32") for s in shapes] for _ in range(2)]
@@ -169,21 +137,23 @@ def judge_block(attempt, batch_norm):
     )
     raise_first(
         {
-            "The skip connection has no influence on the result. Is it concatenated with the "
-            "upsampled features, and do the convolutions take the joined tensor?": (
-                close(given, without_skip)
-            ),
+            "The skip connection has no influence on the result. Is it concatenated, and do the "
+            "convolutions take the joined tensor?": close(given, without_skip),
             "The features from below have no influence on the result.": close(given, without_below),
+            "The upsampled features and the skip connection are added. U-Net concatenates them, so "
+            "that the next convolution can weigh each by itself.": (
+                [stage["kernel"].shape[2] for stage in stages_of(model)[1:]] == [N_FILTERS] * 2
+            ),
         }
     )
-    choice = explain_model(model, pairs, RIGHT, WRONG, KERNELS, batch_norm)
-    explain_momentum(model)
-    biases = note_on_biases(stages_of(model))
+    choice = running.explain_model(model, pairs, RIGHT, KERNELS, batch_norm)
+    running.explain_momentum(model)
+    biases = running.note_on_biases(stages_of(model))
     for sizes in (((3, 5, 2), (6, 10, 7), 3), ((1, 1, 8), (2, 2, 1), 6)):
         explain_decoder_shape(make(*sizes), *sizes[0][:2], sizes[2])
     side = stages_of(model)[0]["kernel"].shape[0]
     of_two = f"a kernel of {side} to upsample" if side != 3 else ""
-    return note_on_choices(of_two, choice) or biases
+    return running.note_on_choices(of_two, choice) or biases
 
 
 # ---------------------------------------------------------------- crop
@@ -214,8 +184,8 @@ def window_of(part, features):
 
 
 def judge_centre_crop(attempt):
+    """Judge a crop. Where an odd number of pixels goes, the extra one may go before or after."""
     random = np.random.default_rng(3)
-    extra_before = False
     for sides, target in CROPS:
         features = random.normal(size=(1, *sides, 2)).astype("float32")
         told = f"For features of {sides[0]}x{sides[1]} and a target of {target[0]}x{target[1]}"
@@ -240,13 +210,6 @@ def judge_centre_crop(attempt):
                 f"centre is {rows_and_columns(centre, target)}: (height - target height) // 2 rows "
                 "go before, and as many or one more after; columns likewise."
             )
-        extra_before |= first != tuple(centre)
-    if extra_before:
-        return (
-            "Where an odd number of pixels goes, yours takes the extra one before, the course's "
-            "after: nobody can say which is the centre."
-        )
-    return None
 
 
 def rows_and_columns(first, sides):

@@ -6,26 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from unet_helpers.exercises import running
 from unet_helpers.exercises.exercise import Incorrect, describe
-from unet_helpers.exercises.running import (
-    BEFORE,
-    NORMALISATIONS,
-    chain,
-    close,
-    explain_model,
-    explain_momentum,
-    explain_settings,
-    explain_shape,
-    fill,
-    in_both_ways,
-    note_on_biases,
-    note_on_choices,
-    numbers,
-    one_tensor,
-    raise_first,
-    run,
-    stages_of,
-)
+from unet_helpers.exercises.running import close, numbers, one_tensor, raise_first, stages_of
 
 CHANNELS, HEIGHT, WIDTH, N_FILTERS = 3, 16, 24, 8  # of most trials
 
@@ -33,7 +16,7 @@ CHANNELS, HEIGHT, WIDTH, N_FILTERS = 3, 16, 24, 8  # of most trials
 def encoder_model(attempt, image, n_filters, **options):
     """Make a model of a learner's encoder block: image -> [next_layer, skip_connection]."""
     inputs = keras.Input(image)
-    value = run(attempt, inputs, n_filters, **options)
+    value = running.run(attempt, inputs, n_filters, **options)
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise Incorrect(
             f"It returns {describe(value)}; expected two tensors, next_layer for the level below "
@@ -57,20 +40,22 @@ def explain_sizes(model, n_filters):
     if (next_layer, skip) == (full, half):
         raise Incorrect("The two are swapped. Return (next_layer, skip_connection).")
     after = "it is taken after the pooling. Take it before; pooling throws positions away."
-    explain_shape("skip_connection", skip, full, after, "the block does not enlarge.")
+    running.explain_shape("skip_connection", skip, full, after, "the block does not enlarge.")
     once = "is it pooled twice? The pooling takes 2x2 pixels and steps 2."
-    explain_shape("next_layer", next_layer, half, once, "max_pooling=True, but nothing is halved.")
+    running.explain_shape("next_layer", next_layer, half, once, "max_pooling=True halves nothing.")
 
 
-def encoded(x, stages, training=False, steps=BEFORE):
+def encoded(x, stages, training=False, steps=running.BEFORE):
     """Compute [next_layer, skip_connection] from the weights, and what follows each convolution."""
     if len(stages) != 2:
         raise ValueError("The block has two kernels.")
-    x = chain(x, stages, training, steps)
+    x = running.chain(x, stages, training, steps)
     return [ops.max_pool(x, 2), x]
 
 
-RIGHT = {name: functools.partial(encoded, **steps) for name, steps in NORMALISATIONS.items()}
+RIGHT = {
+    name: functools.partial(encoded, steps=steps) for name, steps in running.NORMALISATIONS.items()
+}
 KERNELS = (
     ("The first convolution", (3,), CHANNELS, N_FILTERS),
     ("The second convolution", (3,), N_FILTERS, N_FILTERS),
@@ -84,7 +69,7 @@ def images():
 
 
 def judge_conv_block(attempt):
-    return in_both_ways(judge_block, attempt)
+    return running.in_both_ways(judge_block, attempt)
 
 
 def judge_block(attempt, batch_norm):
@@ -92,15 +77,15 @@ def judge_block(attempt, batch_norm):
     image = (HEIGHT, WIDTH, CHANNELS)
     make = functools.partial(encoder_model, attempt, batch_norm=batch_norm)
     model = make(image, N_FILTERS, dropout_prob=0.0, max_pooling=True)
-    explain_settings(model)
+    running.explain_settings(model)
     explain_sizes(model, N_FILTERS)
     note = note_on_start(model)
-    fill(model)
+    running.fill(model)
     modes = (False, True) if batch_norm else (False,)  # of dropout, the check below tells more
     called = ("next_layer", "skip_connection")
-    choice = explain_model(model, images(), RIGHT, {}, KERNELS, batch_norm, modes, called)
-    explain_momentum(model)
-    biases = note_on_biases(stages_of(model))
+    choice = running.explain_model(model, images(), RIGHT, KERNELS, batch_norm, modes, called)
+    running.explain_momentum(model)
+    biases = running.note_on_biases(stages_of(model))
     x = images()[0]
     if not batch_norm and not close(numbers(model(x, training=True))[1], numbers(model(x))[1]):
         raise Incorrect(
@@ -109,13 +94,11 @@ def judge_block(attempt, batch_norm):
         )
     bottleneck = make(image, N_FILTERS, dropout_prob=0.0, max_pooling=False)
     if bottleneck.outputs[0].shape[1:3] != (HEIGHT, WIDTH):
-        raise Incorrect(
-            "With max_pooling=False next_layer is still pooled. Below the bottleneck is nothing."
-        )
+        raise Incorrect("With max_pooling=False next_layer is still pooled.")
     if not close(*numbers(bottleneck(x))):
         raise Incorrect("With max_pooling=False the two tensors differ; both are the features.")
     explain_sizes(make((12, 4, 6), 3), 3)  # its defaults
-    return note_on_dropout(make) or note_on_choices(choice) or biases or note
+    return note_on_dropout(make) or running.note_on_choices(choice) or biases or note
 
 
 def note_on_start(model):
@@ -152,10 +135,7 @@ def note_on_dropout(make, rate=0.4):
     of_skip, of_next = (skip == 0).mean(), (next_layer == 0).mean()
     share = of_skip if of_skip > 0 else of_next
     if share == 0:
-        return (
-            "Your dropout lies between the convolutions; some published U-Nets have it there. The "
-            "course drops at the end of the block."
-        )
+        return "Your dropout lies between the convolutions, as in some U-Nets."
     dropped = f"With dropout_prob={rate} the share {share:.1f} is dropped."
     # Of four values that are dropped one by one, all are so in rate**4 of the cases.
     raise_first(
@@ -164,16 +144,11 @@ def note_on_dropout(make, rate=0.4):
                 abs(share - (1 - rate)) < 0.05
             ),
             f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
-            "Values are dropped from the skip connection alone; before the pooling is right.": (
-                of_skip and not of_next
-            ),
+            "Only the skip connection gets dropout. Drop before pooling.": of_skip and not of_next,
             "Values are dropped before the pooling and again after it; once, before it, is "
             "right.": of_skip and of_next > 2 * rate**4,
         }
     )
     if of_skip == 0:
-        return (
-            "Your dropout lies after the pooling, so the skip connection is spared; a choice that "
-            "some U-Nets make. The course's default drops in both."
-        )
+        return "Your dropout lies after the pooling, as in some U-Nets: the skip is spared."
     return None

@@ -1,5 +1,6 @@
 """What every exercise of the course is: a task with a check, a ladder of hints and a solution."""
 
+import ast
 import contextlib
 import copy
 import dis
@@ -15,7 +16,7 @@ import numpy as np
 
 from unet_helpers.exercises import kept
 from unet_helpers.exercises.showing import filled, show_code, show_verdict
-from unet_helpers.exercises.slips import find_repair
+from unet_helpers.exercises.slips import find_repair, parsed
 from unet_helpers.exercises.tasks import TASKS
 
 
@@ -49,9 +50,7 @@ class Exercise:
         texts: the Task with its call, minutes, task and hints; by default `tasks.TASKS[name]`.
     """
 
-    seconds = (
-        60  # limit for one call of an answer; the slowest right ones take 20 on a busy machine
-    )
+    seconds = 60  # limit for one call of an answer; right ones take up to 20 on a busy machine
 
     def __init__(self, name, judge, reference, shown=(), texts=None):
         self.name, self.judge, self.reference = name, judge, reference
@@ -72,7 +71,7 @@ class Exercise:
         """
         passed, sentence = self.verdict(answer)
         if passed and f"my_{self.name}" in kept.PARTS:
-            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer)}".strip()
+            sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer, self.verdict)}".strip()
         show_verdict(self.name, sentence)
         return passed
 
@@ -177,10 +176,7 @@ def attempt(exercise, answer, args, options):
         raise Incorrect(f"{name} returned None. Is its `return` missing?")
     for before, after in zip(args, given, strict=True):
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
-            raise Incorrect(
-                f"{name} changes the array it was given. Work on a copy (x.copy()), or whoever "
-                "calls it loses the original."
-            )
+            raise Incorrect(f"{name} changes the array it was given. Work on a copy, x.copy().")
     return result
 
 
@@ -210,29 +206,20 @@ def copied(value):
     return copy.deepcopy(value) if isinstance(value, np.ndarray | list | dict) else value
 
 
-def instructions(answer):
-    """List a function's bytecode; empty for what is not a Python function."""
-    return list(dis.get_instructions(answer)) if inspect.isfunction(answer) else []
-
-
 def is_stub(answer):
     """Tell whether a function does nothing at all but return a constant."""
     nothing = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
-    return inspect.isfunction(answer) and {i.opname for i in instructions(answer)} <= nothing
+    if not inspect.isfunction(answer):
+        return False
+    return {instruction.opname for instruction in dis.get_instructions(answer)} <= nothing
 
 
 def unused_arguments(answer):
     """Say which of its arguments a function never uses; empty when it uses all."""
-    if not inspect.isfunction(answer):
-        return ""
-    code = answer.__code__
-    used = {*code.co_cellvars}
-    for instruction in instructions(answer):
-        if instruction.opname.startswith("LOAD"):
-            # some versions of Python load two variables at once
-            pair = instruction.argval
-            used.update(pair if isinstance(pair, tuple) else [pair])
-    unused = [name for name in code.co_varnames[: code.co_argcount] if name not in used]
+    tree = parsed(answer)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} if tree else set()
+    arguments = tree.body[0].args.args if tree else []
+    unused = [argument.arg for argument in arguments if argument.arg not in used]
     if not unused:
         return ""
     return f"It never uses its argument{'s' * (len(unused) > 1)} {' and '.join(unused)}."
@@ -342,9 +329,8 @@ def to_numpy(value):
     if isinstance(value, str | bytes | dict | set) or value is None or callable(value):
         return None
     try:
-        array = np.asarray(
-            keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
-        )
+        array = keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
+        array = np.asarray(array)
     except (TypeError, ValueError):
         return None
     return array if array.dtype.kind in "biuf" else None

@@ -14,6 +14,8 @@ from PIL import Image
 
 from unet_helpers import evaluation, models
 from unet_helpers.exercises.exercise import Incorrect, describe
+from unet_helpers.exercises.images import recordings_of
+from unet_helpers.exercises.running import numbers
 from unet_helpers.exercises.showing import show_code
 from unet_helpers.models.folding import flat_layers
 
@@ -177,8 +179,7 @@ def split_left(parts, size):
     train, test = map(list, parts["split"](names))
     if sorted(train + test) != sorted(names) or not train or not test:
         raise Incorrect("split must put every name on one of two sides, and leave neither empty.")
-    folders = [{name.split("/")[0] for name in side} for side in (train, test)]
-    return {"leak"} if folders[0] & folders[1] else set()
+    return {"leak"} if recordings_of(train) & recordings_of(test) else set()
 
 
 def prepare_left(parts, size):
@@ -186,20 +187,18 @@ def prepare_left(parts, size):
         return np.asarray(parts["prepare"](np.zeros((*codes.shape, 3), np.uint8), codes)[1])
 
     random = np.random.default_rng(0)
-    codes = random.integers(1, 14, size).astype(np.uint8)
+    codes = random.integers(1, 14, size, np.uint8)
     left = set() if np.array_equal(mask_of(codes), codes - np.uint8(1)) else {"minus one twice"}
-    large = np.kron(random.integers(0, 2, size), np.ones((3, 3), int))
-    two_classes = np.where(large, 13, 1).astype(np.uint8)
+    two_classes = np.kron(random.choice([1, 13], size), np.ones((3, 3))).astype(np.uint8)
     return left | ({"averaged mask"} if len(np.unique(mask_of(two_classes))) > 2 else set())
 
 
 def batches_left(parts, size):
     # With a seed from elsewhere in the notebook, tf.data draws the same numbers in every epoch.
     tf.random.set_seed(None)
-    numbers, width = np.arange(12, dtype=np.uint8), 16
-    ramp = np.broadcast_to(np.arange(1, width + 1, dtype=np.uint8), (12, 4, width))
+    ramp = np.broadcast_to(np.arange(1, 17, dtype=np.uint8), (12, 4, 16))
     masks = ramp.copy()
-    masks[:, 1:] = numbers[:, None, None]  # the first row shows the side, the others the pair
+    masks[:, 1:] = np.arange(12)[:, None, None]  # the first row shows the side, the others the pair
     data = parts["batches"](np.repeat(10 * ramp[..., None], 3, axis=-1), masks)
     turned = [{}, {}]  # of images and of masks: the pair's number -> mirrored in each epoch
     for _ in range(5):
@@ -220,13 +219,12 @@ def build_left(parts, size):
             f"{model.output_shape[1:]}. Was its first line changed, or another script pasted?"
         )
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
-    output = keras.ops.convert_to_numpy(model(images))
+    output = numbers(model(images))
     sums_to_one = output.min() >= 0 and np.allclose(output.sum(axis=-1), 1, atol=1e-3)
-    odds = output if sums_to_one else np.exp(output)
-    worst = output.argmin(axis=-1)[..., None]
-    expected = -np.log(np.take_along_axis(odds / odds.sum(axis=-1, keepdims=True), worst, -1))
-    loss = float(keras.losses.get(model.loss)(worst[..., 0], output))
-    right = abs(loss - expected.mean()) < 1e-3 and (sums_to_one or output.min() < 0)
+    fitting = keras.losses.SparseCategoricalCrossentropy(from_logits=not sums_to_one)
+    worst = output.argmin(axis=-1)
+    loss, expected = (keras.losses.get(each)(worst, output) for each in (model.loss, fitting))
+    right = abs(loss - expected) < 1e-3 and (sums_to_one or output.min() < 0)
     left = set() if right else {"ReLU before the loss"}
     white = parts["prepare"](np.full((*size, 3), 255, np.uint8), np.ones(size, np.uint8))[0]
     scales = [x.scale for x in flat_layers(model) if isinstance(x, keras.layers.Rescaling)]

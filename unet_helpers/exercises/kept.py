@@ -5,11 +5,9 @@ stand in for the others.
 """
 
 import ast
-import builtins
 import inspect
 import linecache
 import re
-import symtable
 import sys
 from pathlib import Path
 
@@ -34,12 +32,13 @@ from unet_helpers.models import conv_block as my_conv_block
 PARTS = {"my_conv_block": "02", "my_upsampling_block": "03", "my_unet_model": "04"}
 
 
-def keep(name, answer):
+def keep(name, answer, check):
     """Keep the functions and imports of a right answer's cell as its part of the file.
 
     Args:
         name: the part, such as "my_conv_block".
         answer: the learner's function.
+        check: function (answer) -> (passed, sentence), for the function as it is in the file.
 
     Returns:
         str: a sentence that says so, or why not; empty for a function of the course or the file.
@@ -48,10 +47,11 @@ def keep(name, answer):
         return ""
     try:
         parts = read_parts() | {name: part_of(name, answer)}
-        if others := names_of_other_cells(parts, name, answer):
+        passed, sentence = check(names_in_file(parts, name)[name])
+        if not passed:
             raise DataError(
-                f"it uses {' and '.join(others)} of other cells. Write into its own cell what it "
-                "uses, as functions or imports, or into the function."
+                f"alone it does not pass. {sentence.removeprefix('not yet. ')} Write into its own "
+                "cell what it uses, as functions or imports, or into the function."
             )
         sections = [
             f"# {'-' * 64} {each}, notebook {number}\n\n{parts[each]}\n"
@@ -153,38 +153,3 @@ def names_in_file(parts, name):
             raise DataError(f"{FILE} does not run ({type(error).__name__}: {error}).") from None
         if each == name:
             return space
-
-
-def names_of_other_cells(parts, name, answer):
-    """List the names in a part that do not mean in the file what they mean in the notebook.
-
-    Without any, the part does in a new notebook what the answer does in this one.
-    """
-    in_notebook, in_file = answer.__globals__, names_in_file(parts, name)
-
-    def meaning(names, each):
-        value = names.get(each)
-        return inspect.getsource(value) if inspect.isfunction(value) else id(value)
-
-    reads, _ = global_names(parts[name])
-    return [
-        each
-        for each in sorted(reads - set(dir(builtins)))
-        if meaning(in_notebook, each) != meaning(in_file, each)
-    ]
-
-
-def global_names(source):
-    """Return the sets of global names that a source reads, in its functions too, and binds."""
-    whole = symtable.symtable(source, "source", "exec")
-    reads, binds, tables = set(), set(), [whole]
-    while tables:
-        table = tables.pop()
-        tables += table.get_children()
-        for symbol in table.get_symbols():
-            if table is whole or symbol.is_global():
-                if symbol.is_referenced():
-                    reads.add(symbol.get_name())
-                if symbol.is_assigned() or symbol.is_imported():
-                    binds.add(symbol.get_name())
-    return reads, binds

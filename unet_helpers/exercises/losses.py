@@ -20,14 +20,8 @@ OVERFLOW = (
     "the largest logit of the pixel first: the probabilities stay the same."
 )
 LOG_P = "Take log p = logit - largest - log(sum(exp(logits - largest)))."
-UNDERFLOW = (
-    "It is right until a probability is so small that it becomes 0, and its logarithm infinite. "
-    f"{LOG_P}"
-)
-CLIPPED = (
-    "A surely wrong pixel costs too little: the probability is kept away from 0 by a small number. "
-    f"{LOG_P}"
-)
+UNDERFLOW = f"It is right until a probability becomes 0, and its logarithm infinite. {LOG_P}"
+CLIPPED = f"A surely wrong pixel costs too little: its probability is kept away from 0. {LOG_P}"
 
 
 def check_large_logits(attempt, mild, surely_wrong, reference):
@@ -83,9 +77,6 @@ def judge_cross_entropy_with_void(attempt):
         "Only void pixels are counted. Keep those with labels != 255.": (
             lambda y, z: cross_entropy_with_void(np.where(y == VOID, 0, VOID), z)
         ),
-        "Void pixels are counted as the last class.": (
-            lambda y, z: cross_entropy_with_void(np.minimum(y, z.shape[-1] - 1), z)
-        ),
         "Softmax is applied twice.": lambda y, z: cross_entropy_with_void(y, softmax(z)),
         "Expected minus the logarithm of the probability of the right class; the logarithm is "
         "missing.": [f"{mean} -> 1 - np.exp({each}).mean()", f"{mean} -> np.exp({each}).mean()"],
@@ -93,9 +84,10 @@ def judge_cross_entropy_with_void(attempt):
         "It is the likeliest class's loss.": f"{mean} -> -log_probabilities.max(axis=-1).mean()",
         "That is minus the logit of the right class. It becomes a probability by softmax: "
         "subtract log(sum(exp(logits))) first.": minus_logit,
-        "Softmax runs over another axis than the classes of each pixel, axis=-1.": (
-            lambda y, z: minus_logit(y, np.log(softmax(z, axis=0)))
-        ),
+        "Softmax runs over another axis than the classes of each pixel, axis=-1.": [
+            lambda y, z: minus_logit(y, np.log(softmax(z, axis=0))),
+            "axis=-1 -> axis=0",
+        ],
         "The largest logit is subtracted in the exponential only.": (
             lambda y, z: cross_entropy_with_void(y, z) - z[y != VOID].max(axis=-1).mean()
         ),
@@ -175,30 +167,24 @@ def judge_median_frequency_weights(attempt):
 
     weights, made = "np.median(frequency) / frequency", "zeros(n_classes, np.float32)"
 
-    def weights_of(frequency):
-        """Make weights from a function (masks, class) -> frequency, 0 for a class not there."""
-
-        def answer(masks, n):
-            found = np.array([frequency(masks, c) for c in range(n)])
-            return np.where(found > 0, np.median(found[found > 0]) / found, 0)
-
-        return answer
-
     mistakes = {
-        "A class's pixels are divided by those of all images. Its frequency counts only the "
-        "images in which the class occurs.": (
-            weights_of(lambda masks, c: sum(np.sum(m == c) for m in masks))
+        "A class's pixels are divided by those of all images. Count only those that have it.": (
+            edited(
+                median_frequency_weights,
+                "labels.size * (counts > 0) -> labels.size",
+                "seen = of_images > 0 -> seen = pixels > 0",
+            )
         ),
         "Void pixels are counted in the totals of the images.": "labels.size -> mask.size",
-        "A class that never occurs gets the weight 0. From 0 / 0 it would be infinite or nan, and "
-        "so would the loss.": [
+        "A class that never occurs gets the weight 0. From 0 / 0 it would be infinite or nan.": [
             f"{made} -> full(n_classes, {value})" for value in ("np.inf", "np.nan", "1.0")
         ],
         "Classes that never occur take part in the median, with the frequency 0. Only those that "
         "occur belong in it.": f"{weights} -> np.median(pixels / of_images.clip(1)) / frequency",
-        "The frequency is averaged over images. Add up pixels first, then divide: large images "
-        "count more than small ones.": weights_of(
-            lambda masks, c: np.mean([np.mean(m[m != VOID] == c) for m in masks if c in m] or [0])
+        "The frequency is averaged over images. Add up all pixels first, then divide.": edited(
+            median_frequency_weights,
+            "pixels += counts -> pixels += counts / max(labels.size, 1)",
+            "labels.size * (counts > 0) -> counts > 0",
         ),
         "Only the last image that has the class counts. Add up the pixels of all images.": (
             "pixels += counts -> pixels[counts > 0] = counts[counts > 0]"

@@ -51,9 +51,7 @@ def judge_input_pipeline(attempt):
     )
     check_epochs([list(itertools.islice(batches.as_numpy_iterator(), 30)) for _ in range(5)])
     if len(decoded) > N_PAIRS:
-        raise Incorrect(
-            f"Five epochs of {N_PAIRS} pairs decoded {len(decoded)} pairs. .cache() keeps them."
-        )
+        raise Incorrect(f"Five epochs decoded {len(decoded)} pairs. .cache() keeps them.")
 
 
 def check_epochs(epochs):
@@ -81,8 +79,7 @@ def check_epochs(epochs):
             "Some pairs are missing from an epoch, and others come twice.": any(
                 len(set(epoch)) < N_PAIRS for epoch in numbers
             ),
-            "The pairs come in the order of their files, so a batch shows one street only. "
-            "Shuffle.": (np.diff(numbers) == 1).all(),
+            "The pairs come in the order of their files. Shuffle.": (np.diff(numbers) == 1).all(),
             "Every epoch has the same order. Cache before you shuffle, and let shuffle draw anew "
             "(reshuffle_each_iteration=True, the default).": (numbers == numbers[0]).all(),
             "The same pairs meet in a batch in every epoch. Shuffle before .batch.": (

@@ -14,7 +14,6 @@ import keras
 from keras import layers, ops
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
-UPSAMPLING = layers.Conv2DTranspose | layers.UpSampling2D
 
 
 class Call(NamedTuple):
@@ -77,16 +76,12 @@ def compute(calls, values, training):
 
 def names_of(inputs, calls):
     """Name calls ("the second Conv2D at 8x12") and tensors for the learner: (list, dict by id)."""
-    way_up, kinds = set(), []
-    for operation, args, options, outputs in calls:
-        is_up = isinstance(operation, UPSAMPLING)
-        if is_up or way_up.intersection(map(id, tensors_in((args, options)))):
-            way_up.update(map(id, outputs))
+    kinds = []
+    for operation, _, _, outputs in calls:
         kind = type(operation).__name__
         if isinstance(operation, layers.Activation):
             kind = f"{operation.activation.__name__} activation"
-        place = f" at {'x'.join(map(str, outputs[0].shape[1:-1]))}"
-        kinds.append((kind, place + " on the way up" * (id(outputs[0]) in way_up)))
+        kinds.append((kind, f" at {'x'.join(map(str, outputs[0].shape[1:-1]))}"))
     names, seen = [], Counter()
     for kind, place in kinds:
         number, seen[kind, place] = seen[kind, place], seen[kind, place] + 1

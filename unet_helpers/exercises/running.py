@@ -69,9 +69,7 @@ def explain_shape(what, shape, expected, half, twice):
             f'{told}: is padding="same" missing? Without it a 3x3 convolution costs 2 pixels.': (
                 lost in ([2, 2], [4, 4])
             ),
-            f"{told}: is it joined along another axis than the channels (axis=-1)?": (
-                0 in lost and lost != [0, 0]
-            ),
+            f"{told}: is it joined on another axis than axis=-1?": 0 in lost and lost != [0, 0],
             f"{told}.": lost != [0, 0],
             f"{what} has {channels} channels instead of {n_filters}, the filters of its last "
             "convolution.": channels != n_filters,
@@ -97,10 +95,9 @@ def explain_settings(model):
     expected = {"strides": (1, 1), "dilation_rate": (1, 1), "groups": 1}
     convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
     for layer, (option, value) in itertools.product(convolutions, expected.items()):
-        if getattr(layer, option) != value:
-            raise Incorrect(
-                f"A convolution has {option}={getattr(layer, option)}; in this block it is {value}."
-            )
+        found = getattr(layer, option)
+        if found != value:
+            raise Incorrect(f"A convolution has {option}={found}; in this block it is {value}.")
 
 
 # ---------------------------------------------------------------- what is raised
@@ -221,7 +218,7 @@ def normalise(x, stage, training):
 
 
 BEFORE, AFTER = (normalise, ops.relu), (ops.relu, normalise)
-NORMALISATIONS = {"": {}, "the normalisation after each ReLU": {"steps": AFTER}}
+NORMALISATIONS = {"": BEFORE, "the normalisation after each ReLU": AFTER}
 
 
 def chain(x, stages, training=False, steps=BEFORE):
@@ -263,47 +260,45 @@ def in_both_ways(judge, attempt):
 
 
 def explain_model(
-    model, inputs, right, wrong, kernels, batch_norm, modes=(False, True), called=("The result",)
+    model, inputs, right, kernels, batch_norm, modes=(False, True), called=("The result",)
 ):
     """Compare a learner's model with right ones that have its weights.
 
     Args:
         model: the learner's, its weights filled.
         inputs: two inputs, each an array or a list of arrays.
-        right, wrong: dicts from a note or a mistake's sentence to a function (input, stages,
-            training) -> list of tensors. Outputs of the model beyond these are not compared.
+        right: dict from a note to a function (input, stages, training) -> list of tensors. Outputs
+            of the model beyond these are not compared.
         kernels: what `explain_kernels` expects.
         batch_norm: whether the convolutions of its blocks should be normalised.
         modes: whether to run it in training, one after the other.
         called: what the learner calls the outputs.
 
-    Returns the name of the right one. Raises Incorrect when a mistake gives the model's numbers, a
-    change to its layers makes it right, or nobody knows why it is wrong.
+    Returns the note of the right one. Raises Incorrect with what is wrong: its weights, the change
+    to its layers that makes it right, or that nobody knows why.
     """
     if told := shared_layer(model):
         raise Incorrect(told)
-    explain_normalised(stages_of(model), kernels, batch_norm)
+    stages = stages_of(model)
+    explain_normalised(stages, kernels, batch_norm)
+    if len(stages) <= len(kernels):  # with more, a change to the layers may tell which is too many
+        explain_kernels(stages, kernels)
     for training in modes:
         # Passing training=False would override a training=True that is fixed in a block.
         mode = {"training": True} if training else {}
         given = [keras.tree.flatten(model(x, **mode)) for x in inputs]
-        fit = functools.partial(first_fit, stages=stages_of(model), inputs=inputs, given=given)
-        name = fit(right, training=training)
+        name = first_fit(right, stages, inputs, given, training)
         if name is not None:
             continue
-        told = fit(wrong, training=training)
-        if told is None and fit(right, training=not training) is not None:
-            told = IN_TRAINING if training else AT_PREDICTION
-        if told is None:
-            told = explain_by_repair(model, inputs, right, kernels, batch_norm, training, called)
-        if told is not None:
+        if first_fit(right, stages, inputs, given, not training) is not None:
+            raise Incorrect(IN_TRAINING if training else AT_PREDICTION)
+        if told := explain_by_repair(model, inputs, right, kernels, batch_norm, training, called):
             raise Incorrect(told)
-        explain_kernels(stages_of(model), kernels)
+        explain_kernels(stages, kernels)
         raise Incorrect(
             "With the same weights as the course's it gives other numbers. Compare the order of "
             "your layers with the task, and what each of them takes."
         )
-    explain_kernels(stages_of(model), kernels)
     return name
 
 
@@ -350,22 +345,19 @@ def explain_by_repair(model, inputs, right, kernels, batch_norm, training, calle
     return found
 
 
-def first_fit(functions, stages, inputs, given, training):
-    """Find the first of some functions that gives these results for all inputs; returns its name.
+def first_fit(right, stages, inputs, given, training):
+    """Find the first right model that gives a learner's results for all inputs; returns its note.
 
     Args:
-        functions: dict from a name to a function (input, stages, training) -> list of tensors, or
-            to a tuple of them.
+        right: as for `explain_model`.
         stages: weights of the learner's convolutions.
         inputs, given: lists of inputs and of the learner's results.
         training: whether these are of training.
     """
-    for name, some in functions.items():
-        for function in some if isinstance(some, tuple) else (some,):
-            with contextlib.suppress(Exception):  # weights that do not fit
-                results = (function(x, stages, training) for x in inputs)
-                if all(map(agree, results, given)):
-                    return name
+    for name, function in right.items():
+        with contextlib.suppress(Exception):  # weights that do not fit
+            if all(map(agree, (function(x, stages, training) for x in inputs), given)):
+                return name
     return None
 
 
@@ -385,20 +377,30 @@ def explain_kernels(stages, expected):
         stages: weights of the learner's convolutions.
         expected: list of (place, sides that will do or None for any, channels in, filters).
     """
+    used = ""
     if len(stages) != len(expected):
-        raise Incorrect(
+        used = (
             f"Layers with kernels in use: {len(stages)}; expected {len(expected)}. Each takes what "
-            "the one before it returns; a layer whose result nothing takes is not in use."
+            "the one before it returns; a layer whose result nothing takes is not in use. "
         )
-    for stage, (place, sides, *channels) in zip(stages, expected, strict=True):
+    for stage, (place, sides, *channels) in zip(stages, expected, strict=False):
         shape = tuple(stage["kernel"].shape)
         # A transposed convolution's kernel has the filters first.
         if (sides and shape[0] not in sides) or sorted(shape[2:]) != sorted(channels):
             told = f"{sides[0]}x{sides[0]}, " if sides else ""
+            skip = ""
+            if sides and 2 * shape[2] == channels[0] == 2 * channels[1]:
+                skip = (
+                    " Is the skip connection left out, added or joined later? U-Net concatenates "
+                    "it with the upsampled features, so that the next convolution takes both."
+                )
             raise Incorrect(
-                f"{place} has a kernel of the shape {shape}; expected {told}from {channels[0]} "
-                f"channels to {channels[1]}."
+                f"{used}{place} has a kernel of the shape {shape}; expected {told}from "
+                f"{channels[0]} channels to {channels[1]}.{skip}"
             )
+    if used:
+        more = f"{expected[len(stages)][0]} is missing." if len(stages) < len(expected) else ""
+        raise Incorrect(f"{used}{more}".rstrip())
 
 
 def explain_normalised(stages, kernels, batch_norm):

@@ -30,8 +30,7 @@ def iou_mistakes(reference):
         "That is precision, not IoU: hits over predicted pixels.": f"{union} -> predicted",
         "An absent class gets 0, as if it had been missed. It has no score: nan. (A tiny number "
         "below the line gives 0, too.)": lambda confusion: np.nan_to_num(reference(confusion)),
-        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0. "
-        "Absent means in neither of the two.": (
+        "A class that is predicted but never true gets nan. All of it is wrong: its score is 0.": (
             lambda confusion: reference(confusion) / (confusion.sum(axis=1) > 0)
         ),
         "Absent classes are left out. They stay in the array, as nan.": present,
@@ -122,22 +121,12 @@ def judge_threshold_for_recall(attempt):
             "pixels, or a position in the sorted array?"
         )
 
-    def ranked(rounded):
-        """Make the threshold that finds rounded(pixels to find) pixels."""
-
-        def threshold(probabilities, truth, recall):
-            surest = np.sort(probabilities[truth == 1])[::-1]
-            number = rounded(np.round(recall * len(surest), 9))
-            return surest[int(np.clip(number, 1, len(surest))) - 1]
-
-        return threshold
-
     def for_precision(probabilities, truth, share):
         labelled = truth != VOID
         probabilities, hits = probabilities[labelled], truth[labelled] == 1
         return min(t for t in probabilities if hits[probabilities >= t].mean() >= share)
 
-    one_more = ranked(lambda number: np.ceil(number) + 1)
+    place, needed = "np.argmax(recalls >= recall)", "recall * len(found)"
     mistakes = {
         "A threshold so low finds everything. Expected the highest that finds enough.": [
             lambda p, truth, recall: 0.0,
@@ -155,18 +144,19 @@ def judge_threshold_for_recall(attempt):
         "np.quantile puts the threshold between two pixels. Take the probability of a pixel.": (
             lambda p, truth, recall: np.quantile(p[truth == 1], 1 - recall)
         ),
-        "That is a quantile of all pixels. Recall is about the object's alone: "
-        "probabilities[truth == 1].": [
+        "That is a quantile of all pixels. Recall is about those of the object: truth == 1.": [
             lambda p, truth, recall: np.quantile(p, 1 - recall),
             lambda p, truth, recall: np.quantile(p[truth != VOID], 1 - recall),
             "truth == 1 -> truth < 255",
             "truth == 1 -> truth >= 0",
         ],
         "The number of pixels to find is rounded down, so it finds too few: 90 % of 7 pixels are "
-        "6.3, which takes 7 pixels.": [ranked(np.floor), ranked(np.round)],
+        "6.3, which takes 7 pixels.": [
+            f"{place} -> max({rounded}({needed}), 1) - 1" for rounded in ("int", "round")
+        ],
         "It finds one pixel too many. Places count from 0: that of the n-th is n - 1.": [
-            one_more,
-            ranked(lambda number: np.floor(number) + 1),
+            f"{place} -> min({place} + 1, len(found) - 1)",
+            f"{place} -> min(int({needed}), len(found) - 1)",
         ],
     }
     compare(attempt, cases, threshold_for_recall, mistakes)
@@ -189,8 +179,7 @@ def judge_mean_per_image(attempt):
 
     means = "np.nanmean(np.nanmean(filled, axis=1))"
     mistakes = {
-        "absent is not used: absent classes are always left out. (nan == nan is False; np.isnan "
-        "finds nan.)": [
+        "absent is not used: absent classes are always left out. (nan == nan is False.)": [
             lambda ious, absent: mean_per_image(ious, nan),
             lambda ious, absent: np.nanmean(ious),
         ],
@@ -234,27 +223,17 @@ def judge_calibration_error(attempt):
     means = "confidence[inside].mean() - right[inside].mean()"
     bins = "np.clip(np.ceil(confidence * 10).astype(int) - 1, 0, 9)"
     mistakes = {
-        "The bins are not weighed: a bin with three pixels counts as much as one with thousands. "
-        "Weigh each gap by the bin's share of the pixels.": [
+        "The bins are not weighed: a bin with three pixels counts as much as one with thousands.": [
             f"{added} -> error += gap / {number}" for number in ("len(np.unique(bins))", "10")
         ],
         "That is the largest gap, not their mean.": f"{added} -> error = max(error, gap)",
-        "Too sure here and too modest there cancel. Take the absolute value of the gap in every "
-        "bin, before they are added up.": [
+        "Too sure here and too modest there cancel. Take the absolute value of the gap first.": [
             f"{gap} -> gap = (",
             f"{gap} -> gap = -(",
             lambda confidence, right: abs(confidence.mean() - right.mean()),
         ],
-        "The gaps are squared; expected their absolute value.": [
-            f"{added} -> error += gap**2 * inside.mean()",
-            edited(
-                calibration_error,
-                f"{added} -> error += gap**2 * inside.mean()",
-                "return error -> return error**0.5",
-            ),
-        ],
-        "The gap is taken pixel by pixel, without bins (squared, that is the Brier score). A "
-        "single pixel is right or wrong; only many together have an accuracy.": [
+        "The gaps are squared; expected their absolute value.": f"{gap} -> gap = np.square(",
+        "The gap is taken pixel by pixel, without bins. Only many pixels have an accuracy.": [
             lambda confidence, right: np.abs(confidence - right).mean(),
             lambda confidence, right: ((confidence - right) ** 2).mean(),
         ],
@@ -263,8 +242,7 @@ def judge_calibration_error(attempt):
         "The middle of the bin stands where the mean confidence of its pixels belongs.": (
             "confidence[inside].mean() -> (number + 0.5) / 10"
         ),
-        "The bins begin at 0.5. With more than two classes the largest probability can be lower: "
-        "they go from 0 to 1.": edited(
+        "The bins begin at 0.5. They go from 0 to 1: confidence may be lower.": edited(
             calibration_error,
             f"{bins} -> np.maximum(np.ceil(confidence * 20) - 10, 0)",
             "range(10) -> range(11)",

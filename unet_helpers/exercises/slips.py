@@ -147,7 +147,7 @@ def variants(function, kinds, lists=()):
             new = ast.fix_missing_locations(ast.copy_location(new, node))
             memo = shared | {id(node): new}
             changed = copy.deepcopy(tree, memo)
-            with contextlib.suppress(SyntaxError, ValueError):
+            with contextlib.suppress(Exception):  # such as a default value of a later name
                 yield shown, memo[id(shown)], compiled(changed, function)
 
 
@@ -168,11 +168,13 @@ def changes(node, names):
             if isinstance(node.op, ast.Div):
                 yield ast.BinOp(ast.Constant(1), ast.Div(), right)
             yield changed(left=right, right=left)
-            # brackets forgotten: (a - b) * c for a - b * c, and the other way round
+            # for a - b * c: (a - b) * c, its brackets forgotten, or a * c - b, a factor misplaced
             if isinstance(left, ast.BinOp):
                 yield ast.BinOp(left.left, left.op, changed(left=left.right))
+                yield changed(left=left.left, right=ast.BinOp(right, left.op, left.right))
             if isinstance(right, ast.BinOp):
                 yield ast.BinOp(changed(right=right.left), right.op, right.right)
+                yield changed(left=ast.BinOp(left, right.op, right.right), right=right.left)
         case ast.Call(function, [argument]) if not node.keywords:
             yield argument
             if ast.unparse(function) == "range":

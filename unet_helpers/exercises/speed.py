@@ -17,25 +17,21 @@ def fold_case(random, height, width, n_in, n_out, epsilon):
 
 def judge_fold(attempt):
     random = np.random.default_rng(12)
-    # As many channels in as out, or a factor on the wrong axis could not even be multiplied; and
-    # an epsilon large enough to be missed.
-    cases = [
-        fold_case(random, *size, epsilon)
-        for size, epsilon in [((1, 1, 2, 2), 0.1), ((3, 3, 4, 4), 0.3), ((2, 3, 5, 5), 0.001)]
-    ]
+    # First as many channels in as out, or a factor on the wrong axis could not even be multiplied;
+    # and an epsilon large enough to be missed.
+    sizes = [(1, 1, 2, 2, 0.1), (3, 3, 4, 4, 0.3), (2, 3, 5, 5, 0.001)]
+    cases = [fold_case(random, *size) for size in (*sizes, (3, 3, 2, 6, 0.01), (1, 1, 7, 1, 0.01))]
     mistakes = {
-        "epsilon is added after the root. It belongs to the variance, under the root.": (
-            "np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)"
-        ),
+        "epsilon is added after the root. It belongs to the variance, under the root.": [
+            "np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)",
+            "np.sqrt(variance + epsilon) -> np.sqrt(variance) + epsilon",
+        ],
         "The factor lies on the channels that come in. The normalisation scales what comes out, "
         "the kernel's last axis.": "kernel * factor -> kernel * factor[:, None]",
         "The mean is subtracted from the kernel. It is one of what the kernel gives, so it goes "
         "into the bias alone.": "kernel * factor -> (kernel - mean) * factor",
     }
-    wide = [fold_case(random, 3, 3, 2, 6, 0.01), fold_case(random, 1, 1, 7, 1, 0.01)]
-
-    for some, told in ((cases, mistakes), (wide, {})):
-        compare(attempt, some, fold, told, parts=("kernel", "bias"))
+    compare(attempt, cases, fold, mistakes, parts=("kernel", "bias"))
 
 
 def roofline(operations, bytes_moved, peak_operations, bandwidth):
@@ -73,10 +69,8 @@ def judge_roofline(attempt):
         "This is the mean of the two times. Both must be done, so the longer one counts.": (
             f"{longer} -> (computing + moving) / 2"
         ),
-        "The memory is left out of the seconds: a layer cannot be done before its bytes have "
-        "moved.": f"{longer} -> computing",
-        "The computing is left out of the seconds: a layer cannot be done before its operations "
-        "are.": f"{longer} -> moving",
+        "The memory is left out of the seconds.": f"{longer} -> computing",
+        "The computing is left out of the seconds.": f"{longer} -> moving",
         "The divisions stand on their heads: seconds are operations divided by operations a "
         "second.": f"{longer} -> max(1 / computing, 1 / moving)",
         "The bytes are turned into bits. The bandwidth is in bytes a second: convert nothing.": (

@@ -10,6 +10,7 @@ import json
 import linecache
 import os
 import re
+import symtable
 import sys
 import warnings
 from pathlib import Path
@@ -19,7 +20,6 @@ import matplotlib
 from IPython.core.inputtransformer2 import TransformerManager
 
 from unet_helpers import exercises
-from unet_helpers.exercises.kept import global_names
 from unet_helpers.exercises.showing import complete_stubs
 
 # What these take as their last argument is Python, to be run in the notebook.
@@ -105,6 +105,22 @@ def describe(place, node):
                 changes.add(re.match(r"\w*", ast.unparse(part))[0])
     reads, bound = global_names(ast.unparse(node))
     return Statement(place, node, checks, reads, binds | bound, changes)
+
+
+def global_names(source):
+    """Return the sets of global names that a source reads, in its functions too, and binds."""
+    whole = symtable.symtable(source, "source", "exec")
+    reads, binds, tables = set(), set(), [whole]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if table is whole or symbol.is_global():
+                if symbol.is_referenced():
+                    reads.add(symbol.get_name())
+                if symbol.is_assigned() or symbol.is_imported():
+                    binds.add(symbol.get_name())
+    return reads, binds
 
 
 def find_checks(statements):

@@ -116,8 +116,7 @@ TASKS = {
         "my_transposed_size(size, kernel, stride, padding)",
         5,
         "Give the side of a transposed convolution's output from the side of its input, the "
-        'kernel\'s side (no smaller than the stride), the stride and the padding ("valid" or '
-        '"same").',
+        'kernel\'s side (at least the stride), the stride and padding ("valid" or "same").',
         "Think in stamps (notebook 01). Where does the last one begin, and where does it end?",
         'The last stamp begins at (size - 1) * stride. "same" cuts the sheet to a round number.',
         '"valid": (size - 1) * stride + kernel. "same": size * stride.',
@@ -281,8 +280,7 @@ TASKS = {
         15,
         "Give the expected calibration error: sort pixels by their confidence into ten equally "
         "wide bins from 0 to 1 (1 belongs to the last), take in each the gap between mean "
-        "confidence and share of right pixels, and average the gaps, weighted by the pixels of the "
-        "bins.",
+        "confidence and share of right pixels, and average the gaps, weighted by the bins' pixels.",
         "Begin with one bin: which pixels have a confidence between 0.7 and 0.8?",
         "Leave out empty bins. The weight of the others is their share of all pixels.",
         "For each bin with pixels inside: abs(confidence[inside].mean() - right[inside].mean()) * "
@@ -297,8 +295,7 @@ TASKS = {
         "What is drawn at random: frames or recordings? Make a list of those first.",
         "Sort the recordings before you permute them. What if the share rounds to none or all?",
         'recordings = sorted({name.split("/")[0] for name in names}); permute them with '
-        "np.random.default_rng(seed); the first n_test, at least 1 and at most all but one, are "
-        "test.",
+        "np.random.default_rng(seed); the first n_test, at least 1 and not all, are test.",
     ),
     "augmentation": Task(
         "my_augmentation(image, mask, rng)",
@@ -321,8 +318,7 @@ TASKS = {
         "Go through the parts in turn: what must hold for the two sides of a split, for the values "
         "of a mask, for two epochs, for the model's output, for a score in batches of one?",
         "Compare with the notebook: split by recording, nearest neighbour, one subtraction, one "
-        "division by 255, one mirror for both, cache before augmenting, logits, one confusion "
-        "matrix.",
+        "division, one mirror for both, cache before augmenting, logits, one confusion matrix.",
     ),
     "tile_starts": Task(
         "my_tile_starts(length, tile, overlap)",
@@ -351,8 +347,7 @@ TASKS = {
         10,
         "Give the kernel and the bias of the one convolution that does what a convolution without "
         "a bias and the batch normalisation after it do in prediction. The kernel is (h, w, "
-        "channels in, channels out); gamma, beta, mean and variance have one number per channel "
-        "out.",
+        "channels in, channels out), the others have one number per channel out.",
         "The normalisation turns y into gamma * (y - mean) / sqrt(variance + epsilon) + beta. "
         "Which part multiplies y?",
         "Scaling the kernel by a factor scales y by it. What does not contain y is the bias.",

@@ -6,25 +6,14 @@ import itertools
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
-from unet_helpers.exercises.decoder import PARTS, concatenate, decoded
+from unet_helpers.exercises import running
+from unet_helpers.exercises.decoder import PARTS, decoded
 from unet_helpers.exercises.encoder import encoded
 from unet_helpers.exercises.exercise import Incorrect, computing, describe
-from unet_helpers.exercises.running import (
-    BEFORE,
-    chain,
-    close,
-    explain_join,
-    explain_model,
-    explain_shape,
-    fill,
-    note_on_biases,
-    note_on_choices,
-    numbers,
-    run,
-    stages_of,
-)
+from unet_helpers.exercises.running import chain, close, fill, numbers, stages_of
+from unet_helpers.exercises.slips import edited
 from unet_helpers.models import unet
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
@@ -55,11 +44,10 @@ def judge_unet_model(attempt):
             "fourth encoder block and the bottleneck."
         )
     note = note_on_size_and_precision(attempt)
-    stages = stages_of(model)
     model = make(dropout_prob=0.0, batch_norm=True)
     fill(model)
     explain_network(model, images, batch_norm=True)
-    return note_on_choices(*choices(name, stages)) or note
+    return running.note_on_choices(name) or note
 
 
 def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classes=3):
@@ -88,15 +76,15 @@ def explain_network(model, images, batch_norm):
     stages = stages_of(model)
     # Without normalisation, those that differ in its place alone are the same.
     right = {n: f for n, f in RIGHT.items() if batch_norm or "normalisation" not in n}
-    wrong = WRONG | wrong_scale(model, images[0], right)
-    name = explain_model(model, images, right, wrong, kernels(stages), batch_norm, modes=(False,))
-    note_on_biases(stages)
+    explain_scale(model, images[0])
+    name = running.explain_model(model, images, right, kernels(stages), batch_norm, modes=(False,))
+    running.note_on_biases(stages)
     return name
 
 
 def built(attempt, image, n_filters, n_classes, **options):
     """Let a learner build a model; adds the likely cause where a skip connection does not fit."""
-    model = run(
+    model = running.run(
         attempt,
         image,
         n_filters,
@@ -132,7 +120,7 @@ def explain_skip(shapes, image, n_filters):
             "bottleneck not pool (max_pooling=False)?"
         )
     told += f" belongs to encoder block {4 - number}. "
-    return told + explain_join(up, skip, (*half, 2 * up[2]), (*side, up[2]))
+    return told + running.explain_join(up, skip, (*half, 2 * up[2]), (*side, up[2]))
 
 
 def explain_logits(logits, image, n_classes):
@@ -148,86 +136,55 @@ def explain_logits(logits, image, n_classes):
         "the one before returns."
     )
     twice = "it is doubled more often than halved."
-    explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
+    running.explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
 
 
-# ---------------------------------------------------------------- right and wrong networks
+# ---------------------------------------------------------------- right networks
 
 
-def wired(
-    x,
-    stages,
-    training=False,
-    scale=lambda x: x / 255,
-    bottleneck=True,
-    skips=(1, 2, 3, 4),
-    join=concatenate,
-    **parts,
-):
+def wired(x, stages, training, steps, **parts):
     """Compute the logits of a U-Net with parts of it exchanged.
 
     Args:
         x: batch of images.
         stages: weights of all its convolutions (see `stages_of`), which decide on the widths.
         training: whether a normalisation takes the batch's own mean and variance.
-        scale: what happens to the image first.
-        bottleneck: whether a block lies below the encoder.
-        skips: levels with a skip connection, 1 the finest.
-        join, parts: of each decoder block (see `decoded`).
+        steps, parts: of the blocks (see `decoded`).
     """
-    if len(stages) - (23 if bottleneck else 21) not in (0, 1):
+    if len(stages) not in (23, 24):
         raise ValueError("One more convolution before the last is all that may differ.")
-    steps = parts.get("steps", BEFORE)
     rest = iter(stages)
 
     def some(n):
         return list(itertools.islice(rest, n))
 
-    x, kept = scale(x), []
+    x, skips = x / 255, []
     for _ in range(4):
         x, skip = encoded(x, some(2), training, steps)
-        kept.append(skip)
-    x = chain(x, some(2) if bottleneck else [], training, steps)
-    for level in (4, 3, 2, 1):
-        joined = join if level in skips else lambda up, skip: up
-        (x,) = decoded([x, kept[level - 1]], some(3), training, join=joined, **parts)
+        skips.append(skip)
+    x = chain(x, some(2), training, steps)
+    for skip in reversed(skips):
+        (x,) = decoded([x, skip], some(3), training, steps, **parts)
     *extra, last = rest
     return [chain(chain(x, extra, training, steps), [last], steps=())]
 
 
 RIGHT = {name: functools.partial(wired, **parts) for name, parts in PARTS.items()}
-WRONG = {
-    "The bottleneck is missing, or its result is not passed on: below the four encoder blocks lies "
-    "one block of 16 n_filters without pooling.": functools.partial(wired, bottleneck=False),
-    "There is no skip connection: no decoder block joins one.": functools.partial(wired, skips=()),
-    "The skip connections are added; U-Net concatenates them.": functools.partial(
-        wired, join=ops.add
-    ),
-    **{
-        f"The skip connection of encoder block {n} is not used.": functools.partial(
-            wired, skips={1, 2, 3, 4} - {n}
-        )
-        for n in (1, 2, 3, 4)
-    },
-}
 
 
-def wrong_scale(model, image, right):
-    """Make the mistake of right networks whose first convolution takes other values, as in WRONG.
-
-    It is empty where this convolution is not found, as in a subclassed model.
-    """
-    with contextlib.suppress(Exception):
+def explain_scale(model, image):
+    """Raise Incorrect unless the first convolution takes the image divided by 255."""
+    values = image / 255
+    with contextlib.suppress(Exception):  # not found, as in a subclassed model
         first = next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
-        scale = keras.Model(model.inputs[0], first.input)
-        values = numbers(scale(image))
-        told = (
+        if first.input.shape[1:] == image.shape[1:]:  # an image, not features
+            values = numbers(keras.Model(model.inputs[0], first.input)(image))
+    if not close(values, image / 255, 5e-3):
+        raise Incorrect(
             f"The first convolution takes values from {values.min():.3g} to {values.max():.3g}; in "
             "the course's networks they are 0 to 1. Divide the image by 255, once: "
             "layers.Rescaling(1 / 255)."
         )
-        return {told: tuple(functools.partial(f, scale=scale) for f in right.values())}
-    return {}
 
 
 def kernels(stages):
@@ -248,17 +205,6 @@ def kernels(stages):
     return [*expected, ("The last convolution", (1, 3), before, N_CLASSES)]
 
 
-def choices(name, stages):
-    """List how a right network differs from the course's."""
-    sides = [stage["kernel"].shape[0] for stage in stages]
-    return (
-        name,
-        "" if len(stages) == 24 else "no extra convolution before the last layer, as the paper",
-        "2x2 transposed convolutions, as the paper" if 2 in sides and not name else "",
-        "a 3x3 convolution as last layer" if sides[-1] == 3 else "",
-    )
-
-
 # ---------------------------------------------------------------- cut_skip
 
 
@@ -275,46 +221,40 @@ def cut_skip(model, level):
     return copy
 
 
-UP, SKIP = 0, 1  # halves of the channels that the convolution after a join reads
-CUT_MISTAKES = {  # functions (level) -> list of (level, half) that are cut
+CUT = "kernel[:, :, join.input[0].shape[-1] :] = 0"
+CUT_MISTAKES = {
     "Levels are counted from the wrong end: the joins of the decoder come deepest first, so that "
-    "of level 4 is number 0.": lambda level: [(5 - level, SKIP)],
+    "of level 4 is number 0.": "joins[4 - level] -> joins[level - 1]",
     "The weights that read the upsampled features are zero. The skip's channels stand behind "
-    "them.": lambda level: [(level, UP)],
-    "All weights of the convolution are zero; those that read the upsampled features stay.": (
-        lambda level: [(level, UP), (level, SKIP)]
-    ),
-    "All four skip connections are cut, not this one alone.": (
-        lambda level: [(number, SKIP) for number in (1, 2, 3, 4)]
-    ),
+    "them.": f"{CUT} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
+    "All weights are zero; those for the upsampled features stay.": f"{CUT} -> kernel[:] = 0",
     "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
-    "by set_weights.": lambda level: [],
+    "by set_weights.": lambda model, level: model,
+    "All four skip connections are cut, not this one alone.": (
+        lambda model, level: functools.reduce(cut_skip, (1, 2, 3, 4), model)
+    ),
 }
-
-
-def logits_of_cut(model, image, cuts):
-    """Compute a U-Net's logits with some weights behind its joins set to zero."""
-    before = model.get_weights()
-    joins = [layer for layer in model.layers if isinstance(layer, layers.Concatenate)]
-    for level, half in cuts:
-        after = next(layer for layer in model.layers if layer.input is joins[4 - level].output)
-        kernel = numbers(after.kernel).copy()
-        np.split(kernel, 2, axis=2)[half][:] = 0
-        after.kernel.assign(kernel)
-    logits = numbers(model(image))
-    model.set_weights(before)
-    return logits
 
 
 @functools.cache
 def model_to_cut():
-    return unet.unet_model((16, 32, 3), 2, 3)
+    """Make a small U-Net, and an image for it."""
+    model = unet.unet_model((16, 32, 3), 2, 3)
+    return model, np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+
+
+@functools.cache
+def logits_of_cut(mistake, level):
+    """Compute the logits that a mistake gives, or the reference for an empty one."""
+    model, image = model_to_cut()
+    change = CUT_MISTAKES.get(mistake, cut_skip)
+    change = edited(cut_skip, change) if isinstance(change, str) else change
+    return numbers(change(model, level)(image))
 
 
 def judge_cut_skip(attempt):
-    model, given = model_to_cut(), {}
-    fill(model)
-    image = np.random.default_rng(5).uniform(0, 255, (1, 16, 32, 3)).astype("float32")
+    (model, image), given = model_to_cut(), {}
+    fill(model)  # an answer before may have changed it
     before = model.get_weights()
     for level in (2, 1):
         answer = attempt(model, level)
@@ -326,8 +266,8 @@ def judge_cut_skip(attempt):
                 "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
                 "gets the weights of the model by set_weights."
             )
-    for mistake, cuts in {"": lambda level: [(level, SKIP)], **CUT_MISTAKES}.items():
-        if all(close(y, logits_of_cut(model, image, cuts(n))) for n, y in given.items()):
+    for mistake in ("", *CUT_MISTAKES):
+        if all(close(logits, logits_of_cut(mistake, level)) for level, logits in given.items()):
             if mistake:
                 raise Incorrect(mistake)
             return

@@ -126,7 +126,7 @@ def to_onnx(model, path):
     with exporting(path, ".onnx") as part:
         # Keras would not find the inputs of a model that was loaded and not called yet
         in_precision(model, "float32").export(
-            part, format="onnx", verbose=False, input_signature=model.inputs
+            part, format="onnx", verbose=False, input_signature=[model.input]
         )
     return Path(path)
 

@@ -8,7 +8,7 @@ __getattr__, __dir__ = hand_on(
     diagram="draw_model",
     fcn="bilinear_kernel fcn_model naive_cnn",
     folding="fold_batch_norm in_precision",
-    pretrained="",
+    pretrained="pretrained_unet",
     profiling="",
-    unet="next_multiple paper_unet unet_model",
+    unet="gated_unet next_multiple paper_unet unet_model",
 )

@@ -47,9 +47,11 @@ def draw_model(model):
     axis.set(xlim=(-0.6, span - 0.3), ylim=(-depth + 0.6, 0.68))
     axis.axis("off")
     tallest = max(box.height for box in boxes)
+    longest = max(len(f"{box.height}x{box.width}") for box in boxes)
+    points = min(11, 64 / longest)  # so that the texts of neighbouring boxes do not touch
     kinds = {}
     for box in boxes:
-        draw_box(axis, box, tallest)
+        draw_box(axis, box, tallest, points)
         for start, text, colour in box.arrows:
             kinds[text] = draw_arrow(axis, start, box, colour, boxes, tallest)
     if any(box.dropout for box in boxes):
@@ -58,7 +60,7 @@ def draw_model(model):
     columns = max(1, min(3, int(width / (0.4 * size))))
     style = dict(loc="outside lower center", ncols=columns, fontsize=size, frameon=False)
     figure.legend(kinds.values(), kinds.keys(), **style)
-    axis.set_title(f"{model.name}: {model.count_params():,} parameters", fontsize=10)
+    axis.set_title(f"{model.name}: {model.count_params():,} parameters", fontsize=size)
     return figure
 
 
@@ -140,8 +142,8 @@ def size_of(box, tallest):
     return 0.07 + 0.055 * math.log2(box.channels), 0.1 + 0.5 * (box.height / tallest) ** 0.5
 
 
-def draw_box(axis, box, tallest):
-    """Draw one box, its copied part white, with channels and size over it."""
+def draw_box(axis, box, tallest, points):
+    """Draw one box, its copied part white, with channels and size over it, so many points high."""
     width, height = size_of(box, tallest)
     left, bottom = box.x - width / 2, -box.level - height / 2
     style = dict(linewidth=1.3 if box.dropout else 0.8, linestyle=":" if box.dropout else "-")
@@ -150,7 +152,7 @@ def draw_box(axis, box, tallest):
         part = width * box.copied / box.channels
         axis.add_patch(Rectangle((left, bottom), part, height, fc="white", ec="0.2", **style))
     text = f"{box.channels}\n{box.height}x{box.width}"
-    place = dict(ha="center", va="bottom", fontsize=7.5, linespacing=0.95)
+    place = dict(ha="center", va="bottom", fontsize=points, linespacing=0.95)
     axis.text(box.x, -box.level + height / 2 + 0.02, text, **place)
 
 

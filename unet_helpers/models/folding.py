@@ -108,31 +108,28 @@ def find_pairs(graph):
     Returns (dict from a convolution's name to that of the normalisation after it, set of the
     dropouts' names).
     """
-    calls = []  # (name, input tensors, output, whether called with training=True), in a clone
+    calls = []  # (layer, input tensors, output, whether called with training=True), in a clone
 
     def note(layer, *inputs, **options):
         output = layer(*inputs, **options)
         tensors = keras.tree.flatten((inputs, options))
-        calls.append((layer.name, tensors, output, bool(options.get("training"))))
+        calls.append((layer, tensors, output, bool(options.get("training"))))
         return output
 
     clone = keras.models.clone_model(graph, call_function=note)
     users = Counter(id(tensor) for _, inputs, _, _ in calls for tensor in inputs)
     users.update(id(tensor) for tensor in clone.outputs)
-    times = Counter(name for name, _, _, _ in calls)
+    times = Counter(layer.name for layer, _, _, _ in calls)
     # A layer that is used twice has one set of weights for two places and stays as it is. So does
     # one that is called with training=True.
-    once = [call for call in calls if times[call[0]] == 1 and not call[3]]
+    once = [call for call in calls if times[call[0].name] == 1 and not call[3]]
     convolutions = {
-        id(output): graph.get_layer(name)
-        for name, _, output, _ in once
-        if type(graph.get_layer(name)) in CONVOLUTIONS
+        id(output): layer for layer, _, output, _ in once if type(layer) in CONVOLUTIONS
     }
     pairs, idle = {}, set()
-    for name, inputs, _, _ in once:
-        layer = graph.get_layer(name)
+    for layer, inputs, _, _ in once:
         if type(layer) is layers.Dropout:  # a subclass may drop in prediction as well
-            idle.add(name)
+            idle.add(layer.name)
         before = convolutions.get(id(inputs[0]))
         if (
             type(layer) is layers.BatchNormalization
@@ -142,7 +139,7 @@ def find_pairs(graph):
             and before.compute_dtype == layer.compute_dtype
             and layer.axis % 4 == (3 if before.data_format == "channels_last" else 1)
         ):
-            pairs[before.name] = name
+            pairs[before.name] = layer.name
     return pairs, idle
 
 

@@ -1,18 +1,21 @@
-"""Networks that `data/train_nets.py` trained on the CARLA sample: build, store and load them.
+"""Networks that have been trained before: those stored with the course, and encoders to start from.
 
-They let a notebook compare networks that take minutes to train. All of them were trained with the
-same images, number of epochs and recipe, and have about the same number of parameters.
+`data/train_nets.py` trained the stored ones on the CARLA sample, with the same images, number of
+epochs and recipe; they have about the same number of parameters. So a notebook can compare networks
+that take minutes to train. `pretrained_unet` is where a new training run starts.
 """
 
 import functools
+import warnings
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from unet_helpers.files import atomic_write, explained, sample_folder
 from unet_helpers.labels import CARLA
-from unet_helpers.models import fcn, unet
+from unet_helpers.models import blocks, fcn, unet
 
 SIZE = (160, 192)  # near the sample's own 150 x 200, and divisible by 32
 EPOCHS = 24
@@ -81,3 +84,99 @@ def store(model, name, folder):
     with atomic_write(path) as part:
         np.savez_compressed(part, **arrays)
     return path
+
+
+ENCODERS = {  # backbones of keras.applications, with the modules that hold their preprocessing
+    "MobileNetV2": keras.applications.mobilenet_v2,
+    "EfficientNetV2B0": keras.applications.efficientnet_v2,
+    "ResNet50": keras.applications.resnet50,
+}
+
+
+def pretrained_unet(
+    encoder="course",
+    weights="default",
+    input_size=(96, 128, 3),
+    n_filters=8,
+    n_classes=13,
+    frozen=True,
+    name="pretrained_unet",
+):
+    """Build a U-Net whose encoder has been trained before, for classes of your own.
+
+    Args:
+        encoder: "course", the U-Net stored with the course, whose decoder comes along; or one of
+            ENCODERS, with a new decoder.
+        weights: "default", which is "course" for the course's and "imagenet" for the others (Keras
+            downloads these once); a backbone's file, written by its `save_weights` without the
+            classifier (`include_top=False`); or None, for random ones.
+        input_size: (H, W, 3), H and W divisible by 16 for "course" and by 32 for the others.
+        n_filters: filters of the decoder's last block, 8 for "course".
+        n_classes: number of logits per pixel.
+        frozen: whether training leaves the encoder's weights as they are.
+
+    Returns a keras.Model: images (batch, H, W, 3), 0 to 255, uint8 or float -> float32 logits
+    (batch, H, W, n_classes). The encoder's preprocessing is part of it. To fine-tune, build it
+    again with frozen=False, `set_weights` to those of the frozen one, and train at a small learning
+    rate. The encoder's batch normalisations stay frozen: they go on using the averages of the
+    images that it was trained on; those of a few small batches would undo what it has learned.
+
+    Raises ValueError for an unknown encoder, weights that are not its own and sizes that do not
+    fit, and DataError where weights cannot be loaded.
+    """
+    if encoder != "course" and encoder not in ENCODERS:
+        known = ", ".join(["course", *ENCODERS])
+        raise ValueError(f"There is no encoder {encoder!r}; there are {known}.")
+    own = "course" if encoder == "course" else "imagenet"
+    weights = own if weights == "default" else weights
+    if weights not in (own, None) and (encoder == "course" or weights == "course"):
+        raise ValueError(f"The encoder {encoder} has the weights {own!r}, not {str(weights)!r}.")
+    unet.check_input_size(input_size)
+    if None in input_size or input_size[2] != 3:
+        raise ValueError(f"input_size is {input_size}; expected (H, W, 3), such as (96, 128, 3).")
+    if encoder == "course":
+        if n_filters != 8:
+            raise ValueError(f"The course's encoder goes with n_filters=8, not {n_filters}.")
+        image, x, trained = course_unet(weights, input_size)
+    else:
+        image, x, trained = backbone_unet(encoder, weights, input_size, n_filters)
+    for layer in trained:
+        layer.trainable = not frozen and not isinstance(layer, keras.layers.BatchNormalization)
+    return keras.Model(image, unet.logits_layer(x, n_classes), name=name)
+
+
+def course_unet(weights, input_size):
+    """Return the image, the last features and the encoder's layers of the stored U-Net."""
+    model = UNET(input_size, n_classes=1, batch_norm=True)
+    features = model.layers[:-1]  # all but the logits
+    if weights is not None:
+        for layer, stored in zip(features, load("unet").layers[:-1], strict=True):
+            layer.set_weights(stored.get_weights())
+    kinds = [type(layer) for layer in features]
+    return model.input, features[-1].output, features[: kinds.index(keras.layers.Conv2DTranspose)]
+
+
+def backbone_unet(encoder, weights, input_size, n_filters):
+    """Return the image, the last features and the encoder's layers of a U-Net on a backbone."""
+    unet.check_divisible(input_size, 32)
+    module = ENCODERS[encoder]
+    image = keras.Input(input_size, name="image")
+    advice = 'Without a network, give the file that a machine with one has downloaded, or "course".'
+    problem = f"The weights {weights} of {encoder} cannot be loaded"
+    with explained(problem, advice), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about images that are not square: they may be
+        backbone = getattr(module, encoder)(
+            include_top=False, weights=weights, input_tensor=module.preprocess_input(image)
+        )
+    x = backbone.output
+    for stride in (16, 8, 4, 2):
+        skip = last_features(backbone, [side // stride for side in input_size[:2]])
+        x = blocks.upsampling_block(x, skip, stride * n_filters, batch_norm=True)
+    x = blocks.upsampling_block(x, None, n_filters, batch_norm=True)
+    return image, x, backbone.layers
+
+
+def last_features(backbone, size):
+    """Return the backbone's last tensor (batch, *size, channels) before the size is halved."""
+    outputs = [layer.output for layer in backbone.layers]
+    return [output for output in outputs if list(output.shape[1:3]) == size][-1]

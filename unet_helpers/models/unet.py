@@ -67,6 +67,30 @@ def unet_model(
     return keras.Model(inputs, logits_layer(x, n_classes, last_kernel_size), name=name)
 
 
+def gated_unet(unet):
+    """Put a gate on each skip connection: 1 leaves it as it is, 0 cuts it, 0.5 halves it.
+
+    unet: from `unet_model`, trained or not, folded or not; both models share their weights.
+
+    Returns a keras.Model: [images, gates] -> logits as before. The gates are float
+    (batch, 1, 1, n), one for each of the n skip connections, the finest first. Raises ValueError
+    for a model that joins no features.
+    """
+    joins = sum(isinstance(layer, layers.Concatenate) for layer in unet.layers)
+    if not joins:
+        raise ValueError(f"{unet.name} has no skip connection to gate; pass a U-Net with skips.")
+    image = keras.Input(unet.input_shape[1:], name="image")
+    gates = keras.Input((1, 1, joins), name="gates")
+    tensors = {id(unet.input): image}  # by the tensor of `unet` whose place each one takes
+    for layer in unet.layers[1:]:
+        given = [tensors[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
+        if isinstance(layer, layers.Concatenate):
+            joins -= 1  # the decoder meets the coarsest first
+            given[1] = given[1] * gates[..., joins : joins + 1]
+        tensors[id(layer.output)] = layer(given if len(given) > 1 else given[0])
+    return keras.Model([image, gates], tensors[id(unet.output)], name=f"gated_{unet.name}")
+
+
 def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_unet"):
     """Build the U-Net of the paper: valid convolutions, cropped skips, 23 convolutional layers.
 

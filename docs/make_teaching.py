@@ -80,6 +80,7 @@ OFTEN = {  # exercise: the beginning of what its check says of the mistake to ex
     "augmentation": "The mask's margin is repeated",
     "bug_hunt": "Was its first line changed",
     "tile_starts": "the last tile begins at",
+    "acceptance_test": "The mean over the classes decides",
     "fold": "The factor lies on the channels",
     "roofline": "The two times are added up",
 }

@@ -50,11 +50,10 @@ def test_nothing_to_time_is_said(variants, rounds):
         timing.in_turns(variants, rounds)
 
 
-def test_peak_and_bandwidth_count_what_they_do(monkeypatch):
+def test_bandwidth_counts_what_is_read_and_written(monkeypatch):
     monkeypatch.setattr(
         timing, "in_turns", lambda variants, rounds: dict.fromkeys(variants, np.array([4.0, 2.0]))
     )
-    assert timing.matrix_peak("float32", side=10) == 2 * 10**3 / 2.0
     assert timing.memory_bandwidth(megabytes=1) == 2 * 2**20 / 2.0
 
 

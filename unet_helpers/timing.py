@@ -1,4 +1,4 @@
-"""Measure speed fairly: variants in turns, and the best this machine can do."""
+"""Measure speed fairly: variants in turns, waiting for data, and the memory's bandwidth."""
 
 import time
 
@@ -51,18 +51,6 @@ def waiting(step, batches):
         waited, computed = waited + ready - start, computed + time.perf_counter() - ready
         start = time.perf_counter()
     return waited + time.perf_counter() - start, computed
-
-
-def matrix_peak(dtype, side=2048, rounds=5):
-    """Measure the device's peak in operations a second, by products of square matrices.
-
-    A product takes 2 side^3 operations (multiplications and additions) and uses every number side
-    times, so arithmetic limits it and not memory. Returns float, the fastest round.
-    """
-    random = np.random.default_rng(0)
-    a, b = (ops.cast(random.normal(size=(side, side)), dtype) for _ in range(2))
-    seconds = in_turns({"product": lambda: wait(ops.matmul(a, b))}, rounds)["product"]
-    return 2 * side**3 / seconds.min()
 
 
 def memory_bandwidth(megabytes=256, rounds=5):

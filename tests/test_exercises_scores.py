@@ -536,7 +536,7 @@ WRONG = [
     (EXPORT, losers_with(lambda b, a, t: ~(b - a <= t)), "An absent class is listed"),
     (EXPORT, losers_with(lambda b, a, t: (b - a) / b > t), "The loss is divided by the IoU"),
     (EXPORT, losers_with(lambda b, a, t: a - b > t), "`after - before` stands where"),
-    (EXPORT, losers_with(lambda b, a, t: b > a), "right for tolerance = 0"),
+    (EXPORT, losers_with(lambda b, a, t: b > a), "the tolerance is not used"),
     (EXPORT, losers_of_recall, "That is the recall, not the IoU"),
     (EXPORT, losers_of_images, "image by image and averaged"),
     (EXPORT, losers_with_void, "right for truths with void counted as class 0"),

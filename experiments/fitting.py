@@ -23,8 +23,9 @@ def fit(
 ):
     """Train a model on (images, masks).
 
-    power: of the median-frequency weights; 0 is without. constant: a rate that stays as it is.
-    after_epoch: called without arguments when the model holds the weights of an epoch.
+    power: of the median-frequency weights; 0 is without. augmentation: True for that of the course,
+    False for none, or with JAX a function (image, mask, key) -> (image, mask). constant: a rate
+    that stays as it is. after_epoch: called when the model holds the weights of an epoch.
     """
     images, masks = pairs
     n_classes = model.output_shape[-1]
@@ -34,7 +35,7 @@ def fit(
     if keras.backend.backend() == "jax":
         import jax_loop
 
-        change = jax_loop.augment if augmentation else None
+        change = jax_loop.augment if augmentation is True else augmentation or None
         jax_loop.fit(
             model, images, masks, epochs, batch_size, learning_rate, constant, weights, change,
             steps_per_epoch=steps, seed=seed, after_epoch=after_epoch,

@@ -52,6 +52,25 @@ def augment(image, mask, key, zoom=0.0):
     return jnp.round(jnp.clip(((image - mean) * contrast + mean + brightness) * tint, 0, 255)), mask
 
 
+def crop_and_augment(image, mask, key, size, rare):
+    """Cut out a part, half of the time around a pixel of a rare class, then change it at random.
+
+    rare: float (C,), 1 for a class that counts as rare, else 0.
+    """
+    (height, width), (h, w), keys = mask.shape, size, jax.random.split(key, 3)
+    likely = rare[jnp.clip(mask, 0, len(rare) - 1)].ravel() + 1e-6
+    pixel = jax.random.categorical(keys[1], jnp.log(likely))
+    random = jax.random.uniform(keys[2], (3,))
+    anywhere = (random[1] * height).astype(int), (random[2] * width).astype(int)
+    y, x = (
+        jnp.where(random[0] < 0.5, *pair)
+        for pair in zip((pixel // width, pixel % width), anywhere, strict=True)
+    )
+    top, left = jnp.clip(y - h // 2, 0, height - h), jnp.clip(x - w // 2, 0, width - w)
+    image = jax.lax.dynamic_slice(image, (top, left, 0), (h, w, 3))
+    return augment(image, jax.lax.dynamic_slice(mask, (top, left), (h, w)), keys[0])
+
+
 def fit(
     model,
     images,

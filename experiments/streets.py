@@ -80,7 +80,9 @@ def together(streets):
 
 
 def main():
-    keep = results.Results("streets", SETTINGS)
+    # networks of two backends are not compared with each other
+    name = "streets_jax" if keras.backend.backend() == "jax" else "streets"
+    keep = results.Results(name, SETTINGS)
     for left_out in STREETS:
         for variant in sys.argv[1:] or VARIANTS:
             build, differs = VARIANTS[variant]

@@ -11,7 +11,7 @@ from results import ROOT
 from unet_helpers.evaluation import stored_runs
 
 PAGE = ROOT / "docs" / "results.md"
-# A table's file in data/results, and its variants, compared with the first.
+# A table's file in data/results, its variants, compared with the first, and of which runs.
 TABLES = {
     "learner": ("learner", ("unet",)),
     "crops": ("learner_jax", ("unet", "crops")),
@@ -25,6 +25,8 @@ TABLES = {
         ("unet", "no_augmentation", "dropout", "batch_norm_once_a_block", "no_batch_norm", "plain"),
     ),
     "real_camvid": ("real_sets", ("CamVid, plain", "CamVid, course")),
+    "transfer_20": ("transfer", ("scratch", "frozen", "all weights"), {"images": 20}),
+    "transfer_300": ("transfer", ("scratch", "frozen", "all weights"), {"images": 300}),
 }
 
 
@@ -79,9 +81,18 @@ def by_class(found, variants):
     return table(["", *classes], rows)
 
 
+def chosen(file, variants, only=None):
+    """Read the runs of some variants of an experiment, all of them or those with certain values."""
+    found = stored_runs(file)
+    return {
+        variant: [run for run in found[variant] if (only or {}).items() <= run.items()]
+        for variant in variants
+    }
+
+
 def tables():
     """Return all tables: dict from name to Markdown."""
-    groups = {name: (stored_runs(file), variants) for name, (file, variants) in TABLES.items()}
+    groups = {name: (chosen(*how), how[1]) for name, how in TABLES.items()}
     return {name: by_part(*group) + "\n\n" + by_class(*group) for name, group in groups.items()}
 
 

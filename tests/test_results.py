@@ -25,7 +25,7 @@ def test_the_tables_of_results_md_are_made_of_the_stored_runs(experiments):
 
 def test_a_changed_run_changes_the_page(experiments, monkeypatch):
     tables = experiments("tables")
-    groups = {name: tables.stored_runs(name) for name, _ in tables.TABLES.values()}
+    groups = {name: tables.stored_runs(name) for name, *_ in tables.TABLES.values()}
     groups["streets"]["unet"][0]["mean_iou"] += 0.1
     monkeypatch.setattr(tables, "stored_runs", groups.get)
     page = tables.PAGE.read_text(encoding="utf-8")

@@ -26,7 +26,6 @@ TABLES = {
     ),
     "real_camvid": ("real_sets", ("CamVid, plain", "CamVid, course")),
     "transfer_20": ("transfer", ("scratch", "frozen", "all weights"), {"images": 20}),
-    "transfer_300": ("transfer", ("scratch", "frozen", "all weights"), {"images": 300}),
 }
 
 

@@ -2,11 +2,11 @@
 
     python experiments/cells.py [SEED ...]
 
-Four recipes, each with and without the two, are trained on 30 drawn images and scored on 30 others;
-every seed draws its own of both, and trains all recipes from the same initial weights. Mirroring and
-quarter turns are in all four. The functions that draw, deform and score are those of notebook 09, in
-its cells tagged "measured": what is measured is what the notebook shows. Each run is added to
-data/results/cells.json as it ends, and runs that are there are not repeated.
+Four recipes, with and without each of the two, are trained on 30 drawn images and scored on 30
+others. Every seed draws its own of both, and trains all recipes from the same initial weights;
+mirroring and quarter turns are in all four. The functions that draw, deform and score are those of
+notebook 09, in its cells tagged "measured": what is measured is what the notebook shows. Each run
+is added to data/results/cells.json as it ends, and runs that are there are not repeated.
 """
 
 import functools
@@ -96,11 +96,8 @@ def fit(model, images, masks, weights, learning_rate):
     from unet_helpers import training
 
     training.compile_model(model, len(images), learning_rate)
-    images, masks, weights = (
-        part.reshape(-1, *part.shape[2:]) for part in (images, masks, weights)
-    )
-    size = SETTINGS["batch_size"]
-    model.fit(images[..., None], masks, size, sample_weight=weights, shuffle=False, verbose=0)
+    for batch in zip(images[..., None], masks, weights, strict=True):
+        model.train_on_batch(*batch)
 
 
 def predict(model, images):

@@ -38,7 +38,7 @@ def judge_border_weights(attempt):
             f"{added} -> np.where(inside, weights, weights * border)"
         ),
         "Only the nearest cell counts, so that every border is heavy, not only a narrow gap. d2 "
-        "is the distance to the second nearest.": [
+        "is the distance to the second nearest, and the background, 0, is not a cell.": [
             f"{term} -> ((2 * d1) ** 2)",
             f"{term} -> (d1**2)",
         ],
@@ -57,9 +57,6 @@ def judge_border_weights(attempt):
         "distance_transform_edt measures from each pixel that is true to the nearest that is not. "
         "Given labels == cell, it measures inside the cell: give it labels != cell.": (
             "labels != cell -> labels == cell"
-        ),
-        "The background counts as a cell. Take the numbers above 0 only.": (
-            "np.unique(labels[inside]) -> np.unique(labels)"
         ),
         "No gap gets more than w_c. Take the distances to each cell by itself, not to all cells as "
         "one.": f"{added} -> weights",

@@ -29,7 +29,7 @@ SETTINGS = {
     "train_images": 30,
     "test_images": 30,
     "filters": 8,
-    "steps": 400,
+    "steps": 300,
     "batch_size": 4,
     "learning_rate": 5e-3,
     "w0": 10.0,

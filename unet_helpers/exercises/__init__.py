@@ -8,6 +8,7 @@ and the reference NAME, a line below, a family of wrong answers in tests/, and a
 from unet_helpers.exercises import (
     acceptance,
     arithmetic,
+    cells,
     decoder,
     encoder,
     hunt,
@@ -54,6 +55,7 @@ cross_entropy_with_void = of(losses, "cross_entropy_with_void")  # notebook 07
 median_frequency_weights = of(losses, "median_frequency_weights")
 soft_dice = of(losses, "soft_dice")  # notebook 08
 threshold_for_recall = of(scores, "threshold_for_recall")
+border_weights = of(cells, "border_weights")  # notebook 09
 iou_and_dice = of(scores, "iou_and_dice")  # notebook 10
 mean_per_image = of(scores, "mean_per_image")
 calibration_error = of(scores, "calibration_error")  # notebook 11

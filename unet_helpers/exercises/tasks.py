@@ -255,6 +255,21 @@ TASKS = {
         "found = np.sort(probabilities[truth == 1])[::-1]; of n pixels recall * n are needed, "
         "rounded up; the threshold is the last of them.",
     ),
+    "border_weights": Task(
+        "my_border_weights(labels, class_weights, w0, sigma)",
+        20,
+        "Give every pixel its weight, an array (H, W). labels is 0 on the background and has a "
+        "number for each cell; class_weights is w_c of the background and of the cells. On the "
+        "background add w0 * exp(-(d1 + d2) ** 2 / (2 * sigma ** 2)), d1 and d2 being the "
+        "distances to the nearest cell and to the second nearest; with fewer than two cells add "
+        "nothing.",
+        "How far is each pixel from cell 3 alone? scipy.ndimage.distance_transform_edt measures "
+        "from each pixel that is true to the nearest that is false.",
+        "distance_transform_edt(labels != cell) is one map of distances. Make a list of them, one "
+        "for each number above 0, and sort along axis 0.",
+        "d1, d2 = np.sort(distances, axis=0)[:2], unless there are fewer than two. Add the term "
+        "to w_c only where labels == 0.",
+    ),
     "iou_and_dice": Task(
         "my_iou_and_dice(confusion)",
         15,

@@ -1,9 +1,10 @@
-"""Losses, the recipe, checkpoints, precision and several devices."""
+"""Losses, border weights, the recipe, checkpoints, precision and several devices."""
 
 from unet_helpers.lazy import hand_on
 
 __getattr__, __dir__ = hand_on(
     __name__,
+    borders="border_weights",
     callbacks="PredictionGif Progress Scores",
     checkpoint="",
     distributed="",

@@ -79,6 +79,7 @@ OFTEN = {  # exercise: the beginning of what its check says of the mistake to ex
     "split_by_recording": "The split depends on the order",
     "augmentation": "The mask's margin is repeated",
     "bug_hunt": "Was its first line changed",
+    "backbone_skips": "It takes the first tensor of each size",
     "tile_starts": "the last tile begins at",
     "acceptance_test": "The mean over the classes decides",
     "fold": "The factor lies on the channels",

@@ -30,7 +30,7 @@ SCHEDULES = {
         "week 3": ("04", "05"),
         "week 4": ("06", "07"),
         "week 5": ("08", "10"),
-        "week 6": ("11", "12"),
+        "week 6": ("11", "12", "13"),
         "week 7": ("14", "15", "16"),
     },
 }
@@ -47,6 +47,7 @@ LIVE = {  # notebook: the section to show, and how
     "10": ("A flattering number", "take the predictions before the cell runs"),
     "11": ("An alarm for strange images", "ask which of the six changes will not ring"),
     "12": ("The leak, measured", "show both scores, and vote which network to ship"),
+    "13": ("What is forgotten", "vote on the rates, then ask what the frozen start has lost"),
     "14": ("1. Your street photo in, mask out", "take the photo in the break"),
     "15": ("1. What would be good enough?", "write the room's criteria on the board"),
     "16": ("3. The step against the processor's limit", "compare the machines in the room"),

@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import keras
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts that import this one find the package, too
 
@@ -67,5 +69,10 @@ def commit():
 
 def machine():
     """Name the processor's kind and the versions that decide the numbers."""
-    found = f"{platform.machine()}, TensorFlow {version('tensorflow')}, Keras {version('keras')}"
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0].device_kind
+        return f"{device}, JAX {jax.__version__}, Keras {keras.__version__}, float32"
+    found = f"{platform.machine()}, TensorFlow {version('tensorflow')}, Keras {keras.__version__}"
     return found + ", float32"

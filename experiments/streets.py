@@ -12,11 +12,12 @@ import functools
 import sys
 import time
 
+import fitting
 import keras
 import numpy as np
 import results
 
-from unet_helpers import datasets, evaluation, models, training
+from unet_helpers import models
 from unet_helpers.datasets import carla
 from unet_helpers.datasets.images import resize_image, resize_mask
 from unet_helpers.labels import CARLA
@@ -31,6 +32,8 @@ SETTINGS = {
     "augmentation": "mirror and colours",
     "seed": 0,
 }
+fit = functools.partial(fitting.fit, epochs=SETTINGS["epochs"], power=0.5)
+score = functools.partial(fitting.score, labels=CARLA)
 
 UNET = functools.partial(models.unet_model, n_filters=8, dropout_prob=0, batch_norm=True)
 FCN = functools.partial(models.fcn_model, n_filters=11, dropout_prob=0, batch_norm=True)
@@ -47,13 +50,13 @@ VARIANTS = {
     "without_skip_4": (functools.partial(UNET, skips=(1, 2, 3)), {}),
     "no_weights": (UNET, {"power": 0}),
     "full_weights": (UNET, {"power": 1}),
-    "no_augmentation": (UNET, {"augmentation": None}),
+    "no_augmentation": (UNET, {"augmentation": False}),
     "dropout": (functools.partial(UNET, dropout_prob=0.3), {}),
     "no_batch_norm": (functools.partial(UNET, batch_norm=False), {"learning_rate": 1e-3}),
     "batch_norm_once_a_block": (functools.partial(UNET, batch_norm="block"), {}),
     "plain": (
         functools.partial(UNET, batch_norm=False),
-        {"power": 0, "augmentation": None, "learning_rate": 1e-3, "constant": True},
+        {"power": 0, "augmentation": False, "learning_rate": 1e-3, "constant": True},
     ),
 }
 
@@ -71,42 +74,15 @@ def frames():
     }
 
 
-def fit(
-    model,
-    pairs,
-    power=0.5,
-    augmentation=datasets.augment,
-    learning_rate=SETTINGS["learning_rate"],
-    constant=False,
-    epochs=SETTINGS["epochs"],
-):
-    """Train a model on (images, masks) with the recipe of SETTINGS, or with what differs."""
-    data = datasets.from_arrays(*pairs)
-    batches = datasets.batches(data, SETTINGS["batch_size"], epochs, augmentation)
-    if power:
-        weights = training.median_frequency_weights(pairs[1], CARLA.n_classes) ** power
-        batches = training.with_class_weights(batches, weights)
-    training.compile_model(model, steps=len(batches), learning_rate=learning_rate)
-    if constant:
-        model.compile(keras.optimizers.Adam(learning_rate), model.loss, jit_compile=False)
-    steps = len(batches) // epochs
-    training.fit(model, batches, epochs=epochs, steps_per_epoch=steps, progress=False)
-
-
-def score(model, pairs):
-    """Score a model on (images, masks), from one confusion matrix."""
-    batches = datasets.batches(datasets.from_arrays(*pairs))
-    scores = evaluation.scores(evaluation.evaluate(model, batches, CARLA.n_classes))
-    return results.of_scores(scores, CARLA.classes)
-
-
 def together(streets):
     """Join the frames of several recordings."""
     return tuple(map(np.concatenate, zip(*(frames()[street] for street in streets), strict=True)))
 
 
 def main():
-    keep = results.Results("streets", SETTINGS)
+    # networks of two backends are not compared with each other
+    name = "streets_jax" if keras.backend.backend() == "jax" else "streets"
+    keep = results.Results(name, SETTINGS)
     for left_out in STREETS:
         for variant in sys.argv[1:] or VARIANTS:
             build, differs = VARIANTS[variant]

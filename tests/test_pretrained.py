@@ -24,8 +24,9 @@ def scores():
 
 def test_every_network_is_stored_and_small():
     stored = {path.stem: path for path in files.sample_folder("trained").glob("*.npz")}
-    assert set(stored) == set(pretrained.NETWORKS)
-    assert all(path.stat().st_size < 700_000 for path in stored.values())
+    assert set(stored) == {*pretrained.NETWORKS, "pets"}
+    assert all(stored[name].stat().st_size < 700_000 for name in pretrained.NETWORKS)
+    assert stored["pets"].stat().st_size < 2_100_000
 
 
 def test_compared_networks_have_about_the_same_number_of_parameters():
@@ -147,17 +148,17 @@ def test_a_backbone_is_loaded_from_a_file_and_from_keras(tmp_path, monkeypatch):
     assert len(fetched) == 1 and "mobilenet_v2_weights" in fetched[0] and "no_top" in fetched[0]
 
 
-def test_the_course_encoder_brings_all_but_its_logits():
-    model = models.pretrained_unet(input_size=(64, 96, 3), n_classes=3)
-    stored = pretrained.load("unet")
+@pytest.mark.parametrize(("weights", "name"), [("streets", "unet"), ("pets", "pets")])
+def test_the_course_encoder_brings_all_but_its_logits(weights, name):
+    model = models.pretrained_unet(weights=weights, input_size=(64, 96, 3), n_classes=4)
+    stored = pretrained.load(name)
     for one, other in zip(stored.layers[1:-1], model.layers[1:-1], strict=True):
         for weight, same in zip(one.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_array_equal(weight, same)
     kinds = [type(layer).__name__ for layer in model.layers if layer.trainable_weights]
-    assert kinds[0] == "Conv2DTranspose" and model.output.shape[-1] == 3
-    assert not (
-        model.layers[-1].get_weights()[0] == stored.layers[-1].get_weights()[0][..., :3]
-    ).all()
+    assert kinds[0] == "Conv2DTranspose" and model.output.shape[-1] == 4
+    new, old = (net.layers[-1].get_weights()[0][..., :3] for net in (model, stored))
+    assert not (new == old).all()
 
 
 def test_fine_tuning_moves_the_encoder_but_not_its_normalisations():
@@ -181,10 +182,14 @@ def test_fine_tuning_moves_the_encoder_but_not_its_normalisations():
     ("arguments", "sentence"),
     [
         (dict(encoder="resnet"), "no encoder 'resnet'; there are course, MobileNetV2, Eff"),
-        (dict(weights="imagenet"), "encoder course has the weights 'course', not 'imagenet'"),
-        (dict(encoder="ResNet50", weights="course"), "ResNet50 has the weights 'imagenet', not"),
-        (dict(weights="my.weights.h5"), "course has the weights 'course', not 'my.weights.h5'"),
-        (dict(n_filters=16), "goes with n_filters=8, not 16"),
+        (
+            dict(weights="imagenet"),
+            "course has the weights streets and pets, not 'imagenet'",
+        ),
+        (dict(encoder="ResNet50", weights="pets"), "ResNet50 has the weights imagenet, not 'pets'"),
+        (dict(weights="my.weights.h5"), "course has the weights streets and pets, not 'my.we"),
+        (dict(n_filters=16), "has n_filters=8 here, not 16"),
+        (dict(weights="pets", n_filters=8), "has n_filters=16 here, not 8"),
         (dict(input_size=(None, None, 3)), r"expected \(H, W, 3\)"),
         (dict(input_size=(64, 64, 1)), r"expected \(H, W, 3\)"),
         (dict(input_size=(100, 128, 3)), "100x128 is not divisible by 16; .* 112x128"),

@@ -14,14 +14,15 @@ import keras
 import numpy as np
 
 from unet_helpers.files import atomic_write, explained, sample_folder
-from unet_helpers.labels import CARLA
+from unet_helpers.labels import CARLA, PETS
 from unet_helpers.models import blocks, fcn, unet
 
 SIZE = (160, 192)  # near the sample's own 150 x 200, and divisible by 32
 EPOCHS = 24
 WEIGHT_POWER = 0.75  # of the median-frequency weights
-UNET = functools.partial(unet.unet_model, n_filters=8, dropout_prob=0)
-FCN = functools.partial(fcn.fcn_model, n_filters=11)
+CLASSES = dict(n_classes=CARLA.n_classes, batch_norm=True)
+UNET = functools.partial(unet.unet_model, n_filters=8, dropout_prob=0, **CLASSES)
+FCN = functools.partial(fcn.fcn_model, n_filters=11, **CLASSES)
 NETWORKS = {
     "fcn_32s": functools.partial(FCN, stride=32),
     "fcn_16s": functools.partial(FCN, stride=16),
@@ -33,26 +34,31 @@ NETWORKS = {
     "unet_without_skip_4": functools.partial(UNET, skips=(1, 2, 3)),
     "unet_without_skips": functools.partial(UNET, skips=()),
 }
+# Trained by experiments/pretrain.py on 2,000 pets drawn for the purpose.
+PETS_UNET = functools.partial(UNET, n_filters=16, n_classes=PETS.n_classes)
+STARTS = {"streets": "unet", "pets": "pets"}  # the weights of the course's encoder: whose they are
 
 
 def build(name):
-    """Build one of NETWORKS, untrained: images (B, 160, 192, 3) -> logits (B, 160, 192, 13).
+    """Build one of NETWORKS, or "pets", untrained: images (B, 160, 192, 3) -> (B, 160, 192, C).
 
     Raises ValueError for an unknown name.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"There is no network {name!r}; there are {', '.join(NETWORKS)}.")
-    return NETWORKS[name]((*SIZE, 3), n_classes=CARLA.n_classes, batch_norm=True, name=name)
+    known = NETWORKS | {"pets": PETS_UNET}
+    if name not in known:
+        raise ValueError(f"There is no network {name!r}; there are {', '.join(known)}.")
+    return known[name]((*SIZE, 3), name=name)
 
 
 def load(name, folder=None):
-    """Load one of NETWORKS as `build` makes it; folder=None takes the sample's, data/trained.
+    """Load one of NETWORKS, or "pets", as `build` makes it; folder=None takes data/trained.
 
     Raises ValueError as `build`, and DataError for a missing, broken or wrong file.
     """
     model = build(name)
     path = Path(folder or sample_folder("trained")) / f"{name}.npz"
-    advice = f"Train it again: python data/train_nets.py {name}."
+    script = "experiments/pretrain.py" if name == "pets" else f"data/train_nets.py {name}"
+    advice = f"Train it again: python {script}."
     with explained(f"The trained network {path} cannot be loaded", advice):
         if not path.is_file():  # reading a pipe or a device might never end
             raise FileNotFoundError(path)
@@ -97,7 +103,7 @@ def pretrained_unet(
     encoder="course",
     weights="default",
     input_size=(96, 128, 3),
-    n_filters=8,
+    n_filters=None,
     n_classes=13,
     frozen=True,
     name="pretrained_unet",
@@ -105,13 +111,13 @@ def pretrained_unet(
     """Build a U-Net whose encoder has been trained before, for classes of your own.
 
     Args:
-        encoder: "course", the U-Net stored with the course, whose decoder comes along; or one of
-            ENCODERS, with a new decoder.
-        weights: "default", which is "course" for the course's and "imagenet" for the others (Keras
-            downloads these once); a backbone's file, written by its `save_weights` without the
-            classifier (`include_top=False`); or None, for random ones.
+        encoder: "course", a stored U-Net, whose decoder comes along; or one of ENCODERS, with a
+            new decoder.
+        weights: of the course "streets" or "pets", drawn ones; of the others "imagenet" (Keras
+            downloads these once) or a backbone's file, written by its `save_weights` without the
+            classifier (`include_top=False`). "default" is the first of these, None random weights.
         input_size: (H, W, 3), H and W divisible by 16 for "course" and by 32 for the others.
-        n_filters: filters of the decoder's last block, 8 for "course".
+        n_filters: filters of the decoder's last block. None is 8, but 16 for the course's "pets".
         n_classes: number of logits per pixel.
         frozen: whether training leaves the encoder's weights as they are.
 
@@ -127,30 +133,32 @@ def pretrained_unet(
     if encoder != "course" and encoder not in ENCODERS:
         known = ", ".join(["course", *ENCODERS])
         raise ValueError(f"There is no encoder {encoder!r}; there are {known}.")
-    own = "course" if encoder == "course" else "imagenet"
-    weights = own if weights == "default" else weights
-    if weights not in (own, None) and (encoder == "course" or weights == "course"):
-        raise ValueError(f"The encoder {encoder} has the weights {own!r}, not {str(weights)!r}.")
+    own = list(STARTS) if encoder == "course" else ["imagenet"]
+    weights = own[0] if weights == "default" else weights
+    if weights not in (*own, None) and (encoder == "course" or weights in STARTS):
+        known = " and ".join(own)
+        raise ValueError(f"The encoder {encoder} has the weights {known}, not {str(weights)!r}.")
     unet.check_input_size(input_size)
     if None in input_size or input_size[2] != 3:
         raise ValueError(f"input_size is {input_size}; expected (H, W, 3), such as (96, 128, 3).")
     if encoder == "course":
-        if n_filters != 8:
-            raise ValueError(f"The course's encoder goes with n_filters=8, not {n_filters}.")
-        image, x, trained = course_unet(weights, input_size)
+        has = PETS_UNET.keywords["n_filters"] if weights == "pets" else UNET.keywords["n_filters"]
+        if n_filters not in (None, has):
+            raise ValueError(f"The course's encoder has n_filters={has} here, not {n_filters}.")
+        image, x, trained = course_unet(weights, input_size, has)
     else:
-        image, x, trained = backbone_unet(encoder, weights, input_size, n_filters)
+        image, x, trained = backbone_unet(encoder, weights, input_size, n_filters or 8)
     for layer in trained:
         layer.trainable = not frozen and not isinstance(layer, keras.layers.BatchNormalization)
     return keras.Model(image, unet.logits_layer(x, n_classes), name=name)
 
 
-def course_unet(weights, input_size):
-    """Return the image, the last features and the encoder's layers of the stored U-Net."""
-    model = UNET(input_size, n_classes=1, batch_norm=True)
+def course_unet(weights, input_size, n_filters):
+    """Return the image, the last features and the encoder's layers of a stored U-Net."""
+    model = UNET(input_size, n_filters=n_filters, n_classes=1)
     features = model.layers[:-1]  # all but the logits
     if weights is not None:
-        for layer, stored in zip(features, load("unet").layers[:-1], strict=True):
+        for layer, stored in zip(features, load(STARTS[weights]).layers[:-1], strict=True):
             layer.set_weights(stored.get_weights())
     kinds = [type(layer) for layer in features]
     return model.input, features[-1].output, features[: kinds.index(keras.layers.Conv2DTranspose)]

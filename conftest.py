@@ -7,6 +7,11 @@ from pathlib import Path
 HERE = str(Path(__file__).resolve().parent)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
 
+# TensorFlow takes a thread for every core. Those of several workers would hinder each other.
+WORKERS = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
+if WORKERS:
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, os.cpu_count() // int(WORKERS))))
+
 
 def pytest_collectstart(collector):
     """Leave stderr and animations out of nbval's comparison; images it leaves out by itself.

@@ -11,11 +11,22 @@ from results import ROOT
 from unet_helpers.evaluation import stored_runs
 
 PAGE = ROOT / "docs" / "results.md"
-# Tables of experiments/streets.py: variants whose five runs are there, compared with the first.
-STREETS = {
-    "designs": ("unet", "fcn_8s", "fcn_16s", "fcn_32s"),
-    "skips": ("unet", "without_skips"),
-    "weights": ("no_weights", "unet", "full_weights"),
+# A table's file in data/results, its variants, compared with the first, and of which runs.
+TABLES = {
+    "learner": ("learner", ("unet",)),
+    "crops": ("learner_jax", ("unet", "crops")),
+    "designs": ("streets", ("unet", "fcn_8s", "fcn_16s", "fcn_32s")),
+    "skips": ("streets", ("unet", "without_skips")),
+    "weights": ("streets", ("no_weights", "unet", "full_weights")),
+    "one_skip": ("streets_jax", ("unet", *(f"without_skip_{n}" for n in range(1, 5)))),
+    "again": ("streets_jax", ("unet", "without_skips", "fcn_8s", "no_weights", "full_weights")),
+    "recipe": (
+        "streets_jax",
+        ("unet", "no_augmentation", "dropout", "batch_norm_once_a_block", "no_batch_norm", "plain"),
+    ),
+    "real_camvid": ("real_sets", ("CamVid, plain", "CamVid, course")),
+    "transfer_20": ("transfer", ("scratch", "frozen", "all weights"), {"images": 20}),
+    "transfer_300": ("transfer", ("scratch", "frozen", "all weights"), {"images": 300}),
 }
 
 
@@ -31,21 +42,31 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def by_street(found, variants):
-    """Write mean IoU on each recording left out, and the difference to the first, run by run."""
+def by_part(found, variants):
+    """Write mean IoU on each recording left out, or by seed, and the difference to the first.
+
+    Where a recording has several seeds, their mean is written.
+    """
     base = variants[0]
-    means = {v: {run["left_out"]: run["mean_iou"] for run in found[v]} for v in variants}
-    streets = sorted(means[base])
-    head, rows = ["", *streets, "mean IoU", "accuracy"], []
-    for variant in variants:
-        values = [means[variant][street] for street in streets]
-        accuracy = spread([run["accuracy"] for run in found[variant]])
+    part = "left_out" if "left_out" in found[base][0] else "seed"
+    parts = sorted({run[part] for run in found[base]})
+
+    def values_of(variant, name):
+        runs = [[run[name] for run in found[variant] if run[part] == which] for which in parts]
+        return [statistics.mean(values) for values in runs]
+
+    means = {variant: values_of(variant, "mean_iou") for variant in variants}
+    heads = parts if part == "left_out" else [f"seed {seed}" for seed in parts]
+    head, rows = ["", *heads, "mean IoU", "accuracy"], []
+    for variant, values in means.items():
+        accuracy = spread(values_of(variant, "accuracy"))
         rows.append([variant, *(f"{v:.3f}" for v in values), spread(values), accuracy])
     if len(variants) > 1:
         head += [f"difference to {base}", "lower in"]
         for row, variant in zip(rows, variants, strict=True):
-            differences = [means[variant][s] - means[base][s] for s in streets]
-            lower = f"{sum(d < 0 for d in differences)} of {len(streets)}"
+            pairs = zip(means[variant], means[base], strict=True)
+            differences = [one - other for one, other in pairs]
+            lower = f"{sum(d < 0 for d in differences)} of {len(parts)}"
             row += ["", ""] if variant == base else [spread(differences, sign=True), lower]
     return table(head, rows)
 
@@ -60,11 +81,19 @@ def by_class(found, variants):
     return table(["", *classes], rows)
 
 
+def chosen(file, variants, only=None):
+    """Read the runs of some variants of an experiment, all of them or those with certain values."""
+    found = stored_runs(file)
+    return {
+        variant: [run for run in found[variant] if (only or {}).items() <= run.items()]
+        for variant in variants
+    }
+
+
 def tables():
     """Return all tables: dict from name to Markdown."""
-    groups = {"learner": (stored_runs("learner"), ("unet",))}
-    groups |= {name: (stored_runs("streets"), variants) for name, variants in STREETS.items()}
-    return {name: by_street(*group) + "\n\n" + by_class(*group) for name, group in groups.items()}
+    groups = {name: (chosen(*how), how[1]) for name, how in TABLES.items()}
+    return {name: by_part(*group) + "\n\n" + by_class(*group) for name, group in groups.items()}
 
 
 def filled(page):

@@ -8,6 +8,7 @@ images. All see the same number of images, with the course's recipe, and are sco
 official test images. Adds to data/results/transfer.json; a run takes one to two minutes.
 """
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -30,7 +31,8 @@ def build(start, n_classes):
         return models.unet_model(size, SETTINGS["filters"], n_classes, 0, batch_norm=True)
     model = models.pretrained_unet(weights="pets", input_size=size, n_classes=n_classes)
     if start == "all weights":
-        model.trainable = True
+        for layer in model.layers:
+            layer.trainable = True
     return model
 
 
@@ -39,24 +41,24 @@ def main():
         raise SystemExit(__doc__)
     keep = results.Results("transfer", SETTINGS)
     (train, test), labels = real_sets.load("pets", Path(sys.argv[1]), SETTINGS["size"])
-    for seed in range(3):
-        order = np.random.default_rng(seed).permutation(len(train[0]))
-        for images in (20, len(order), 60):
-            for start in ("scratch", "all weights", "frozen"):
-                run = {"variant": start, "images": images, "seed": seed}
-                if keep.has(**run):
-                    continue
-                keras.utils.set_random_seed(seed)
-                model, begin = build(start, labels.n_classes), time.monotonic()
-                fitting.fit(
-                    model,
-                    [part[order[:images]] for part in train],
-                    SETTINGS["epochs"],
-                    steps_per_epoch=SETTINGS["steps an epoch"],
-                    seed=seed,
-                )
-                seconds = round(time.monotonic() - begin)
-                keep.add(**run, seconds=seconds, **fitting.score(model, test, labels))
+    starts = "scratch", "all weights", "frozen"
+    jobs = itertools.product((20, len(train[0]), 60), range(3), starts)
+    for images, seed, start in jobs:
+        run = {"variant": start, "images": images, "seed": seed}
+        if keep.has(**run):
+            continue
+        chosen = np.random.default_rng(seed).permutation(len(train[0]))[:images]
+        keras.utils.set_random_seed(seed)
+        model, begin = build(start, labels.n_classes), time.monotonic()
+        fitting.fit(
+            model,
+            [part[chosen] for part in train],
+            SETTINGS["epochs"],
+            steps_per_epoch=SETTINGS["steps an epoch"],
+            seed=seed,
+        )
+        seconds = round(time.monotonic() - begin)
+        keep.add(**run, seconds=seconds, **fitting.score(model, test, labels))
 
 
 if __name__ == "__main__":

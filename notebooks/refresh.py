@@ -164,15 +164,18 @@ def clean(notebook):
 
 
 def decided(notebook):
-    """Return what training decided: dict from a printed line, values left out, to the values."""
+    """Return what training decided: dict from a printed line, values left out, to its values.
+
+    The values are a list for each time that the line is printed.
+    """
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     lines = [line for output in outputs for line in output.get("text", "").splitlines()]
-    found = {DECIDED.sub("≈", line): DECIDED.findall(line) for line in lines}
-    return {
-        line: [float(value.replace(",", "")) for value in values]
-        for line, values in found.items()
-        if values
-    }
+    found = {}
+    for line in lines:
+        if values := DECIDED.findall(line):
+            now = [float(value.replace(",", "")) for value in values]
+            found.setdefault(DECIDED.sub("≈", line), []).append(now)
+    return found
 
 
 def outside(spread, values):
@@ -182,20 +185,21 @@ def outside(spread, values):
     """
     left = []
     for line in values.keys() & spread.keys():
-        for value, (low, high) in zip(values[line], spread[line], strict=True):
+        for (low, high), *column in zip(spread[line], *values[line], strict=True):
             slack = max(high - low, 0.05, 0.1 * abs(high))
-            if not low - slack <= value <= high + slack:
-                left.append(f"{line}: {value:g}, so far {low:g} to {high:g}")
+            for value in column:
+                if not low - slack <= value <= high + slack:
+                    left.append(f"{line}: {value:g}, so far {low:g} to {high:g}")
     return left
 
 
 def widen(spread, values):
     """Take values into a spread: dict from a line to [lowest, highest] of each of its values."""
-    for line, now in values.items():
-        before = spread.get(line, [[value, value] for value in now])
+    for line, printed in values.items():
+        before = spread.get(line, [[value, value] for value in printed[0]])
         spread[line] = [
-            [min(low, value), max(high, value)]
-            for (low, high), value in zip(before, now, strict=True)
+            [min(low, *column), max(high, *column)]
+            for (low, high), *column in zip(before, *printed, strict=True)
         ]
 
 

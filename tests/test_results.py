@@ -25,7 +25,7 @@ def test_the_tables_of_results_md_are_made_of_the_stored_runs(experiments):
 
 def test_a_changed_run_changes_the_page(experiments, monkeypatch):
     tables = experiments("tables")
-    groups = {name: tables.stored_runs(name) for name in ("streets", "learner")}
+    groups = {name: tables.stored_runs(name) for name, *_ in tables.TABLES.values()}
     groups["streets"]["unet"][0]["mean_iou"] += 0.1
     monkeypatch.setattr(tables, "stored_runs", groups.get)
     page = tables.PAGE.read_text(encoding="utf-8")
@@ -43,9 +43,22 @@ def test_differences_are_taken_run_by_run(experiments):
     }
     tables = experiments("tables")
     # by hand: differences -0.1 and +0.1, mean 0, standard deviation sqrt(0.02) = 0.141
-    last = tables.by_street(found, ("a", "b")).splitlines()[-1]
+    last = tables.by_part(found, ("a", "b")).splitlines()[-1]
     assert last == "| b | 0.400 | 0.400 | 0.400 ± 0.000 | 0.900 ± 0.000 | +0.000 ± 0.141 | 1 of 2 |"
     assert tables.by_class(found, ("a", "b")).splitlines()[-1] == "| b | 0.40 | 1.00 |"
+
+
+def test_seeds_are_averaged_and_compared(experiments):
+    def runs(*values):
+        return [{"seed": i, "mean_iou": v, "accuracy": v, "iou": {}} for i, v in enumerate(values)]
+
+    tables = experiments("tables")
+    last = tables.by_part({"a": runs(0.2, 0.4), "b": runs(0.3, 0.5)}, ("a", "b")).splitlines()[-1]
+    assert last.endswith(
+        "| 0.300 | 0.500 | 0.400 ± 0.141 | 0.400 ± 0.141 | +0.100 ± 0.000 | 0 of 2 |"
+    )
+    twice = [run | {"left_out": street} for street in "st" for run in runs(0.2, 0.4)]
+    assert tables.by_part({"a": twice}, ("a",)).splitlines()[-1].startswith("| a | 0.300 | 0.300 |")
 
 
 def test_an_experiment_goes_on_where_it_stopped(experiments, tmp_path, monkeypatch):

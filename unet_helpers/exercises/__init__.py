@@ -8,7 +8,7 @@ and the reference NAME, a line below, a family of wrong answers in tests/, and a
 from unet_helpers.exercises import (
     acceptance,
     arithmetic,
-    cells,
+    backbone,
     decoder,
     encoder,
     hunt,
@@ -20,7 +20,7 @@ from unet_helpers.exercises import (
     whole,
 )
 from unet_helpers.exercises.exercise import Exercise
-from unet_helpers.models import blocks, unet
+from unet_helpers.models import blocks, pretrained, unet
 
 
 def of(module, name, *shown):
@@ -62,6 +62,9 @@ calibration_error = of(scores, "calibration_error")  # notebook 11
 split_by_recording = of(images, "split_by_recording")  # notebook 12
 augmentation = of(images, "augmentation")
 bug_hunt = of(hunt, "bug_hunt")
+backbone_skips = of(  # notebook 13
+    backbone, "backbone_skips", backbone.backbone_skips, pretrained.last_features
+)
 tile_starts = of(images, "tile_starts")  # notebook 14
 acceptance_test = of(acceptance, "acceptance_test")
 fold = of(speed, "fold")  # notebook 16

@@ -335,6 +335,20 @@ TASKS = {
         "Compare with the notebook: split by recording, nearest neighbour, one subtraction, one "
         "division, one mirror for both, cache before augmenting, logits, one confusion matrix.",
     ),
+    "backbone_skips": Task(
+        "my_backbone_skips(backbone)",
+        15,
+        "Find the skip connections of a backbone, a Keras model from images (H, W, 3) to features: "
+        "return a list of four tensors, its last ones of a half, a quarter, an eighth and a "
+        "sixteenth of the image's height and width, the largest first. Every backbone names its "
+        "layers in its own way, so go by sizes.",
+        "backbone.layers lists the layers in the order in which they are computed, and "
+        "layer.output is a tensor. What does its shape tell?",
+        "backbone.input.shape[1:3] is the image's size. For each stride, gather the outputs whose "
+        "shape[1:3] is that size divided by it. Which of them do you take?",
+        "With size = (height // stride, width // stride) it is "
+        "[x for x in outputs if x.shape[1:3] == size][-1], for stride in (2, 4, 8, 16).",
+    ),
     "tile_starts": Task(
         "my_tile_starts(length, tile, overlap)",
         15,

@@ -9,6 +9,7 @@ from unet_helpers.exercises import (
     acceptance,
     arithmetic,
     backbone,
+    cells,
     decoder,
     encoder,
     hunt,

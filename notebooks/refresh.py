@@ -113,7 +113,7 @@ def solve(notebook):
             cell.source = ""
         if cell.cell_type == "code":
             cell.source = re.sub(
-                r"^(EPOCHS\b.* = .*)", r"\1\nEPOCHS = 4", cell.source, flags=re.MULTILINE
+                r"^((EPOCHS|STEPS)\b.* = .*)", r"\1\n\2 = 4", cell.source, flags=re.MULTILINE
             )
         if "exercise" in cell.metadata.get("tags", []):
             name, answer = re.search(r"exercises\.(\w+)\.check\((\w+)\)", cell.source).groups()

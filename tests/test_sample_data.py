@@ -120,7 +120,7 @@ def test_sample_data_is_small(repo):
         if path.is_file() and not {"full", "__pycache__"} & set(path.relative_to(data).parts)
     ]
     assert len(files) > 600
-    assert sum(path.stat().st_size for path in files) <= 16 * 2**20
+    assert sum(path.stat().st_size for path in files) <= 24 * 2**20
 
 
 def examples(repo, split):

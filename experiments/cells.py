@@ -13,16 +13,14 @@ import functools
 import json
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
+import results
 from scipy import ndimage
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from unet_helpers.training.borders import border_weights  # noqa: E402
+from unet_helpers import models, training
 
 SETTINGS = {
     "size": [96, 96],
@@ -50,7 +48,7 @@ RECIPES = {  # name -> what it adds to the plain recipe
 @functools.cache
 def notebook():
     """Return the functions of notebook 09's cells that are tagged "measured"."""
-    path = ROOT / "notebooks" / "09_cells.ipynb"
+    path = results.ROOT / "notebooks" / "09_cells.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     sources = [
         "".join(cell["source"]) for cell in cells if "measured" in cell["metadata"].get("tags", [])
@@ -73,7 +71,7 @@ def prepare(seed, weights=False, deformation=False):
     """Draw a run's data: (images, masks, weights), each (steps, B, H, W), and the test pairs."""
     rng = np.random.default_rng(seed)
     train, test = (draw(SETTINGS[f"{name}_images"], rng) for name in ("train", "test"))
-    weigh = functools.partial(border_weights, w0=SETTINGS["w0"], sigma=SETTINGS["sigma"])
+    weigh = functools.partial(training.border_weights, w0=SETTINGS["w0"], sigma=SETTINGS["sigma"])
     batches = notebook().make_batches(
         train, SETTINGS["steps"], rng, deformation, weigh if weights else None
     )
@@ -82,10 +80,6 @@ def prepare(seed, weights=False, deformation=False):
 
 def build(seed):
     """Build the network, from the same initial weights for every recipe of a seed."""
-    import keras
-
-    from unet_helpers import models
-
     keras.utils.set_random_seed(seed)
     size = (*SETTINGS["size"], 1)
     return models.unet_model(size, SETTINGS["filters"], 1, dropout_prob=0, batch_norm=True)
@@ -93,8 +87,6 @@ def build(seed):
 
 def fit(model, images, masks, weights, learning_rate):
     """Train a model on batches (steps, B, H, W), in their order, with the course's recipe."""
-    from unet_helpers import training
-
     training.compile_model(model, len(images), learning_rate)
     for batch in zip(images[..., None], masks, weights, strict=True):
         model.train_on_batch(*batch)
@@ -133,8 +125,6 @@ def score(logits, test):
 
 
 def main():
-    import results
-
     keep = results.Results("cells", SETTINGS)
     for seed in map(int, sys.argv[1:] or SEEDS):
         for recipe, added in RECIPES.items():

@@ -11,41 +11,19 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from jax.scipy.ndimage import map_coordinates
 
 from unet_helpers.labels import VOID
+from unet_helpers.training.recipe import schedule
 
 
-def schedule(learning_rate, steps):
-    """Warm up over the first 15 % of the steps, then fall along a cosine, as compile_model does."""
-    warmup = max(1, int(0.15 * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        learning_rate / 10,
-        max(1, steps - warmup),
-        alpha=0.01,
-        warmup_target=learning_rate,
-        warmup_steps=warmup,
-    )
+def augment(image, mask, key):
+    """Mirror a pair at random and change the image's colours, as `datasets.augment` does.
 
-
-def augment(image, mask, key, zoom=0.0):
-    """Change a pair at random, as `datasets.augment` does: float (H, W, 3), integer (H, W)."""
+    Shapes: float (H, W, 3), integer (H, W) -> the same.
+    """
     random = jax.random.uniform(key, (9,))
-    h, w = mask.shape
-    e = 2.0 ** (zoom * (1.3 * random[0] - 0.9))
-    a = jnp.where(random[1] < 0.5, -e, e)
-    room = jnp.abs(1 - e) + 0.1 * zoom
-    x = a * jnp.arange(w) + (1 - a) * (w - 1) / 2 + (random[2] - 0.5) * room * w
-    y = e * jnp.arange(h) + (1 - e) * (h - 1) / 2 + (random[3] - 0.5) * room * h
-    if zoom:
-        at = jnp.meshgrid(y, x, indexing="ij")
-        layers = [map_coordinates(image[..., i], at, order=1, mode="constant") for i in range(3)]
-        image = jnp.stack(layers, -1)
-        mask = map_coordinates(mask.astype("float32"), at, 0, mode="constant", cval=VOID)
-        mask = mask.astype("int32")
-    else:
-        columns = jnp.round(x).astype("int32")
-        image, mask = image[:, columns], mask[:, columns]
+    mirror = random[1] < 0.5
+    image, mask = (jnp.where(mirror, part[:, ::-1], part) for part in (image, mask))
     contrast, brightness = 0.85 + 0.3 * random[4], 40 * (random[5] - 0.5)
     tint = 0.93 + 0.14 * random[6:9]
     mean = image.mean()
@@ -81,8 +59,6 @@ def fit(
     constant=False,
     class_weights=None,
     augmentation=augment,
-    loss=None,
-    optimizer=keras.optimizers.Adam,
     steps_per_epoch=None,
     seed=0,
     after_epoch=None,
@@ -93,9 +69,10 @@ def fit(
     model holds the weights of an epoch.
     """
     steps = steps_per_epoch or -(-len(images) // batch_size)
-    optimizer = optimizer(learning_rate if constant else schedule(learning_rate, epochs * steps))
+    rate = learning_rate if constant else schedule(learning_rate, epochs * steps)
+    optimizer = keras.optimizers.Adam(rate)
     optimizer.build(model.trainable_variables)
-    loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID)
     weight_of = np.ones(256, np.float32)
     weight_of[VOID] = 0
     if class_weights is not None:
@@ -135,8 +112,5 @@ def fit(
         for part, values in zip(variables, state, strict=True):
             for variable, value in zip(part, values, strict=True):
                 variable.assign(jnp.array(value))  # the loop reuses the memory of its own
-        if epoch + 1 == epochs:
-            optimizer.finalize_variable_values(model.trainable_variables)
         if after_epoch:
             after_epoch()
-    return model

@@ -16,6 +16,21 @@ from unet_helpers.training.checkpoint import Checkpointer
 BATCH_SIZE = 4  # small batches make many steps, which a short training run needs
 
 
+def schedule(learning_rate, steps):
+    """Make a schedule: up to learning_rate over the first 15 % of the steps, down along a cosine.
+
+    Source: Loshchilov and Hutter 2017.
+    """
+    warmup = max(1, int(0.15 * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=learning_rate / 10,
+        decay_steps=max(1, steps - warmup),
+        alpha=0.01,
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
+    )
+
+
 def compile_model(model, steps, learning_rate=5e-3, loss=None):
     """Compile a model with the course's recipe.
 
@@ -35,14 +50,6 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
 
     Source: Kingma and Ba 2015 (Adam), Loshchilov and Hutter 2017 (cosine).
     """
-    warmup = max(1, int(0.15 * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=learning_rate / 10,
-        decay_steps=max(1, steps - warmup),
-        alpha=0.01,
-        warmup_target=learning_rate,
-        warmup_steps=warmup,
-    )
     if loss is None:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID)
         if model.output_shape[-1] == 1:
@@ -58,7 +65,7 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
     gpus, _, _ = distributed.find_gpus()
     xla = keras.backend.backend() != "tensorflow" or (gpus > 0 and not several)
     model.compile(
-        optimizer=fused.fuse_adam(keras.optimizers.Adam(schedule)),
+        optimizer=fused.fuse_adam(keras.optimizers.Adam(schedule(learning_rate, steps))),
         loss=loss,
         jit_compile="auto" if xla else False,
     )

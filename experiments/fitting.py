@@ -24,8 +24,9 @@ def fit(
     """Train a model on (images, masks).
 
     power: of the median-frequency weights; 0 is without. augmentation: True for that of the course,
-    False for none, or with JAX a function (image, mask, key) -> (image, mask). constant: a rate
-    that stays as it is. after_epoch: called when the model holds the weights of an epoch.
+    False for none, or a function (image, mask, seed) -> (image, mask), whose seed is a key of JAX
+    there. constant: a rate that stays as it is. after_epoch: called when the model holds the
+    weights of an epoch.
     """
     images, masks = pairs
     n_classes = model.output_shape[-1]
@@ -41,7 +42,8 @@ def fit(
             steps_per_epoch=steps, seed=seed, after_epoch=after_epoch,
         )  # fmt: skip
         return
-    data, change = datasets.from_arrays(images, masks), datasets.augment if augmentation else None
+    data = datasets.from_arrays(images, masks)
+    change = datasets.augment if augmentation is True else augmentation or None
     readings = math.ceil(epochs * steps / an_epoch)
     batches = datasets.batches(data, batch_size, readings, change, seed).take(epochs * steps)
     if power:

@@ -30,13 +30,10 @@ def augment(image, mask, key):
     return jnp.round(jnp.clip(((image - mean) * contrast + mean + brightness) * tint, 0, 255)), mask
 
 
-def crop_and_augment(image, mask, key, size, rare):
-    """Cut out a part, half of the time around a pixel of a rare class, then change it at random.
-
-    rare: float (C,), 1 for a class that counts as rare, else 0.
-    """
+def crop_and_augment(image, mask, key, size, classes):
+    """Cut out a part and change it at random, as `datasets.random_crop` and `augment` do."""
     (height, width), (h, w), keys = mask.shape, size, jax.random.split(key, 3)
-    likely = rare[jnp.clip(mask, 0, len(rare) - 1)].ravel() + 1e-6
+    likely = jnp.isin(mask, jnp.asarray(classes)).ravel() + 1e-6
     pixel = jax.random.categorical(keys[1], jnp.log(likely))
     random = jax.random.uniform(keys[2], (3,))
     anywhere = (random[1] * height).astype(int), (random[2] * width).astype(int)

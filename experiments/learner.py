@@ -6,9 +6,9 @@ It learns from three recordings, the fourth is not used, and the fifth is scored
 last epoch. The settings are those of notebook 05, and nothing is chosen here. Each run is added to
 data/results/learner.json as it ends, and runs that are there are not repeated.
 
-Where Keras runs on JAX, there are three seeds, and "crops" besides "unet": twice as many epochs of
-parts half as large, half of them around a class that is rarer than the median one. Runs are then
-added to learner_jax.json.
+"unet" sees whole images; "crops" sees parts half as large in twice as many epochs, every second one
+around a pixel of a class that is rarer than the median. Where Keras runs on JAX, there are three
+seeds, and runs are added to learner_jax.json.
 """
 
 import functools
@@ -16,42 +16,49 @@ import sys
 import time
 
 import keras
+import numpy as np
 import results
 import streets
 
-from unet_helpers import models, training
+from unet_helpers import datasets, models, training
 from unet_helpers.labels import CARLA
 
 SETTINGS = {**streets.SETTINGS, "filters": 16, "epochs": 24}  # all else as there
 CROP = (64, 96)
 
 
+def around_rare(classes):
+    """Make the augmentation that cuts out a part, half of the time around a rare class."""
+    if keras.backend.backend() == "jax":
+        import jax_loop
+
+        return functools.partial(jax_loop.crop_and_augment, size=CROP, classes=classes)
+
+    def crop_and_augment(image, mask, seed):
+        return datasets.augment(*datasets.random_crop(image, mask, CROP, classes, seed), seed)
+
+    return crop_and_augment
+
+
 def train(pairs, crops=False, seed=SETTINGS["seed"]):
     """Train a network on (images, masks); returns it."""
     keras.utils.set_random_seed(seed)
-    build = functools.partial(
-        models.unet_model, n_filters=SETTINGS["filters"], n_classes=CARLA.n_classes,
-        dropout_prob=0, batch_norm=True,
-    )  # fmt: skip
-    if not crops:
-        model = build((*SETTINGS["size"], 3))
-        streets.fit(model, pairs, epochs=SETTINGS["epochs"], seed=seed)
-        return model
-    import jax_loop
-
-    rare = jax_loop.jnp.asarray(training.median_frequency_weights(pairs[1], CARLA.n_classes) > 1.0)
-    change = functools.partial(jax_loop.crop_and_augment, size=CROP, rare=rare * 1.0)
-    model, whole = build((*CROP, 3)), build((*SETTINGS["size"], 3))
-    streets.fit(model, pairs, epochs=2 * SETTINGS["epochs"], augmentation=change, seed=seed)
-    whole.set_weights(model.get_weights())
-    return whole
+    model = models.unet_model(
+        (None, None, 3), SETTINGS["filters"], CARLA.n_classes, dropout_prob=0, batch_norm=True
+    )
+    epochs, change = SETTINGS["epochs"], True
+    if crops:
+        weights = training.median_frequency_weights(pairs[1], CARLA.n_classes)
+        epochs, change = 2 * epochs, around_rare(np.flatnonzero(weights > 1))
+    streets.fit(model, pairs, epochs=epochs, augmentation=change, seed=seed)
+    return model
 
 
 def main():
     jax = keras.backend.backend() == "jax"
     keep = results.Results("learner_jax" if jax else "learner", SETTINGS)
     for seed in range(3 if jax else 1):
-        for variant in ("unet", "crops") if jax else ("unet",):
+        for variant in ("unet", "crops"):
             for left_out in sys.argv[1:] or streets.STREETS:
                 number = streets.STREETS.index(left_out)
                 unused = streets.STREETS[number - 1]  # of E it is D, as in the notebook

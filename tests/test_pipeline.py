@@ -721,6 +721,51 @@ def test_augment_without_zoom_only_mirrors_and_that_about_half_of_the_time():
     assert 38 < mirrored < 82  # four standard deviations
 
 
+def test_random_crop_cuts_image_and_mask_alike_and_reaches_every_corner():
+    mask = np.arange(30, dtype=np.uint8).reshape(5, 6)
+    image, corners = np.stack([mask, mask + 100, mask + 200], -1), set()
+    seeds = tf.data.Dataset.range(200)
+    crops = seeds.map(lambda number: datasets.random_crop(image, mask, (3, 4), seed=[number, 0]))
+    for part, labels in crops.as_numpy_iterator():
+        assert labels.shape == (3, 4)
+        np.testing.assert_array_equal(part, np.stack([labels, labels + 100, labels + 200], -1))
+        corner = divmod(int(labels[0, 0]), 6)
+        np.testing.assert_array_equal(labels, mask[corner[0] :, corner[1] :][:3, :4])
+        corners.add(corner)
+    assert corners == {(row, column) for row in range(3) for column in range(3)}
+
+
+def test_every_second_random_crop_is_around_a_chosen_class_where_there_is_one():
+    mask = np.zeros((32, 32), np.uint8)
+    mask[20, 9], mask[3, 3] = 7, 9
+    image = np.zeros((32, 32, 3), np.uint8)
+    pairs = datasets.from_arrays([image] * 400, [mask] * 400)
+    crop = pairs.map(lambda *pair: datasets.random_crop(*pair, (4, 4), (5, 7)))
+    assert crop.element_spec[0].shape == (4, 4, 3)  # known before anything is computed
+    found = [labels for _, labels in crop.as_numpy_iterator()]
+    # anywhere, 16 of about 900 crops hold a given pixel
+    assert 160 < sum(7 in labels for labels in found) < 250
+    assert sum(9 in labels for labels in found) < 30
+    in_the_middle = sum(labels[2, 2] == 7 for labels in found)
+    assert in_the_middle > 150
+
+
+def test_augment_does_not_follow_from_the_place_of_a_crop_with_the_same_seed():
+    """A crop's row and the mirroring must be independent: else only the upper half is mirrored."""
+    mask = np.arange(32, dtype=np.uint8)[:, None].repeat(32, 1)
+    mask[:, 0] = 99  # in a whole image's width the first column, or mirrored the last
+    image, rows = mask[..., None].repeat(3, -1), {True: [], False: []}
+
+    def row_and_mirroring(number):
+        row = datasets.random_crop(image, mask, (1, 32), seed=[number, 0])[1][0, 1]
+        return row, datasets.augment(image, mask, [number, 0])[1][0, 0] != 99
+
+    for row, mirrored in tf.data.Dataset.range(300).map(row_and_mirroring).as_numpy_iterator():
+        rows[bool(mirrored)].append(int(row))
+    means = [np.mean(of_these) for of_these in rows.values()]
+    assert min(map(len, rows.values())) > 100 and abs(means[0] - means[1]) < 5
+
+
 def test_augment_changes_light_and_colour(augmented):
     tints = np.array([image[mask == 1].mean(axis=0) for image, mask in augmented if 1 in mask])
     assert tints.std(axis=0).min() > 5

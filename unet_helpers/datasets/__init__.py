@@ -4,7 +4,7 @@ from unet_helpers.lazy import hand_on
 
 __getattr__, __dir__ = hand_on(
     __name__,
-    augmentation="augment",
+    augmentation="augment random_crop",
     cache="",
     camvid="",
     carla="",

@@ -43,6 +43,34 @@ def augment(image, mask, seed=None, zoom=0.0):
     return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8), mask
 
 
+def random_crop(image, mask, size, classes=(), seed=None):
+    """Cut the same part out of an image and its mask, half of the time around one of some classes.
+
+    Args:
+        image: uint8 tensor (H, W, 3).
+        mask: uint8 tensor (H, W), classes or void.
+        size: (height, width) of the part, at most (H, W).
+        classes: such as rare ones. Where the mask has none of them, and for every second part, any
+            pixel may be in the middle, as near as the border allows.
+        seed: as in `augment`.
+
+    Returns (image, mask), uint8 (height, width, 3) and (height, width). TensorFlow raises
+    InvalidArgumentError for a part that is larger than the image.
+    """
+    if seed is None:
+        seed = tf.random.uniform((2,), maxval=tf.int64.max, dtype=tf.int64)
+    seed = tf.convert_to_tensor(seed)
+    near = tf.reduce_any(mask[..., None] == tf.constant(classes, tf.uint8), axis=-1)
+    anywhere = ~tf.reduce_any(near) | (tf.random.stateless_uniform((), seed + 1) < 0.5)
+    pixels = tf.where(near | anywhere)
+    # Not with `seed` itself: `augment` may get the same one, and must not follow from the place.
+    middle = pixels[tf.random.stateless_uniform((), seed + 2, 0, tf.shape(pixels)[0], tf.int32)]
+    shape = tf.shape(mask, tf.int64)
+    corner = tf.clip_by_value(middle - tf.constant(size, tf.int64) // 2, 0, shape - size)
+    image = tf.slice(image, [*tf.unstack(corner), 0], [*size, 3])
+    return image, tf.slice(mask, corner, size)
+
+
 def warp(image, transform, interpolation, fill):
     """Resample an image (H, W, C) by a transform from output to input pixels."""
     return tf.raw_ops.ImageProjectiveTransformV3(

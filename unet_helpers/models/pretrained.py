@@ -34,31 +34,31 @@ NETWORKS = {
     "unet_without_skip_4": functools.partial(UNET, skips=(1, 2, 3)),
     "unet_without_skips": functools.partial(UNET, skips=()),
 }
-# Trained by experiments/pretrain.py on 2,000 pets drawn for the purpose.
-PETS_UNET = functools.partial(UNET, n_filters=16, n_classes=PETS.n_classes)
-STARTS = {"streets": "unet", "pets": "pets"}  # the weights of the course's encoder: whose they are
+# To start from: trained by experiments/pretrain.py on images drawn for the purpose.
+START = functools.partial(UNET, n_filters=16)
+STARTS = {"streets": START, "pets": functools.partial(START, n_classes=PETS.n_classes)}
 
 
 def build(name):
-    """Build one of NETWORKS, or "pets", untrained: images (B, 160, 192, 3) -> (B, 160, 192, C).
+    """Build one of NETWORKS or STARTS, untrained: images (B, 160, 192, 3) -> (B, 160, 192, C).
 
     Raises ValueError for an unknown name.
     """
-    known = NETWORKS | {"pets": PETS_UNET}
+    known = NETWORKS | STARTS
     if name not in known:
         raise ValueError(f"There is no network {name!r}; there are {', '.join(known)}.")
     return known[name]((*SIZE, 3), name=name)
 
 
 def load(name, folder=None):
-    """Load one of NETWORKS, or "pets", as `build` makes it; folder=None takes data/trained.
+    """Load one of NETWORKS or STARTS as `build` makes it; folder=None takes data/trained.
 
     Raises ValueError as `build`, and DataError for a missing, broken or wrong file.
     """
     model = build(name)
     path = Path(folder or sample_folder("trained")) / f"{name}.npz"
-    script = "experiments/pretrain.py" if name == "pets" else f"data/train_nets.py {name}"
-    advice = f"Train it again: python {script}."
+    script = "experiments/pretrain.py" if name in STARTS else "data/train_nets.py"
+    advice = f"Train it again: python {script} {name}."
     with explained(f"The trained network {path} cannot be loaded", advice):
         if not path.is_file():  # reading a pipe or a device might never end
             raise FileNotFoundError(path)
@@ -113,11 +113,11 @@ def pretrained_unet(
     Args:
         encoder: "course", a stored U-Net, whose decoder comes along; or one of ENCODERS, with a
             new decoder.
-        weights: of the course "streets" or "pets", drawn ones; of the others "imagenet" (Keras
+        weights: of the course "streets" or "pets", drawn images; of the others "imagenet" (Keras
             downloads these once) or a backbone's file, written by its `save_weights` without the
             classifier (`include_top=False`). "default" is the first of these, None random weights.
         input_size: (H, W, 3), H and W divisible by 16 for "course" and by 32 for the others.
-        n_filters: filters of the decoder's last block. None is 8, but 16 for the course's "pets".
+        n_filters: filters of the decoder's last block: 16 for "course"; None is 8 for the others.
         n_classes: number of logits per pixel.
         frozen: whether training leaves the encoder's weights as they are.
 
@@ -142,10 +142,9 @@ def pretrained_unet(
     if None in input_size or input_size[2] != 3:
         raise ValueError(f"input_size is {input_size}; expected (H, W, 3), such as (96, 128, 3).")
     if encoder == "course":
-        has = PETS_UNET.keywords["n_filters"] if weights == "pets" else UNET.keywords["n_filters"]
-        if n_filters not in (None, has):
-            raise ValueError(f"The course's encoder has n_filters={has} here, not {n_filters}.")
-        image, x, trained = course_unet(weights, input_size, has)
+        if n_filters not in (None, 16):
+            raise ValueError(f"The course's encoder has n_filters=16, not {n_filters}.")
+        image, x, trained = course_unet(weights, input_size)
     else:
         image, x, trained = backbone_unet(encoder, weights, input_size, n_filters or 8)
     for layer in trained:
@@ -153,12 +152,12 @@ def pretrained_unet(
     return keras.Model(image, unet.logits_layer(x, n_classes), name=name)
 
 
-def course_unet(weights, input_size, n_filters):
+def course_unet(weights, input_size):
     """Return the image, the last features and the encoder's layers of a stored U-Net."""
-    model = UNET(input_size, n_filters=n_filters, n_classes=1)
+    model = START(input_size, n_classes=1)
     features = model.layers[:-1]  # all but the logits
     if weights is not None:
-        for layer, stored in zip(features, load(STARTS[weights]).layers[:-1], strict=True):
+        for layer, stored in zip(features, load(weights).layers[:-1], strict=True):
             layer.set_weights(stored.get_weights())
     kinds = [type(layer) for layer in features]
     return model.input, features[-1].output, features[: kinds.index(keras.layers.Conv2DTranspose)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import imageio.v2 as imageio
 import keras
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from unet_helpers.evaluation import metrics
@@ -120,6 +121,12 @@ class PredictionGif(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         frames = [self.frame(number, mask) for number, mask in enumerate(self.masks)]
+        # One palette for all: with its own, each frame would store image and truth anew.
+        palette = Image.fromarray(np.concatenate(frames)).quantize(dither=Image.Dither.NONE)
+        frames = [
+            np.asarray(Image.fromarray(frame).quantize(palette=palette, dither=0).convert("RGB"))
+            for frame in frames
+        ]
         milliseconds = [500] * (len(frames) - 1) + [1500]
         with atomic_write(self.path) as part:
             imageio.mimwrite(part, frames, format="GIF", duration=milliseconds, loop=0)

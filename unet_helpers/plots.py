@@ -184,8 +184,8 @@ def show_confusion(confusion, labels):
     figure, ((axis,),) = new_figure((side, side))
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(share >= 0.01):
-        colour = "white" if share[row, column] > 0.5 else "black"
-        style = dict(ha="center", va="center", fontsize=7, color=colour)
+        colour = "white" if share[row, column] > 0.6 else "black"
+        style = dict(ha="center", va="center", fontsize=8, color=colour)
         axis.text(column, row, f"{share[row, column]:.0%}", **style)
     ticks = range(labels.n_classes)
     axis.set_xticks(ticks, [*map(plain, labels.classes)], rotation=90, fontsize=8)

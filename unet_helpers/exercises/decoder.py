@@ -72,7 +72,7 @@ def decoded(
         skip_first: whether the skip connection's channels come first.
     """
     below, skip = pair
-    transposed, first, second = stages  # a ValueError for other models
+    transposed, first, second = stages  # raises ValueError for any other number of kernels
     if interpolation:
         doubled = layers.UpSampling2D(2, interpolation=interpolation)(below)
         up = running.chain(doubled, [transposed], steps=())

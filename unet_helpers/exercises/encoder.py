@@ -47,7 +47,7 @@ def explain_sizes(model, n_filters):
 
 def encoded(x, stages, training=False, steps=running.BEFORE):
     """Compute [next_layer, skip_connection] from the weights, and what follows each convolution."""
-    first, second = stages  # a ValueError for other models
+    first, second = stages  # raises ValueError for any other number of kernels
     x = running.chain(x, [first, second], training, steps)
     return [ops.max_pool(x, 2), x]
 

@@ -66,8 +66,7 @@ class Exercise:
         Args:
             answer: the learner's function (the function itself, not what it returns).
 
-        Returns:
-            bool: True when the answer is right. Nothing an answer does raises here.
+        Returns True when the answer is right. Nothing an answer does raises here.
         """
         passed, sentence = self.verdict(answer)
         if passed and f"my_{self.name}" in kept.PARTS:

@@ -211,8 +211,7 @@ def repairs(model, inputs, training=False, called=("The result",)):
         training: whether to run it in training.
         called: what the learner calls the outputs.
 
-    Yields:
-        (sentence, function (number of the input) -> outputs, list of layers left out).
+    Yields (sentence, function (number of the input) -> outputs, list of layers left out).
     """
     try:
         tensors, calls, outputs = calls_of(model)

@@ -136,8 +136,7 @@ def run(attempt, *args, explain=lambda shapes: "", **options):
         explain: function (shapes) -> sentence, or "" where it knows none. The shapes are those
             of the error's text, without the batch.
 
-    Returns:
-        What the learner's function returns. Raises Incorrect with the longer sentence.
+    Returns what the learner's function returns. Raises Incorrect with the longer sentence.
     """
     try:
         return attempt(*args, **options)

@@ -241,6 +241,7 @@ def chain(x, stages, training=False, steps=BEFORE):
 def in_both_ways(judge):
     """Let judge(attempt, batch_norm) judge without and with; it then returns the first note."""
 
+    @functools.wraps(judge)
     def judge_both(attempt):
         notes = [judge(attempt, False)]
         try:

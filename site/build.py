@@ -108,13 +108,6 @@ def add_play(out, python):
     return not reason
 
 
-def published(first_cell):
-    """Give the course's page on GitHub and its branch, as the notebooks' first cell has them."""
-    form = r'^PUBLISHED = "(https://github\.com/[^"@]+)@?([^"]*)"'
-    found = re.search(form, first_cell, re.MULTILINE)
-    return (found[1], found[2] or "main") if found else ("", "main")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", nargs="?", default=HERE / "_build", type=Path)
@@ -122,15 +115,17 @@ def main():
     parser.add_argument("--repository", help="the course's page on GitHub, for links to Colab")
     parser.add_argument("--branch", help="the branch that those links open")
     arguments = parser.parse_args()
+    sys.path.append(str(ROOT / "notebooks"))
     try:
+        from refresh import published
         from sphinx.cmd.build import main as sphinx
 
         mathjax = distribution("django-static-mathjax").locate_file(MATHJAX)
     except ModuleNotFoundError as missing:
         command = "python -m pip install -r site/requirements.txt"
         sys.exit(f"{missing.name} is missing here; {command} brings it.")
-    address, branch = published((ROOT / "notebooks" / "first_cell.py").read_text("utf-8"))
-    os.environ["SITE_REPOSITORY"] = arguments.repository or address
+    name, branch = published() or ("", "main")
+    os.environ["SITE_REPOSITORY"] = arguments.repository or (name and f"https://github.com/{name}")
     os.environ["SITE_BRANCH"] = arguments.branch or branch
     out = arguments.out.resolve()
     with tempfile.TemporaryDirectory() as work:

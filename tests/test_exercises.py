@@ -88,7 +88,7 @@ def small(call, reference, cases, **options):
     def judge(attempt):
         compare(attempt, cases, reference, {}, **options)
 
-    return Exercise("small", judge, reference, texts=Task(call, 5, "Do it.", "Do."))
+    return Exercise("small", judge, reference, texts=Task(5, "Do it.", "Do.", call=call))
 
 
 def plus(a, b):
@@ -302,7 +302,9 @@ def test_hints_are_a_ladder(capsys):
 
 
 def test_a_hint_can_be_asked_for_by_its_number(capsys):
-    exercise = Exercise("thing", None, dict, texts=Task("my_thing()", 5, "Do it.", "One.", "Two."))
+    exercise = Exercise(
+        "thing", None, dict, texts=Task(5, "Do it.", "One.", "Two.", call="my_thing()")
+    )
     said = []
     for numbers in ((), (), (1,), (), (3,), (0,), ("x",)):
         exercise.hint(*numbers)
@@ -387,7 +389,7 @@ def test_changing_the_arguments_is_told():
     def judge(attempt):
         compare(attempt, [(np.arange(3),)], lambda x: x.sum(), {})
 
-    exercise = Exercise("sum", judge, np.sum, texts=Task("my_sum(x)", 5, "Sum.", "Add."))
+    exercise = Exercise("sum", judge, np.sum, texts=Task(5, "Sum.", "Add.", call="my_sum(x)"))
 
     def my_sum(x):
         x += 1
@@ -402,7 +404,7 @@ def test_something_that_no_check_thought_of_is_a_sentence():
     def judge(attempt):
         return attempt()["missing"]
 
-    exercise = Exercise("thing", judge, dict, texts=Task("my_thing()", 5, "Do it.", "Do."))
+    exercise = Exercise("thing", judge, dict, texts=Task(5, "Do it.", "Do.", call="my_thing()"))
     passed, sentence = exercise.verdict(lambda: {})
     assert not passed and "KeyError" in sentence and "Do it." in sentence
 
@@ -421,7 +423,7 @@ def test_a_mistake_is_only_named_when_it_fits_every_case():
         mistakes = {"You doubled.": lambda x: 2 * x, "Never.": lambda x: 1 / 0}
         compare(attempt, [(1,), (2,), (3,)], lambda x: x * x, mistakes)
 
-    exercise = Exercise("square", judge, abs, texts=Task("my_square(x)", 5, "Square.", "x"))
+    exercise = Exercise("square", judge, abs, texts=Task(5, "Square.", "x", call="my_square(x)"))
     assert exercise.verdict(lambda x: x * x) == (True, "right.")
     assert "You doubled." in exercise.verdict(lambda x: x + x)[1]
     _, sentence = exercise.verdict(lambda x: x if x < 3 else 10)

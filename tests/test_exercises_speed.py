@@ -200,3 +200,12 @@ def test_a_kernel_with_other_channels_out_than_in_is_tried_as_well():
     # the branch is never taken then
     told = "With `kernel.shape[3]` in place of `kernel.shape[2]` it is right (line 2"
     assert not passed and told in sentence
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [((100, 10), (2.0, "compute")), ((100, 30), (3.0, "memory")), ((10, 1), (0.2, "compute"))],
+)
+def test_roofline_by_hand(work, expected):
+    """A machine of 50 MACs and 10 bytes per second has its balance at 5 MACs per byte."""
+    assert exercises.roofline.reference(*work, 50, 10) == expected

@@ -201,12 +201,3 @@ def test_bytes_moved_by_hand():
     assert profiling.bytes_moved(model.get_layer("convolution")) == 4 * (240 + 400 + 140)
     assert profiling.bytes_moved(model.get_layer("convolution"), bytes_each=2) == 2 * 780
     assert profiling.bytes_moved(model.get_layer("both")) == 4 * (240 + 400 + 640)
-
-
-@pytest.mark.parametrize(
-    ("work", "expected"),
-    [((100, 10), (2.0, "compute")), ((100, 30), (3.0, "memory")), ((10, 1), (0.2, "compute"))],
-)
-def test_roofline_by_hand(work, expected):
-    """A machine of 50 MACs and 10 bytes per second has its balance at 5 MACs per byte."""
-    assert profiling.roofline(*work, peak_macs=50, bandwidth=10) == expected

@@ -2,7 +2,9 @@
 
 import base64
 import importlib.util
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,11 +79,24 @@ def test_hidden_cells_fold_and_figures_have_their_alt_text(tmp_path):
     assert code["outputs"][0]["data"] == {"text/markdown": markdown}
 
 
-def test_colab_links_lead_to_the_address_in_the_first_cell():
-    assert build.published('PUBLISHED = ""  # not yet\n') == ("", "main")
-    page = "https://github.com/o/r"
-    assert build.published(f'import os\n\nPUBLISHED = "{page}"\n') == (page, "main")
-    assert build.published(f'PUBLISHED = "{page}@trunk"\n') == (page, "trunk")
+@pytest.mark.parametrize(
+    ("published", "page"),
+    [(None, ("", "main")), (("o/r", "trunk"), ("https://github.com/o/r", "trunk"))],
+)
+def test_colab_links_lead_to_the_address_in_the_first_cell(published, page, monkeypatch):
+    for name in ("SITE_REPOSITORY", "SITE_BRANCH"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    monkeypatch.setattr(build.sys, "argv", ["build.py"])
+    monkeypatch.setattr(build, "distribution", lambda _: SimpleNamespace(locate_file=str))
+    monkeypatch.setattr(build, "add_play", lambda *_: False)
+    monkeypatch.setattr(build, "stage", lambda *_: None)
+    stubs = {"refresh": {"published": lambda: published}}
+    stubs["sphinx.cmd.build"] = {"main": lambda _: "stopped"}
+    for name, content in stubs.items():
+        monkeypatch.setitem(build.sys.modules, name, SimpleNamespace(**content))
+    with pytest.raises(SystemExit, match="stopped"):
+        build.main()
+    assert (os.environ["SITE_REPOSITORY"], os.environ["SITE_BRANCH"]) == page
 
 
 def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch):

@@ -14,11 +14,7 @@ def in_turns(variants, rounds=5):
             traces and compiles, is not timed.
         rounds: timed calls of each.
 
-    Returns:
-        dict from name to float array (rounds,), seconds.
-
-    Raises:
-        ValueError: nothing to time.
+    Returns a dict from name to float (rounds,), seconds. Raises ValueError for nothing to time.
     """
     if not variants or rounds < 1:
         raise ValueError(f"{len(variants)} variants in {rounds} rounds: there is nothing to time.")
@@ -40,8 +36,7 @@ def waiting(step, batches):
         step: function of a batch's arrays, such as `model.train_on_batch`.
         batches: iterable of batches, each a tuple of arrays.
 
-    Returns:
-        (seconds of waiting, seconds in step), each over all batches.
+    Returns (seconds of waiting, seconds in step), each over all batches.
     """
     waited = computed = 0.0
     start = time.perf_counter()

@@ -114,11 +114,8 @@ def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
         shares: of train, val and test; must sum to 1.
         seed: of the permutation.
 
-    Returns:
-        dict with "train", "val" and "test": sorted lists with no name in common.
-
-    Raises:
-        DataError: shares that do not sum to 1, duplicate names, or an empty split.
+    Returns a dict with "train", "val" and "test": sorted lists with no name in common. Raises
+    DataError for shares that do not sum to 1, duplicate names, or an empty split.
     """
     names = sorted(names)
     if abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:

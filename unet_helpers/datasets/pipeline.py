@@ -31,12 +31,9 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
             full data sets; the path of another folder; or "auto", the disk if the pairs would take
             more than a quarter of the free memory. UNET_COURSE_CACHE overrides "auto".
 
-    Returns:
-        tf.data.Dataset of (uint8 (h, w, 3), uint8 (h, w)), in the order of pairs, unbatched.
-
-    Raises:
-        DataError: no pairs; image and mask differ in size; labels outside the classes; a file
-            that cannot be read; a cache that cannot be written. The message names the file.
+    Returns a tf.data.Dataset of (uint8 (h, w, 3), uint8 (h, w)), in the order of pairs, unbatched.
+    Raises DataError for no pairs; image and mask that differ in size; labels outside the classes; a
+    file that cannot be read; a cache that cannot be written. The message names the file.
     """
     if not pairs:
         raise DataError(f"There are no {description} to load: the split is empty.")
@@ -147,12 +144,9 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
         augmentation: function (image, mask, seed) -> (image, mask), seed int64 (2,); needs epochs.
         seed: integer, of shuffling and augmentation.
 
-    Returns:
-        tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)).
-
-    Raises:
-        DataError: augmentation without epochs, a data set of unknown length, images of another
-            dtype or of several sizes, or numbers that are not whole and positive.
+    Returns a tf.data.Dataset of (uint8 (B, H, W, 3), uint8 (B, H, W)). Raises DataError for
+    augmentation without epochs, a data set of unknown length, images of another dtype or of several
+    sizes, or numbers that are not whole and positive.
     """
     check_number("batch_size", batch_size, 1, whole=True)
     specs = tf.nest.flatten(dataset.element_spec)

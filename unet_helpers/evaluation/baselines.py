@@ -17,10 +17,9 @@ def learn(pairs, n_classes):
     Args:
         pairs: iterable of (uint8 (..., 3), integer (...)), classes or void.
 
-    Returns:
-        dict from the baseline's name to uint8 (4096,), the class of each of the `colour_bins`. The
-        majority class has the most labelled pixels; colours get their most frequent class, and
-        those without a labelled pixel the majority class.
+    Returns a dict from the baseline's name to uint8 (4096,), the class of each of the
+    `colour_bins`. The majority class has the most labelled pixels; colours get their most frequent
+    class, and those without a labelled pixel the majority class.
     """
     counts = np.zeros(4096 * n_classes, int)
     for image, mask in pairs:

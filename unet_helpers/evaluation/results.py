@@ -11,9 +11,8 @@ def stored_runs(experiment):
     Args:
         experiment: name of a file in `data/results`, such as "streets".
 
-    Returns:
-        dict from variant to a list of runs, each a dict with "mean_iou", "accuracy", "iou" (dict
-        from class to IoU) and what tells the run from its like, such as "left_out" or "seed".
+    Returns a dict from variant to a list of runs, each a dict with "mean_iou", "accuracy", "iou"
+    (dict from class to IoU) and what tells the run from its like, such as "left_out" or "seed".
     """
     path = sample_folder("results") / f"{experiment}.json"
     groups = {}

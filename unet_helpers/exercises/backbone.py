@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from unet_helpers.exercises.exercise import Incorrect, Unexplained, describe
+from unet_helpers.exercises.slips import edited
 from unet_helpers.models.pretrained import last_features
 
 STRIDES = (2, 4, 8, 16)
@@ -61,17 +62,6 @@ def names_of(value, backbone):
     return [known[id(tensor)] for tensor in value]
 
 
-def at_strides(strides, which=-1):
-    """Make a function that lists a backbone's last, or other, features at some strides."""
-
-    def wrong(backbone):
-        sides = [(IMAGE[0] // stride, IMAGE[1] // stride) for stride in strides]
-        outputs = [layer.output for layer in backbone.layers]
-        return [[x for x in outputs if x.shape[1:3] == side][which] for side in sides]
-
-    return wrong
-
-
 def before_halving(backbone):
     """List what goes into the layers that make an image smaller, the first of them left out."""
     steps = [layer for layer in backbone.layers if layer.name.endswith(("_half", "_pool"))]
@@ -80,15 +70,19 @@ def before_halving(backbone):
 
 MISTAKES = {
     "It takes the first tensor of each size. The last one has been through more layers, and all "
-    "that the backbone knows at this size is in it.": at_strides(STRIDES, 0),
-    "The order is reversed. Expected stride 2 first, and stride 16 last.": (
-        at_strides(STRIDES[::-1])
+    "that the backbone knows at this size is in it.": edited(
+        backbone_skips,
+        "last_features(backbone, size) -> "
+        "next(x.output for x in backbone.layers if [*x.output.shape[1:3]] == size)",
     ),
-    "The strides are 1, 2, 4 and 8. Stride 1 is the image's own size; begin at half of it.": (
-        at_strides((1, 2, 4, 8))
+    "The order is reversed. Expected stride 2 first, and stride 16 last.": edited(
+        backbone_skips, "in STRIDES -> in STRIDES[::-1]"
+    ),
+    "The strides are 1, 2, 4 and 8. Stride 1 is the image's own size; begin at half of it.": edited(
+        backbone_skips, "in STRIDES -> in (1, 2, 4, 8)"
     ),
     "The strides are 4, 8, 16 and 32. At stride 32 the decoder begins; it needs the other three, "
-    "and stride 2.": at_strides((4, 8, 16, 32)),
+    "and stride 2.": edited(backbone_skips, "in STRIDES -> in (4, 8, 16, 32)"),
     "It takes what goes into the layers that halve. In some backbones that is the output of a "
     "padding, a row and a column too large: compare sizes.": before_halving,
 }

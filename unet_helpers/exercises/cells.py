@@ -21,10 +21,6 @@ THREE = np.array(
 
 
 def judge_border_weights(attempt):
-    def as_map(value):
-        found = as_array(value)
-        return found if found.dtype.kind == "b" else found.astype(np.float64)
-
     nearest, term = "d1, d2 = np.partition(distances, 1, axis=0)[:2]", "((d1 + d2) ** 2)"
     added = "np.where(inside, weights, weights + border)"
     mistakes = {
@@ -77,11 +73,11 @@ def judge_border_weights(attempt):
         (THREE[:, ::-1], (0.5, 3.0), 4.0, 5.0),
         (np.kron(THREE, np.ones((2, 2), int)), (2.0, 1.0), 6.0, 2.5),
     ]
-    compare(attempt, cases, border_weights, mistakes, convert=as_map)
+    compare(attempt, cases, border_weights, mistakes, convert=as_array)
     for labels, told in ((THREE * (THREE == 5), "one cell"), (THREE * 0, "no cell")):
         case = labels, (1.0, 1.5), 10.0, 2.0
         try:
-            result = as_map(attempt(*case))
+            result = as_array(attempt(*case))
         except Incorrect as error:
             raise Incorrect(f"Two cells are right, but of an image with {told}: {error}") from None
         if not np.allclose(result, border_weights(*case)):

@@ -69,10 +69,8 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
             of another kind; by default a number, or a pair of arrays where parts are named.
         parts: names of the two parts of a result.
 
-    Raises:
-        Incorrect: with the mistake's sentence.
-        Unexplained: with that of a slip, or of a mistake in some cases; if there is none, with the
-            first case and place that differ.
+    Raises Incorrect with the mistake's sentence, or Unexplained with that of a slip or of a mistake
+    in some cases; if there is none, with the first case and place that differ.
     """
     if convert is None:
         convert = (lambda value: as_pair(value, *parts)) if parts else as_number

@@ -12,8 +12,6 @@ from unet_helpers.exercises.exercise import Incorrect, as_array, describe
 from unet_helpers.exercises.running import close, numbers, raise_first, stages_of
 from unet_helpers.models import blocks
 
-# ---------------------------------------------------------------- upsampling_block
-
 # As in U-Net, the skip connection has as many channels as the block has filters.
 HEIGHT, WIDTH, CHANNELS, N_FILTERS = 6, 8, 8, 4
 
@@ -74,13 +72,16 @@ def decoded(
         skip_first: whether the skip connection's channels come first.
     """
     below, skip = pair
-    transposed, *two = stages
-    if len(two) != 2:
-        raise ValueError("The block has three kernels.")
-    up = running.upsample(below, transposed, interpolation)
+    transposed, first, second = stages  # raises ValueError for any other number of kernels
+    if interpolation:
+        doubled = layers.UpSampling2D(2, interpolation=interpolation)(below)
+        up = running.chain(doubled, [transposed], steps=())
+    else:
+        up = ops.conv_transpose(below, transposed["kernel"], strides=2, padding="same")
+        up = up + transposed.get("bias", 0)
     up = ops.relu(up) if relu_after_up else up
     joined = ops.concatenate([skip, up] if skip_first else [up, skip], -1)
-    return [running.chain(joined, two, training, steps)]
+    return [running.chain(joined, [first, second], training, steps)]
 
 
 # How a block may differ from the course's
@@ -116,11 +117,8 @@ def upsampling_block(expansive_input, contractive_input, n_filters=32, batch_nor
     )
 
 
-def judge_upsampling_block(attempt):
-    return running.in_both_ways(judge_block, attempt)
-
-
-def judge_block(attempt, batch_norm):
+@running.in_both_ways
+def judge_upsampling_block(attempt, batch_norm):
     """Judge the block without or with batch normalisation; returns a note or None."""
     skip = (2 * HEIGHT, 2 * WIDTH, N_FILTERS)
     make = functools.partial(decoder_model, attempt, batch_norm=batch_norm)
@@ -154,9 +152,6 @@ def judge_block(attempt, batch_norm):
     side = stages_of(model)[0]["kernel"].shape[0]
     of_two = f"a kernel of {side} to upsample" if side != 3 else ""
     return running.note_on_choices(of_two, choice) or biases
-
-
-# ---------------------------------------------------------------- crop
 
 
 def centre_crop(features, target):
@@ -214,6 +209,5 @@ def judge_centre_crop(attempt):
 
 def rows_and_columns(first, sides):
     """Say which rows and columns a window has."""
-    top, left = first
-    height, width = sides
+    (top, left), (height, width) = first, sides
     return f"rows {top} to {top + height - 1} and columns {left} to {left + width - 1}"

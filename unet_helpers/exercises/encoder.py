@@ -47,9 +47,8 @@ def explain_sizes(model, n_filters):
 
 def encoded(x, stages, training=False, steps=running.BEFORE):
     """Compute [next_layer, skip_connection] from the weights, and what follows each convolution."""
-    if len(stages) != 2:
-        raise ValueError("The block has two kernels.")
-    x = running.chain(x, stages, training, steps)
+    first, second = stages  # raises ValueError for any other number of kernels
+    x = running.chain(x, [first, second], training, steps)
     return [ops.max_pool(x, 2), x]
 
 
@@ -62,19 +61,11 @@ KERNELS = (
 )
 
 
-def images():
-    """Make two different batches of images."""
-    shape = (2, 4, HEIGHT, WIDTH, CHANNELS)
-    return list(np.random.default_rng(1).normal(1, 2, shape).astype("float32"))
-
-
-def judge_conv_block(attempt):
-    return running.in_both_ways(judge_block, attempt)
-
-
-def judge_block(attempt, batch_norm):
+@running.in_both_ways
+def judge_conv_block(attempt, batch_norm):
     """Judge the block without or with batch normalisation; returns a note or None."""
     image = (HEIGHT, WIDTH, CHANNELS)
+    batches = list(np.random.default_rng(1).normal(1, 2, (2, 4, *image)).astype("float32"))
     make = functools.partial(encoder_model, attempt, batch_norm=batch_norm)
     model = make(image, N_FILTERS, dropout_prob=0.0, max_pooling=True)
     running.explain_settings(model)
@@ -83,10 +74,10 @@ def judge_block(attempt, batch_norm):
     running.fill(model)
     modes = (False, True) if batch_norm else (False,)  # of dropout, the check below tells more
     called = ("next_layer", "skip_connection")
-    choice = running.explain_model(model, images(), RIGHT, KERNELS, batch_norm, modes, called)
+    choice = running.explain_model(model, batches, RIGHT, KERNELS, batch_norm, modes, called)
     running.explain_momentum(model)
     biases = running.note_on_biases(stages_of(model))
-    x = images()[0]
+    x = batches[0]
     if not batch_norm and not close(numbers(model(x, training=True))[1], numbers(model(x))[1]):
         raise Incorrect(
             "With dropout_prob=0.0 the block still gives other numbers in training. Nothing should "

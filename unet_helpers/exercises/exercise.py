@@ -47,7 +47,7 @@ class Exercise:
         reference: a function that passes its own check.
         shown: functions or classes of the package whose source is the solution; by default the
             reference.
-        texts: the Task with its call, minutes, task and hints; by default `tasks.TASKS[name]`.
+        texts: the Task with its minutes, task and hints; by default `tasks.TASKS[name]`.
     """
 
     seconds = 60  # limit for one call of an answer; right ones take up to 20 on a busy machine
@@ -56,8 +56,8 @@ class Exercise:
         self.name, self.judge, self.reference = name, judge, reference
         self.shown = tuple(shown) or (reference,)
         texts = texts or TASKS[name]
-        self.task, self.call = texts.task, texts.call
-        self.minutes, self.hints = texts.minutes, texts.hints
+        self.minutes, self.task, self.hints = texts.minutes, texts.task, texts.hints
+        self.call = texts.call or f"my_{name}{inspect.signature(reference)}"
         self.hints_given = 0
 
     def check(self, answer):
@@ -66,8 +66,7 @@ class Exercise:
         Args:
             answer: the learner's function (the function itself, not what it returns).
 
-        Returns:
-            bool: True when the answer is right. Nothing an answer does raises here.
+        Returns True when the answer is right. Nothing an answer does raises here.
         """
         passed, sentence = self.verdict(answer)
         if passed and f"my_{self.name}" in kept.PARTS:
@@ -113,7 +112,9 @@ class Exercise:
                 "gives a nudge."
             )
         except Unexplained as error:
-            told = "" if quickly else self.repair(answer, run.arguments) or unused_arguments(answer)
+            told = ""
+            if not quickly:
+                told = find_repair(answer, run.arguments, self.verdict) or unused_arguments(answer)
             return False, f"not yet. {error} {told}".rstrip()
         except Incorrect as error:
             return False, f"not yet. {error}"
@@ -124,10 +125,6 @@ class Exercise:
                 f"({type(error).__name__}: {message(error)}). Expected: {self.task}"
             )
         return True, f"right. {note}" if note else "right."
-
-    def repair(self, answer, case):
-        """Find the change to an answer's code that makes it right; returns a sentence or None."""
-        return find_repair(answer, case, lambda changed: self.verdict(changed, quickly=True)[0])
 
     def hint(self, number=None):
         """Print the next hint, or the one with a number; the last is nearly the answer."""
@@ -293,9 +290,6 @@ def computing(precision):
         yield
     finally:
         keras.config.set_dtype_policy(policy)
-
-
-# ---------------------------------------------------------------- results
 
 
 def as_number(value):

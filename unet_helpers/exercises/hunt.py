@@ -144,9 +144,6 @@ def show_script(number):
     show_code(script(number))
 
 
-# ---------------------------------------------------------------- the check
-
-
 def judge_bug_hunt(attempt):
     parts = attempt()
     probes = {"split": split_left, "prepare": prepare_left, "batches": batches_left}
@@ -156,30 +153,29 @@ def judge_bug_hunt(attempt):
             f"It returns {describe(parts)}; expected the dictionary of a script. Paste a whole "
             "script over the stub, as exercises.hunt.show_script(number) shows it."
         )
-    left = set()
+    found = {}
     for name, probe in probes.items():
         try:
-            left |= probe(parts, draw(parts["number"])[1])
+            found |= probe(parts, draw(parts["number"])[1])
         except Incorrect:
             raise
         except Exception as error:
             raise Incorrect(f"Its part {name} raised {type(error).__name__}: {error}.") from None
-    if left:
-        first = next(plant for plant in PLANTS if plant in left)
+    if left := [plant for plant in PLANTS if found[plant]]:
         raise Incorrect(
             f"Script {parts['number']}: {max(4 - len(left), 0)} of 4 bugs are cured. What finds "
-            f"the next one: {PLANTS[first][2]}."
+            f"the next one: {PLANTS[left[0]][2]}."
         )
     return f"All four bugs of script {parts['number']} are cured."
 
 
 def split_left(parts, size):
-    """Return which plants are left in `split`, as a set; so do the next four for other parts."""
+    """Tell of every plant in `split` whether it is left; so do the next four for other parts."""
     names = [f"data{letter}/{frame:04}.png" for frame in range(12) for letter in "CADB"]
     train, test = map(list, parts["split"](names))
     if sorted(train + test) != sorted(names) or not train or not test:
         raise Incorrect("split must put every name on one of two sides, and leave neither empty.")
-    return {"leak"} if recordings_of(train) & recordings_of(test) else set()
+    return {"leak": bool(recordings_of(train) & recordings_of(test))}
 
 
 def prepare_left(parts, size):
@@ -188,9 +184,10 @@ def prepare_left(parts, size):
 
     random = np.random.default_rng(0)
     codes = random.integers(1, 14, size, np.uint8)
-    left = set() if np.array_equal(mask_of(codes), codes - np.uint8(1)) else {"minus one twice"}
+    right = np.array_equal(mask_of(codes), codes - np.uint8(1))
     two_classes = np.kron(random.choice([1, 13], size), np.ones((3, 3))).astype(np.uint8)
-    return left | ({"averaged mask"} if len(np.unique(mask_of(two_classes))) > 2 else set())
+    averaged = len(np.unique(mask_of(two_classes))) > 2
+    return {"minus one twice": not right, "averaged mask": averaged}
 
 
 def batches_left(parts, size):
@@ -206,9 +203,8 @@ def batches_left(parts, size):
             for image, mask in zip(*map(np.asarray, batch), strict=True):
                 for part, row in zip(turned, (image[0, :, 0], mask[0].ravel()), strict=True):
                     part.setdefault(int(mask[2].max()), []).append(bool(row[0] > row[-1]))
-    apart = {"flipped apart"} if turned[0] != turned[1] else set()
     frozen = all(len(set(sides)) == 1 for sides in turned[0].values())
-    return apart | ({"frozen augmentation"} if frozen else set())
+    return {"flipped apart": turned[0] != turned[1], "frozen augmentation": frozen}
 
 
 def build_left(parts, size):
@@ -225,11 +221,10 @@ def build_left(parts, size):
     worst = output.argmin(axis=-1)
     loss, expected = (keras.losses.get(each)(worst, output) for each in (model.loss, fitting))
     right = abs(loss - expected) < 1e-3 and (sums_to_one or output.min() < 0)
-    left = set() if right else {"ReLU before the loss"}
     white = parts["prepare"](np.full((*size, 3), 255, np.uint8), np.ones(size, np.uint8))[0]
     scales = [x.scale for x in flat_layers(model) if isinstance(x, keras.layers.Rescaling)]
     seen = np.max(white) * np.prod(scales)  # by the first convolution
-    return left | (set() if 0.9 < seen < 1.1 else {"divided by 255 twice"})
+    return {"ReLU before the loss": not right, "divided by 255 twice": not 0.9 < seen < 1.1}
 
 
 def score_left(parts, size):
@@ -237,4 +232,4 @@ def score_left(parts, size):
     guess = [np.array([[[0, 1, 1, 1]]]), np.array([[[1, 2, 0, 0]]])]
     expected = np.mean([1 / 3, 3 / 4, 1 / 2])  # hits: 1, 3, 1; unions: 3, 4, 2
     right = abs(parts["score"](truth, guess) - expected) < 1e-6
-    return set() if right else {"averaged over batches"}
+    return {"averaged over batches": not right}

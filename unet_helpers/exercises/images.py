@@ -11,8 +11,6 @@ from unet_helpers.exercises.running import raise_first, run
 from unet_helpers.inference.tiles import tile_starts
 from unet_helpers.labels import VOID
 
-# ---------------------------------------------------------------- a first, tiny one
-
 
 def count_pixels(mask, c):
     """Return the number of pixels that have class c."""
@@ -22,9 +20,6 @@ def count_pixels(mask, c):
 def judge_count_pixels(attempt):
     mask = np.array([[0, 0, 1, 2], [2, 1, 1, 1], [0, 2, 1, 1]], np.uint8)
     compare(attempt, [(mask, c) for c in range(4)], count_pixels, {})
-
-
-# ---------------------------------------------------------------- the share of a class
 
 
 def class_share(mask, c):
@@ -57,9 +52,6 @@ def judge_class_share(attempt):
     cases = [(mask, c) for mask in (small, tall, full) for c in range(4)]
     cases.append((np.array([[3, 255, 3]], np.uint8), 3))
     compare(attempt, cases, class_share, mistakes)
-
-
-# ---------------------------------------------------------------- resizing a mask
 
 
 def resize_mask(mask, size):
@@ -127,9 +119,6 @@ def check_resized(attempt, old, new):
             "nearest one.": strange.size,
         }
     )
-
-
-# ---------------------------------------------------------------- augmentation
 
 
 def augmentation(image, mask, rng):
@@ -311,9 +300,6 @@ def check_variety(moves):
         return "(Down and right it never goes 8 pixels: rng.integers leaves its upper end out.)"
 
 
-# ---------------------------------------------------------------- splits
-
-
 def split_by_recording(names, test_share, seed):
     """Split names such as "dataA/0003.png" so that no recording is on both sides."""
     # Sorted, because a set has no order that one could rely on
@@ -338,7 +324,10 @@ def recordings_of(names):
 
 def judge_split_by_recording(attempt):
     def split(names, test_share, seed):
-        parts = as_split(attempt(names, test_share, seed))
+        value = attempt(names, test_share, seed)
+        if not isinstance(value, tuple | list) or len(value) != 2:
+            raise Incorrect(f"It returns {describe(value)}; expected two lists, train and test.")
+        parts = [[str(name) for name in part] for part in value]
         check_names(*parts, names)
         return tuple(map(frozenset, parts))
 
@@ -359,13 +348,6 @@ def judge_split_by_recording(attempt):
         raise Incorrect("The seed changes nothing: ten seeds give ten times the same split.")
     for test_share in (0.1, 0.9):
         split(frames_of(2), test_share, 0)
-
-
-def as_split(value):
-    """Take two lists of names."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise Incorrect(f"It returns {describe(value)}; expected two lists, train and test.")
-    return [[str(name) for name in part] for part in value]
 
 
 def check_names(train, test, names):
@@ -409,9 +391,6 @@ def check_sizes(splits):
             raise Incorrect("Train and test are swapped: train comes first." if swapped else told)
 
 
-# ---------------------------------------------------------------- tiles
-
-
 def judge_tile_starts(attempt):
     # Overlap 0 comes last: a step of 0 is easier to explain where it does not raise.
     cases = [(10, 4, 1), (23, 8, 3), (24, 8, 3), (97, 32, 8), (17, 5, 2), (9, 8, 3), (8, 8, 3)]
@@ -452,9 +431,6 @@ def check_starts(value, length, tile, overlap):
         f": {len(found)} tiles, where {needed} are enough; {step}": len(found) > needed,
     }
     raise_first({f"{said}{told}": holds for told, holds in faults.items()})
-
-
-# ---------------------------------------------------------------- a flip of both
 
 
 def paired_flip(image, mask, seed):

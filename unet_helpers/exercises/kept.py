@@ -40,8 +40,7 @@ def keep(name, answer, check):
         answer: the learner's function.
         check: function (answer) -> (passed, sentence), for the function as it is in the file.
 
-    Returns:
-        str: a sentence that says so, or why not; empty for a function of the course or the file.
+    Returns a sentence that says so, or why not; empty for a function of the course or the file.
     """
     if str(getattr(answer, "__module__", "")).split(".")[0] in ("unet_helpers", FILE.stem):
         return ""

@@ -1,19 +1,13 @@
 """Exercises on losses and class weights, computed in NumPy."""
 
 import numpy as np
+from scipy.special import softmax
 
 from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Incorrect, as_array, as_number
 from unet_helpers.exercises.slips import edited
 from unet_helpers.labels import VOID
 from unet_helpers.training.losses import median_frequency_weights
-
-
-def softmax(logits, axis=-1):
-    """Turn logits into probabilities."""
-    exponentials = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    return exponentials / exponentials.sum(axis=axis, keepdims=True)
-
 
 OVERFLOW = (
     "With ordinary logits it is right, but with logits of 1000 the exponential overflows. Subtract "
@@ -77,7 +71,7 @@ def judge_cross_entropy_with_void(attempt):
         "Only void pixels are counted. Keep those with labels != 255.": (
             lambda y, z: cross_entropy_with_void(np.where(y == VOID, 0, VOID), z)
         ),
-        "Softmax is applied twice.": lambda y, z: cross_entropy_with_void(y, softmax(z)),
+        "Softmax is applied twice.": lambda y, z: cross_entropy_with_void(y, softmax(z, axis=-1)),
         "Expected minus the logarithm of the probability of the right class; the logarithm is "
         "missing.": [f"{mean} -> 1 - np.exp({each}).mean()", f"{mean} -> np.exp({each}).mean()"],
         "The mean is taken before the logarithm.": f"{mean} -> -np.log(np.exp({each}).mean())",

@@ -6,7 +6,6 @@ that gives the right numbers tells what is wrong, whatever the model looks like.
 
 import contextlib
 import inspect
-from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -82,10 +81,10 @@ def names_of(inputs, calls):
         if isinstance(operation, layers.Activation):
             kind = f"{operation.activation.__name__} activation"
         kinds.append((kind, f" at {'x'.join(map(str, outputs[0].shape[1:-1]))}"))
-    names, seen = [], Counter()
-    for kind, place in kinds:
-        number, seen[kind, place] = seen[kind, place], seen[kind, place] + 1
-        ordinal = ORDINALS[number % 8] + " " if kinds.count((kind, place)) > 1 else ""
+    names = []
+    for i, (kind, place) in enumerate(kinds):
+        before = kinds[:i].count((kind, place))
+        ordinal = ORDINALS[before % 8] + " " if kinds.count((kind, place)) > 1 else ""
         in_one_place = len({p for k, p in kinds if k == kind}) == 1
         names.append(f"the {ordinal}{kind}{'' if in_one_place else place}")
     tensors = {id(t): f"the input {t.name}" if len(inputs) > 1 else "the input" for t in inputs}
@@ -212,8 +211,7 @@ def repairs(model, inputs, training=False, called=("The result",)):
         training: whether to run it in training.
         called: what the learner calls the outputs.
 
-    Yields:
-        (sentence, function (number of the input) -> outputs, list of layers left out).
+    Yields (sentence, function (number of the input) -> outputs, list of layers left out).
     """
     try:
         tensors, calls, outputs = calls_of(model)

@@ -44,9 +44,7 @@ def one_tensor(value, what):
 
 def numbers(tensors):
     """Turn a tensor, or a list of tensors, into arrays."""
-    if isinstance(tensors, list | tuple):
-        return [ops.convert_to_numpy(tensor) for tensor in tensors]
-    return ops.convert_to_numpy(tensors)
+    return keras.tree.map_structure(ops.convert_to_numpy, tensors)
 
 
 def close(a, b, tolerance=1e-3):
@@ -138,8 +136,7 @@ def run(attempt, *args, explain=lambda shapes: "", **options):
         explain: function (shapes) -> sentence, or "" where it knows none. The shapes are those
             of the error's text, without the batch.
 
-    Returns:
-        What the learner's function returns. Raises Incorrect with the longer sentence.
+    Returns what the learner's function returns. Raises Incorrect with the longer sentence.
     """
     try:
         return attempt(*args, **options)
@@ -238,25 +235,22 @@ def chain(x, stages, training=False, steps=BEFORE):
     return x
 
 
-def upsample(x, stage, interpolation=None):
-    """Double the size by a transposed convolution, or by interpolation and a convolution."""
-    if interpolation is None:
-        up = ops.conv_transpose(x, stage["kernel"], strides=2, padding="same")
-        return up + stage.get("bias", 0)
-    return chain(layers.UpSampling2D(2, interpolation=interpolation)(x), [stage], steps=())
-
-
 # ---------------------------------------------------------------- comparing
 
 
-def in_both_ways(judge, attempt):
-    """Judge a block by judge(attempt, batch_norm), without and with; returns the first note."""
-    notes = [judge(attempt, False)]
-    try:
-        notes.append(judge(attempt, True))
-    except Incorrect as error:
-        raise type(error)(f"With batch_norm=True: {error}") from None
-    return next(filter(None, notes), None)
+def in_both_ways(judge):
+    """Let judge(attempt, batch_norm) judge without and with; it then returns the first note."""
+
+    @functools.wraps(judge)
+    def judge_both(attempt):
+        notes = [judge(attempt, False)]
+        try:
+            notes.append(judge(attempt, True))
+        except Incorrect as error:
+            raise type(error)(f"With batch_norm=True: {error}") from None
+        return next(filter(None, notes), None)
+
+    return judge_both
 
 
 def explain_model(

@@ -90,13 +90,13 @@ def slips(function):
             yield f"`{ast.unparse(after)}` stands where `{ast.unparse(before)}` belongs.", wrong
 
 
-def find_repair(answer, case, is_right):
+def find_repair(answer, case, check):
     """Find a change to a learner's code that makes it right; returns a sentence or None.
 
     Args:
         answer: the learner's function.
         case: tuple of its arguments.
-        is_right: tells whether a function, a changed answer, gives the right results.
+        check: function (changed answer, quickly) -> (whether it is right, sentence).
     """
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -108,7 +108,7 @@ def find_repair(answer, case, is_right):
                 if time.process_time() > end:
                     return None
                 with contextlib.suppress(Exception, SystemExit), np.errstate(all="ignore"):
-                    if is_right(changed):
+                    if check(changed, quickly=True)[0]:
                         told = f"With `{ast.unparse(after)}` in place of"
                         told = "Without" if isinstance(after, ast.Pass) else told
                         place = f"line {before.lineno} of your function"

@@ -35,7 +35,10 @@ def judge_fold(attempt):
 
 
 def roofline(operations, bytes_moved, peak_operations, bandwidth):
-    """Return the shortest time that some work can take on a machine, and what limits it."""
+    """Return the shortest time that some work can take on a machine, and what limits it.
+
+    Source: Williams et al. 2009, "Roofline: an insightful visual performance model".
+    """
     computing, moving = operations / peak_operations, bytes_moved / bandwidth
     # a machine does both at the same time, so the longer one counts
     return max(computing, moving), "compute" if computing >= moving else "memory"

@@ -1,30 +1,29 @@
-"""What the exercises ask for: how each function is called, the time it takes, and hints."""
+"""What the exercises ask for: the time that each takes, its task, and hints."""
 
 
 class Task:
     """The texts of an exercise.
 
     Args:
-        call: how the function will be called, such as "my_tile_starts(length, tile, overlap)".
         minutes: how long a learner needs.
         task: what to write, in a sentence or two.
         hints: sentences, from a nudge to nearly the answer.
+        call: how the function will be called, such as "my_tile_starts(length, tile, overlap)";
+            None where the reference has the same parameters.
     """
 
-    def __init__(self, call, minutes, task, *hints):
-        self.call, self.minutes, self.task, self.hints = call, minutes, task, hints
+    def __init__(self, minutes, task, *hints, call=None):
+        self.minutes, self.task, self.hints, self.call = minutes, task, hints, call
 
 
 TASKS = {
     "count_pixels": Task(
-        "my_count_pixels(mask, c)",
         1,
         "Count the pixels of a mask that have class c.",
         "mask == c is an array of True and False, and True counts as 1.",
         "What does .sum() of such an array give?",
     ),
     "class_share": Task(
-        "my_class_share(mask, c)",
         5,
         "Give the share of the labelled pixels of a mask that have class c, from 0 to 1. Pixels "
         "with 255 are void: they have no label.",
@@ -33,7 +32,6 @@ TASKS = {
         "(mask == c).sum() divided by (mask != 255).sum().",
     ),
     "stack_cost": Task(
-        "my_stack_cost(height, width, channels, n_filters, n_layers)",
         10,
         "Count the parameters and the multiply-adds of n_layers 3x3 convolutions with biases and "
         'padding "same", n_filters each, on an image of the given height, width and channels. '
@@ -44,7 +42,6 @@ TASKS = {
         "times height * width. Then channels = n_filters.",
     ),
     "dense_as_convolution": Task(
-        "my_dense_as_convolution(weights, height, width)",
         5,
         "Turn the weights (height * width * channels, classes) of a dense layer that follows "
         "Flatten into the kernel of a Conv2D that gives the same scores.",
@@ -54,7 +51,6 @@ TASKS = {
         "weights.reshape(height, width, -1, number of classes): -1 leaves the channels to NumPy.",
     ),
     "transposed_convolution": Task(
-        "my_transposed_convolution(inputs, kernel, stride)",
         15,
         "Write the transposed convolution in NumPy, without padding: inputs (h, w, channels in), "
         "kernel (k, k, channels out, channels in), stride -> ((h - 1) * stride + k, (w - 1) * "
@@ -65,7 +61,6 @@ TASKS = {
         "@ inputs[row, column], for every row and column.",
     ),
     "output_size": Task(
-        "my_output_size(size, kernel, stride, padding)",
         5,
         "Give the side of a convolution's output from the side of its input, the kernel's side, "
         'the stride and the padding ("valid" or "same").',
@@ -75,7 +70,6 @@ TASKS = {
         '"valid": (size - kernel) // stride + 1. "same": size / stride, rounded up.',
     ),
     "conv_block": Task(
-        "my_conv_block(inputs, n_filters=32, dropout_prob=0.0, max_pooling=True, batch_norm=False)",
         20,
         "Write the encoder block: twice a 3x3 convolution that keeps the size, with batch "
         "normalisation (momentum=0.9) if batch_norm is True, and ReLU; then dropout of the share "
@@ -88,9 +82,10 @@ TASKS = {
         "layers.ReLU(), and the same again. Do not set `training`: Keras does.",
         "After both convolutions: dropout if dropout_prob > 0; skip_connection = x; next_layer = "
         "layers.MaxPooling2D(2)(x) if max_pooling else x; return next_layer, skip_connection.",
+        call="my_conv_block(inputs, n_filters=32, dropout_prob=0.0, max_pooling=True, "
+        "batch_norm=False)",
     ),
     "receptive_field": Task(
-        "my_receptive_field(layers)",
         10,
         "Give the side of the receptive field of a chain of layers, from a list of (kernel, "
         "stride) with the first layer first. A pooling is a layer like any other.",
@@ -100,7 +95,6 @@ TASKS = {
         "field = step = 1; for each layer field += (kernel - 1) * step, then step *= stride.",
     ),
     "upsampling_block": Task(
-        "my_upsampling_block(expansive_input, contractive_input, n_filters=32, batch_norm=False)",
         15,
         "Write the decoder block: a 3x3 transposed convolution with stride 2, concatenation with "
         "the skip connection, then twice a 3x3 convolution, batch normalisation (momentum=0.9) if "
@@ -113,7 +107,6 @@ TASKS = {
         "BatchNormalization(momentum=0.9) if batch_norm, and ReLU().",
     ),
     "transposed_size": Task(
-        "my_transposed_size(size, kernel, stride, padding)",
         5,
         "Give the side of a transposed convolution's output from the side of its input, the "
         'kernel\'s side (at least the stride), the stride and padding ("valid" or "same").',
@@ -122,7 +115,6 @@ TASKS = {
         '"valid": (size - 1) * stride + kernel. "same": size * stride.',
     ),
     "centre_crop": Task(
-        "my_centre_crop(features, target)",
         10,
         "Cut the border off features (batch, H, W, channels) so that the centre with the height "
         "and width of target remains. Where target is as large, everything stays.",
@@ -131,7 +123,6 @@ TASKS = {
         "The end is first + target.shape[1]. A negative one fails: x[0:-0] is empty.",
     ),
     "cut_skip": Task(
-        "my_cut_skip(model, level)",
         15,
         "Return a copy of a U-Net that is blind to the skip connection of one level (1 the "
         "finest): the convolution after the join gets zeros in place of the weights that read the "
@@ -144,7 +135,6 @@ TASKS = {
         "convolution.set_weights([kernel, *rest]); the join is joins[4 - level].",
     ),
     "unet_model": Task(
-        "my_unet_model(input_size, n_filters=32, n_classes=13, dropout_prob=0.3, batch_norm=False)",
         20,
         "Assemble U-Net of your two blocks: divide by 255, four encoder blocks of n_filters, 2, 4 "
         "and 8 n_filters, a bottleneck of 16, four decoder blocks, and a 1x1 convolution that "
@@ -159,7 +149,6 @@ TASKS = {
         'dtype="float32") without activation. The deepest skip goes to the first decoder block.',
     ),
     "pixel_loss": Task(
-        "my_pixel_loss(logits, label)",
         10,
         "Give the cross-entropy of one pixel from its logits (C,) and its label: minus the "
         "logarithm of the softmax of the right class. Logits of 1000 and -1000 must work, too.",
@@ -169,7 +158,6 @@ TASKS = {
         "largest + np.log(np.exp(logits - largest).sum()) - logits[label].",
     ),
     "resize_mask": Task(
-        "my_resize_mask(mask, size)",
         15,
         "Resize a mask to size = (height, width), larger or smaller: every new pixel gets the "
         "label of the old pixel in which its centre lies.",
@@ -179,7 +167,6 @@ TASKS = {
         "likewise, then mask[rows][:, columns]. Or let Pillow do it with NEAREST.",
     ),
     "input_pipeline": Task(
-        "my_input_pipeline(pairs, augment, batch_size)",
         15,
         "From a tf.data.Dataset of (image, mask) that decodes its files whenever it is read, make "
         "batches for fit: every pair once an epoch, in a new order, changed anew by "
@@ -191,7 +178,6 @@ TASKS = {
         "pairs.cache().shuffle(len(pairs)).map(augment).batch(batch_size).prefetch(2)",
     ),
     "paired_flip": Task(
-        "my_paired_flip(image, mask, seed)",
         10,
         "Mirror an image (H, W, 3) and its mask (H, W) left-right together, about half of the "
         "time. The seed, an integer tensor of two numbers, decides alone, and the function must "
@@ -203,7 +189,6 @@ TASKS = {
         "image), and the same for the mask.",
     ),
     "iou_from_confusion": Task(
-        "my_iou_from_confusion(confusion)",
         10,
         "From a confusion matrix (rows true, columns predicted) compute the IoU of every class, "
         "an array (C,). A class that is neither true nor predicted anywhere gets nan.",
@@ -213,7 +198,6 @@ TASKS = {
         "np.diag(confusion). NumPy gives nan for 0 / 0 by itself.",
     ),
     "cross_entropy_with_void": Task(
-        "my_cross_entropy_with_void(labels, logits)",
         20,
         "In NumPy, give the mean cross-entropy over all labelled pixels: labels of any shape with "
         "255 for void, logits with one axis more, the classes. Logits of 1000 must not overflow.",
@@ -223,7 +207,6 @@ TASKS = {
         "-log_p[np.arange(len(labels)), labels].mean().",
     ),
     "median_frequency_weights": Task(
-        "my_median_frequency_weights(masks, n_classes)",
         20,
         "Give a weight per class for a list of masks: the median of all class frequencies over "
         "the frequency of this class, 0 for a class that never occurs. A class's frequency is its "
@@ -234,7 +217,6 @@ TASKS = {
         "weights[seen] = np.median(frequency) / frequency.",
     ),
     "soft_dice": Task(
-        "my_soft_dice(probabilities, truth)",
         10,
         "In NumPy, give the soft Dice coefficient of class 1 over all labelled pixels at once: "
         "(2 * overlap + 1) / (sum of probabilities + sum of truth + 1), where the overlap is the "
@@ -245,7 +227,6 @@ TASKS = {
         "(p.sum() + t.sum() + 1).",
     ),
     "threshold_for_recall": Task(
-        "my_threshold_for_recall(probabilities, truth, recall)",
         15,
         "Give the highest threshold that still finds at least a share recall of the object's "
         "pixels (truth 1; 0 is background, 255 void). A pixel is found when its probability is at "
@@ -256,7 +237,6 @@ TASKS = {
         "rounded up; the threshold is the last of them.",
     ),
     "border_weights": Task(
-        "my_border_weights(labels, class_weights, w0, sigma)",
         20,
         "Give every pixel its weight, an array (H, W). labels is 0 on the background and has a "
         "number for each cell; class_weights is w_c of the background and of the cells. On the "
@@ -269,9 +249,9 @@ TASKS = {
         "for each number above 0, and sort along axis 0.",
         "d1, d2 = np.sort(distances, axis=0)[:2], unless there are fewer than two. Add the term "
         "to w_c only where labels == 0.",
+        call="my_border_weights(labels, class_weights, w0, sigma)",
     ),
     "iou_and_dice": Task(
-        "my_iou_and_dice(confusion)",
         15,
         "From a confusion matrix (rows true, columns predicted) compute two arrays, the IoU and "
         "the Dice of every class. A class that is neither true nor predicted anywhere gets nan.",
@@ -281,7 +261,6 @@ TASKS = {
         "gives nan for 0 / 0 by itself.",
     ),
     "mean_per_image": Task(
-        "my_mean_per_image(ious, absent)",
         10,
         "ious (images, classes) has nan where a class is absent. Give the mean over each image's "
         "classes, then over the images. absent says what an absent class counts: nan (left out), "
@@ -291,7 +270,6 @@ TASKS = {
         "filled = np.where(np.isnan(ious), absent, ious); np.nanmean over axis 1; its mean.",
     ),
     "calibration_error": Task(
-        "my_calibration_error(confidence, right)",
         15,
         "Give the expected calibration error: sort pixels by their confidence into ten equally "
         "wide bins from 0 to 1 (1 belongs to the last), take in each the gap between mean "
@@ -302,7 +280,6 @@ TASKS = {
         "inside.mean(), all added up.",
     ),
     "split_by_recording": Task(
-        "my_split_by_recording(names, test_share, seed)",
         15,
         'Split names such as "dataA/0003.png" into two lists, (train, test). The folder is the '
         "recording: it stays whole, on one side, and about test_share of the recordings are test, "
@@ -313,7 +290,6 @@ TASKS = {
         "np.random.default_rng(seed); the first n_test, at least 1 and not all, are test.",
     ),
     "augmentation": Task(
-        "my_augmentation(image, mask, rng)",
         20,
         "Mirror an image and its mask left-right with probability one half, and shift both by up "
         "to 8 pixels in rows and columns, either way. Where nothing of the image comes in, the "
@@ -324,7 +300,6 @@ TASKS = {
         "both padded images. The image is padded with ((8, 8), (8, 8), (0, 0)).",
     ),
     "bug_hunt": Task(
-        "my_bug_hunt()",
         20,
         "Mend a training script in which four bugs are planted and nothing complains. Paste the "
         "script over the stub: it is this function, and returns a dictionary of its parts.",
@@ -336,7 +311,6 @@ TASKS = {
         "division, one mirror for both, cache before augmenting, logits, one confusion matrix.",
     ),
     "backbone_skips": Task(
-        "my_backbone_skips(backbone)",
         15,
         "Find the skip connections of a backbone, a Keras model from images (H, W, 3) to features: "
         "return a list of four tensors, its last ones of a half, a quarter, an eighth and a "
@@ -350,7 +324,6 @@ TASKS = {
         "[x for x in outputs if x.shape[1:3] == size][-1], for stride in (2, 4, 8, 16).",
     ),
     "tile_starts": Task(
-        "my_tile_starts(length, tile, overlap)",
         15,
         "List where tiles begin along one side of an image, so that they cover all of it. Each "
         "lies inside, neighbours share at least overlap pixels, and there are no more than "
@@ -358,9 +331,9 @@ TASKS = {
         "Draw a side of 10 pixels and tiles of 4 that share 1. Where does the second one begin?",
         "The step is tile - overlap, and no tile may begin after length - tile.",
         "Steps from 0 up to, but without, length - tile; then one more tile at length - tile.",
+        call="my_tile_starts(length, tile, overlap)",
     ),
     "acceptance_test": Task(
-        "my_acceptance_test(truths, masks, logits, tolerance)",
         15,
         "Say whether an export may ship. From test images' truths (N, H, W), 255 for void, the "
         "Keras model's masks of the same shape and the export's logits (N, H, W, C), list the ids "
@@ -372,7 +345,6 @@ TASKS = {
         "np.flatnonzero(before - after > tolerance), with before and after the IoUs of the two.",
     ),
     "fold": Task(
-        "my_fold(kernel, gamma, beta, mean, variance, epsilon)",
         10,
         "Give the kernel and the bias of the one convolution that does what a convolution without "
         "a bias and the batch normalisation after it do in prediction. The kernel is (h, w, "
@@ -384,7 +356,6 @@ TASKS = {
         "bias beta - mean * factor.",
     ),
     "roofline": Task(
-        "my_roofline(operations, bytes_moved, peak_operations, bandwidth)",
         10,
         "Give how many seconds a layer takes at best on a machine, and what limits it: (seconds, "
         '"compute") or (seconds, "memory"), strings in lower case. The machine does '

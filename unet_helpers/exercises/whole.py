@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import itertools
 
 import keras
 import numpy as np
@@ -139,9 +138,6 @@ def explain_logits(logits, image, n_classes):
     running.explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
 
 
-# ---------------------------------------------------------------- right networks
-
-
 def wired(x, stages, training, steps, **parts):
     """Compute the logits of a U-Net with parts of it exchanged.
 
@@ -153,19 +149,14 @@ def wired(x, stages, training, steps, **parts):
     """
     if len(stages) not in (23, 24):
         raise ValueError("One more convolution before the last is all that may differ.")
-    rest = iter(stages)
-
-    def some(n):
-        return list(itertools.islice(rest, n))
-
     x, skips = x / 255, []
-    for _ in range(4):
-        x, skip = encoded(x, some(2), training, steps)
+    for first in (0, 2, 4, 6):  # of the two stages of an encoder block
+        x, skip = encoded(x, stages[first : first + 2], training, steps)
         skips.append(skip)
-    x = chain(x, some(2), training, steps)
-    for skip in reversed(skips):
-        (x,) = decoded([x, skip], some(3), training, steps, **parts)
-    *extra, last = rest
+    x = chain(x, stages[8:10], training, steps)
+    for first in (10, 13, 16, 19):  # of the three of a decoder block
+        (x,) = decoded([x, skips.pop()], stages[first : first + 3], training, steps, **parts)
+    *extra, last = stages[22:]
     return [chain(chain(x, extra, training, steps), [last], steps=())]
 
 
@@ -203,9 +194,6 @@ def kernels(stages):
     if len(stages) == 24:
         expected.append(("The convolution before the last", (3,), before, before))
     return [*expected, ("The last convolution", (1, 3), before, N_CLASSES)]
-
-
-# ---------------------------------------------------------------- cut_skip
 
 
 def cut_skip(model, level):

@@ -81,12 +81,8 @@ def to_tflite(model, path, samples=None):
             become 8-bit integers, in the ranges that these images produce, and so do input and
             output. None keeps float32.
 
-    Returns:
-        Path.
-
-    Raises:
-        DataError: the input size is open, LiteRT lacks an operation (in 8 bits), or the file
-            cannot be written.
+    Returns Path. Raises DataError when the input size is open, LiteRT lacks an operation (in 8
+    bits), or the file cannot be written.
     """
     size = model.input_shape[1:]
     if None in size:

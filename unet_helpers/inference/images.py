@@ -41,12 +41,9 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
         threshold: for the sigmoid of a model with a single logit.
         options: tile, overlap, blend, margin, flips and batch_size of `tile_logits`.
 
-    Returns:
-        uint8 (H, W) mask of the image as viewers show it: a file is turned by its EXIF tag
-        before the prediction, and the mask fits the turned image.
-
-    Raises:
-        DataError: an image that cannot be read, a model that does not fit, or invalid options.
+    Returns uint8 (H, W), the mask of the image as viewers show it: a file is turned by its EXIF tag
+    before the prediction, and the mask fits the turned image. Raises DataError for an image that
+    cannot be read, a model that does not fit, or invalid options.
 
     Memory: the image, the mask, and the logits of one row of tiles.
     """
@@ -66,11 +63,8 @@ def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **o
         batch_size: images or tiles per step; None is as many as have the pixels of one tile
             of TILE x TILE together, but at most MOST.
 
-    Yields:
-        (uint8 (H, W, 3), uint8 (H, W)): each image and its mask, in the given order.
-
-    Raises:
-        DataError: as `predict_image`.
+    Yields (uint8 (H, W, 3), uint8 (H, W)): each image and its mask, in the given order. Raises
+    DataError as `predict_image`.
     """
     if not isinstance(scale, numbers.Real) or not 0 < scale < np.inf:
         raise DataError(f"scale is {scale!r}; it must be positive, and 1 keeps the image's size.")
@@ -201,12 +195,9 @@ def predict_folder(model, source, target, labels=None, **options):
             it. Masks of an earlier prediction are replaced; it may hold no other images.
         labels: Labels of the model's classes, which give the masks their ids and colours.
 
-    Returns:
-        list of the masks' paths, in the order of the images' names.
-
-    Raises:
-        DataError: no images, two of one name, a target that holds other images; or, after all
-            others were written, some that cannot be read.
+    Returns the list of the masks' paths, in the order of the images' names. Raises DataError for no
+    images, two of one name, a target that holds other images; or, after all others were written,
+    some that cannot be read.
     """
     files = image_files(source)
     if not files:

@@ -35,12 +35,9 @@ def tile_logits(
             top). The logits of all views are averaged; each view costs another prediction.
         batch_size: tiles per step.
 
-    Yields:
-        (first row, float32 (rows, W, C)): bands from top to bottom, which make up the image. The
-        next step may overwrite a band: copy what you keep. (N, rows, W, C) for several images.
-
-    Raises:
-        DataError: an invalid tile, overlap or flip, or logits of another size than the tile.
+    Yields (first row, float32 (rows, W, C)): bands from top to bottom, which make up the image. The
+    next step may overwrite a band: copy what you keep. (N, rows, W, C) for several images. Raises
+    DataError for an invalid tile, overlap or flip, or logits of another size than the tile.
 
     Source: the overlap-tile strategy of Ronneberger et al. 2015, figure 2.
     """

@@ -29,12 +29,9 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
         opacity: of the masks, 0 to 1.
         fps: frames per second of the target; a GIF has at most 50.
 
-    Returns:
-        number of frames written.
-
-    Raises:
-        DataError: the target is the source or lies in its folder, the source cannot be read, its
-            frames differ in size, or the target cannot be written.
+    Returns the number of frames written. Raises DataError when the target is the source or lies in
+    its folder, the source cannot be read, its frames differ in size, or the target cannot be
+    written.
     """
     source, target = Path(source), Path(target)
     if not source.exists():

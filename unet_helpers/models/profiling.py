@@ -108,24 +108,6 @@ def bytes_moved(layer, bytes_each=4):
     return bytes_each * (values + layer.count_params())
 
 
-def roofline(macs, bytes_moved, peak_macs, bandwidth):
-    """Compute the shortest time that some work can take on a machine, and what limits it.
-
-    Args:
-        macs, bytes_moved: multiply-accumulates, and bytes read from memory and written to it.
-        peak_macs, bandwidth: what the machine reaches of them in a second, at most.
-
-    Returns (seconds, "compute" or "memory"). It is "compute" from peak_macs / bandwidth MACs per
-    byte, the machine's balance, upwards. FLOPs (2 per MAC) do as well, if both are FLOPs.
-
-    Source: Williams et al. 2009, "Roofline: an insightful visual performance model for multicore
-    architectures".
-    """
-    computing, moving = macs / peak_macs, bytes_moved / bandwidth
-    # a machine does both at the same time, so the longer one counts
-    return max(computing, moving), "compute" if computing >= moving else "memory"
-
-
 def totals(model):
     """Sum up the costs of a model for one image: dict with parameters, macs and megabytes.
 

@@ -16,9 +16,8 @@ def border_weights(labels, class_weights=(1.0, 1.0), w0=10.0, sigma=5.0):
         w0: the most that a gap adds.
         sigma: how wide a gap may be, in pixels.
 
-    Returns:
-        float32 array (H, W). d1 and d2 are a pixel's distances to the nearest cell and to the
-        second nearest, in pixels.
+    Returns float32 (H, W). d1 and d2 are a pixel's distances to the nearest cell and to the second
+    nearest, in pixels.
 
     Source: Ronneberger et al. 2015, equation 2.
     """

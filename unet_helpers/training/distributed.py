@@ -26,10 +26,9 @@ def strategy(names=None):
         names: devices, such as ["GPU:0", "GPU:1"]; None takes all GPUs. With the JAX backend
             all devices are always taken, those of the other machines included.
 
-    Returns:
-        an object in whose `scope()` the model must be built and compiled:
-        tf.distribute.MirroredStrategy, with JAX keras.distribution.DataParallel, and with a
-        single device TensorFlow's default, which does nothing.
+    Returns an object in whose `scope()` the model must be built and compiled:
+    tf.distribute.MirroredStrategy, with JAX keras.distribution.DataParallel, and with a single
+    device TensorFlow's default, which does nothing.
 
     Source: the data-parallel step of Goyal et al. 2017, section 3.
     """

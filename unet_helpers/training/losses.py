@@ -21,9 +21,8 @@ def soft_dice_loss(y_true, logits, smooth=1.0):
         smooth: pixels added to numerator and denominator, so that a class of a few pixels does
             not jump.
 
-    Returns:
-        float32 scalar from 0 (perfect) to 1. Classes that are absent from the batch are left out
-        of the mean: counting them would reward predicting nothing.
+    Returns a float32 scalar from 0 (perfect) to 1. Classes that are absent from the batch are left
+    out of the mean: counting them would reward predicting nothing.
 
     Source: Milletari et al. 2016, section 3 (there with squares in the denominator).
     """
@@ -100,13 +99,9 @@ def median_frequency_weights(masks, n_classes):
     Args:
         masks: iterable of integer arrays (H, W) of the training set, classes or void.
 
-    Returns:
-        float32 array (n_classes,): 1 for the median class, more for rarer ones; 0 for a class
-        that never occurs. The frequency of a class is its pixels over all labelled pixels of
-        the images in which it occurs.
-
-    Raises:
-        ValueError: not a single labelled pixel.
+    Returns float32 (n_classes,): 1 for the median class, more for rarer ones; 0 for a class that
+    never occurs. The frequency of a class is its pixels over all labelled pixels of the images in
+    which it occurs. Raises ValueError for masks without a single labelled pixel.
 
     Source: Eigen and Fergus 2015, section 6.2.
     """
@@ -133,8 +128,7 @@ def pixel_weights(y_true, class_weights):
         y_true: integer tensor (..., H, W), classes or void.
         class_weights: float array (C,).
 
-    Returns:
-        float32 tensor of y_true's shape, 0 where void: the `sample_weight` for the loss.
+    Returns a float32 tensor of y_true's shape, 0 where void: the `sample_weight` for the loss.
     """
     weights = ops.convert_to_tensor(np.asarray(class_weights, np.float32))
     y_true = ops.cast(y_true, "int32")
@@ -149,8 +143,7 @@ def with_class_weights(dataset, class_weights):
         dataset: tf.data.Dataset of (images, masks uint8 (B, H, W)) batches.
         class_weights: float array (C,), for instance `training.median_frequency_weights`.
 
-    Returns:
-        tf.data.Dataset of (images, masks, weights float32 (B, H, W)).
+    Returns a tf.data.Dataset of (images, masks, weights float32 (B, H, W)).
     """
     import tensorflow as tf  # whatever computes the network, tf.data prepares the batches
 

@@ -14,9 +14,8 @@ from unet_helpers.training import distributed
 def describe_machine():
     """Find out what this machine can compute with.
 
-    Returns:
-        dict: "device" (its name), "gpus" (their number), "precision" (the Keras policy that is
-        fastest here) and "why" (a sentence).
+    Returns a dict: "device" (its name), "gpus" (their number), "precision" (the Keras policy that
+    is fastest here) and "why" (a sentence).
     """
     gpus, name, capability = distributed.find_gpus()
     cpu = Path("/proc/cpuinfo")  # on Linux only

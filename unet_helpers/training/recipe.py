@@ -45,8 +45,7 @@ def compile_model(model, steps, learning_rate=5e-3, loss=None):
         loss: a Keras loss; None is the cross-entropy of the classes or, with a single logit, of a
             binary mask, each without void.
 
-    Returns:
-        the compiled model.
+    Returns the compiled model.
 
     Source: Kingma and Ba 2015 (Adam), Loshchilov and Hutter 2017 (cosine).
     """
@@ -102,14 +101,12 @@ def fit(
         callbacks: more Keras callbacks.
         progress: print a line after every epoch.
 
-    Returns:
-        dict of lists, one entry an epoch: "loss", "seconds", and with validation "val_loss",
-        "val_accuracy", "val_mean_iou" (each from one confusion matrix over all of validation).
+    Returns a dict of lists, one entry an epoch: "loss", "seconds", and with validation "val_loss",
+    "val_accuracy", "val_mean_iou" (each from one confusion matrix over all of validation).
 
-    Raises:
-        DataError: no batches, too few or endless ones, images of another size than the model's or
-            with pixels that are not numbers, labels without a logit, a loss that is not a finite
-            number, or a folder that holds another training run or that another process writes to.
+    Raises DataError for no batches, too few or endless ones, images of another size than the
+    model's or with pixels that are not numbers, labels without a logit, a loss that is not a finite
+    number, or a folder that holds another training run or that another process writes to.
     """
     check_number("epochs", epochs, 1, whole=True)
     if not model.compiled:

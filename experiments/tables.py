@@ -25,6 +25,7 @@ TABLES = {
         ("unet", "no_augmentation", "dropout", "batch_norm_once_a_block", "no_batch_norm", "plain"),
     ),
     "real_camvid": ("real_sets", ("CamVid, plain", "CamVid, course")),
+    "camvid_5": ("real_sets", ("CamVid, course, 5 epochs", "CamVid, streets first, 5 epochs")),
     "transfer_20": ("transfer", ("scratch", "frozen", "all weights"), {"images": 20}),
 }
 

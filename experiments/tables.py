@@ -24,7 +24,7 @@ TABLES = {
         "streets_jax",
         ("unet", "no_augmentation", "dropout", "batch_norm_once_a_block", "no_batch_norm", "plain"),
     ),
-    "real_camvid": ("real_sets", ("CamVid, plain", "CamVid, course")),
+    "real_camvid": ("real_sets", ("CamVid, plain", "CamVid, course", "CamVid, streets first")),
     "camvid_5": ("real_sets", ("CamVid, course, 5 epochs", "CamVid, streets first, 5 epochs")),
     "transfer_20": ("transfer", ("scratch", "frozen", "all weights"), {"images": 20}),
 }

@@ -3,8 +3,8 @@
     python experiments/learner.py [RECORDING ...]
 
 It learns from three recordings, the fourth is not used, and the fifth is scored once, after the
-last epoch. The settings are those of notebook 05, and nothing is chosen here. Each run is added to
-data/results/learner.json as it ends, and runs that are there are not repeated.
+last epoch. The settings are those of notebook 05, with more epochs; nothing is chosen here. Each
+run is added to data/results/learner.json as it ends, and runs that are there are not repeated.
 
 "unet" sees whole images; "crops" sees parts half as large in twice as many epochs, every second one
 around a pixel of a class that is rarer than the median. Where Keras runs on JAX, there are three

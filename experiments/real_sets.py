@@ -47,14 +47,20 @@ def load(name, folder, size):
     return [datasets.to_arrays(part) for part in (train.concatenate(validation), test)], pets.LABELS
 
 
+def from_drawn(weights, size, n_classes):
+    """Build the U-Net that starts from drawn images, all of its weights to be trained."""
+    model = models.pretrained_unet("course", weights, (*size, 3), n_classes=n_classes)
+    for layer in model.layers:
+        layer.trainable = True
+    return model
+
+
 def train_and_score(recipe, seed, train, test, labels, size, epochs):
     """Train with a recipe; returns what is kept of the run."""
     plain, curve = recipe == "plain", []
     keras.utils.set_random_seed(seed)
     if recipe.startswith("streets first"):
-        model = models.pretrained_unet("course", "streets", (*size, 3), n_classes=labels.n_classes)
-        for layer in model.layers:
-            layer.trainable = True
+        model = from_drawn("streets", size, labels.n_classes)
     else:
         dropout = 0.3 if plain else 0
         model = models.unet_model(

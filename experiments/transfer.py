@@ -29,11 +29,9 @@ def build(start, n_classes):
     size = (*SETTINGS["size"], 3)
     if start == "scratch":
         return models.unet_model(size, SETTINGS["filters"], n_classes, 0, batch_norm=True)
-    model = models.pretrained_unet(weights="pets", input_size=size, n_classes=n_classes)
     if start == "all weights":
-        for layer in model.layers:
-            layer.trainable = True
-    return model
+        return real_sets.from_drawn("pets", SETTINGS["size"], n_classes)
+    return models.pretrained_unet(weights="pets", input_size=size, n_classes=n_classes)
 
 
 def main():

@@ -8,14 +8,11 @@ one quarter). Two equal networks are trained, with the recipe of streets.py, and
 its own test images and on the recording left out, which is new to both.
 """
 
-import time
-
 import keras
 import numpy as np
 import results
 import streets
 
-from unet_helpers import models
 from unet_helpers.labels import CARLA
 
 
@@ -33,20 +30,18 @@ def main():
     keep = results.Results("leak", streets.SETTINGS)
     for number, left_out in enumerate(streets.STREETS):
         four = [*streets.STREETS[number + 1 :], *streets.STREETS[:number]]
-        for how in ("by recording", "frames at random"):
-            if keep.has(variant=how, left_out=left_out):
+        for how in ("by recording", "at random"):
+            if keep.has(variant=f"{how}, new street", left_out=left_out):
                 continue
             keras.utils.set_random_seed(0)
-            model = models.unet_model(
-                (96, 128, 3), 8, CARLA.n_classes, dropout_prob=0, batch_norm=True
-            )
+            build, _ = streets.VARIANTS["unet"]
+            model = build((*streets.SETTINGS["size"], 3), n_classes=CARLA.n_classes)
             train, test = split(four, how)
-            start = time.monotonic()
             streets.fit(model, train)
-            seconds = round(time.monotonic() - start)
-            new = streets.score(model, streets.frames()[left_out])
-            own = {f"own_{key}": value for key, value in streets.score(model, test).items()}
-            keep.add(variant=how, left_out=left_out, seconds=seconds, **own, **new)
+            scored = {"own test images": test, "new street": streets.frames()[left_out]}
+            for name, pairs in scored.items():
+                run = {"variant": f"{how}, {name}", "left_out": left_out}
+                keep.add(**run, **streets.score(model, pairs))
 
 
 if __name__ == "__main__":

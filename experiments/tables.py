@@ -19,14 +19,26 @@ TABLES = {
     "skips": ("streets", ("unet", "without_skips")),
     "weights": ("streets", ("no_weights", "unet", "full_weights")),
     "one_skip": ("streets_jax", ("unet", *(f"without_skip_{n}" for n in range(1, 5)))),
-    "again": ("streets_jax", ("unet", "without_skips", "fcn_8s", "no_weights", "full_weights")),
     "recipe": (
         "streets_jax",
         ("unet", "no_augmentation", "dropout", "batch_norm_once_a_block", "no_batch_norm", "plain"),
     ),
+    "leak": (
+        "leak",
+        (
+            "at random, own test images",
+            "at random, new street",
+            "by recording, own test images",
+            "by recording, new street",
+        ),
+    ),
+    "real_pets": ("real_sets", ("pets, plain", "pets, course")),
     "real_camvid": ("real_sets", ("CamVid, plain", "CamVid, course", "CamVid, streets first")),
     "camvid_5": ("real_sets", ("CamVid, course, 5 epochs", "CamVid, streets first, 5 epochs")),
-    "transfer_20": ("transfer", ("scratch", "frozen", "all weights"), {"images": 20}),
+    **{
+        f"transfer_{n}": ("transfer", ("scratch", "frozen", "all weights"), {"images": n})
+        for n in (20, 60, 300)
+    },
 }
 
 

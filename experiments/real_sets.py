@@ -4,11 +4,11 @@
 
 FOLDER holds `camvid` and `tensorflow_datasets`, the real sets. CamVid is trained on train and
 scored on val, the pets are trained on train and val and scored on their official test images;
-three seeds each. Both recipes see the same images equally often. The plain recipe is what most write-ups do: no batch normalisation, dropout of 0.3, no
-augmentation, Adam with a constant rate of 1e-3. "streets first" is the course's recipe from the
-weights of `experiments/pretrain.py`, none of them frozen. "curve" is the mean IoU after each epoch;
-nothing is chosen by it. Each run is added to data/results/real_sets.json as it ends; a run takes
-several minutes on two cores.
+three seeds each. Both recipes see the same images equally often. The plain recipe is what most
+write-ups do: no batch normalisation, dropout of 0.3, no augmentation, Adam with a constant rate of
+1e-3. "streets first" is the course's recipe from the weights of `experiments/pretrain.py`, none of
+them frozen. "curve" is the mean IoU after each epoch; nothing is chosen by it. Each run is added to
+data/results/real_sets.json as it ends; a run takes several minutes on two cores.
 """
 
 import sys

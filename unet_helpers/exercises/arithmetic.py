@@ -97,10 +97,8 @@ def judge_stack_cost(attempt):
     # Who counts a multiplication and an addition as two is not wrong, but has another unit.
     twice = edited(stack_cost, "height * width -> height * width * 2")
     if [two_numbers(attempt(*case)) for case in cases] == [twice(*case) for case in cases]:
-        return (
-            "You count multiplications and additions one by one, which many papers do "
-            "(FLOPs). This course counts a multiply-add as one, so its numbers are half of yours."
-        )
+        told = "You count multiplications and additions one by one, as many papers do (FLOPs)."
+        return f"{told} This course counts a multiply-add as one: its numbers are half of yours."
     mistakes = {
         "A layer has one bias for each filter, not one for all.": "+ n_filters -> + 1",
         "The multiply-adds are those of one pixel.": " * height * width -> ",
@@ -118,11 +116,9 @@ def dense_as_convolution(weights, height, width):
 
 
 def judge_dense_as_convolution(attempt):
-    cases = []
-    for height, width, channels, classes in [(2, 3, 4, 5), (3, 2, 1, 2), (4, 4, 2, 3)]:
-        count = height * width * channels * classes
-        weights = np.arange(count, dtype="float32").reshape(-1, classes)
-        cases.append((weights, height, width))
+    sizes = [(2, 3, 4, 5), (3, 2, 1, 2), (4, 4, 2, 3)]  # height, width, channels, classes
+    weights = [np.arange(math.prod(size), dtype="float32").reshape(-1, size[3]) for size in sizes]
+    cases = [(array, *size[:2]) for array, size in zip(weights, sizes, strict=True)]
     mistakes = {
         "The weights are read in another order. Flatten runs over channels, columns, then rows.": [
             lambda x, h, w: x.reshape(-1, h, w, x.shape[1]).transpose(1, 2, 0, 3),
@@ -155,10 +151,10 @@ def transposed_convolution(inputs, kernel, stride):
 
 def judge_transposed_convolution(attempt):
     random = np.random.default_rng(0)
-    cases = []
     # First as many channels in as out, so that a kernel read in either order runs.
     sizes = [(3, 3, 2, 3, 2, 2), (2, 3, 2, 2, 2, 2), (4, 3, 2, 4, 2, 3)]
     sizes += [(3, 3, 1, 3, 1, 2), (2, 4, 2, 3, 3, 2), (3, 2, 3, 4, 2, 2)]
+    cases = []
     for height, width, channels, side, out, stride in sizes:
         inputs = random.integers(1, 5, (height, width, channels)).astype("float32")
         kernel = random.integers(1, 5, (side, side, out, channels)).astype("float32")

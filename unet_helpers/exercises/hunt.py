@@ -149,9 +149,9 @@ def judge_bug_hunt(attempt):
     probes = {"split": split_left, "prepare": prepare_left, "batches": batches_left}
     probes |= {"build": build_left, "score": score_left}
     if not isinstance(parts, dict) or not {"number", *probes} <= set(parts):
+        told = f"It returns {describe(parts)}; expected the dictionary of a script. Paste a whole"
         raise Incorrect(
-            f"It returns {describe(parts)}; expected the dictionary of a script. Paste a whole "
-            "script over the stub, as exercises.hunt.show_script(number) shows it."
+            f"{told} one over the stub, as exercises.hunt.show_script(number) shows it."
         )
     found = {}
     for name, probe in probes.items():
@@ -162,10 +162,8 @@ def judge_bug_hunt(attempt):
         except Exception as error:
             raise Incorrect(f"Its part {name} raised {type(error).__name__}: {error}.") from None
     if left := [plant for plant in PLANTS if found[plant]]:
-        raise Incorrect(
-            f"Script {parts['number']}: {max(4 - len(left), 0)} of 4 bugs are cured. What finds "
-            f"the next one: {PLANTS[left[0]][2]}."
-        )
+        told = f"Script {parts['number']}: {max(4 - len(left), 0)} of 4 bugs are cured."
+        raise Incorrect(f"{told} What finds the next one: {PLANTS[left[0]][2]}.")
     return f"All four bugs of script {parts['number']} are cured."
 
 
@@ -209,11 +207,12 @@ def batches_left(parts, size):
 
 def build_left(parts, size):
     model = parts["build"]()
-    if tuple(model.output_shape[1:]) != (*size, 13):
-        raise Incorrect(
-            f"Script {parts['number']} has 13 classes and images of {size}; the model's output is "
-            f"{model.output_shape[1:]}. Was its first line changed, or another script pasted?"
+    shape = tuple(model.output_shape[1:])
+    if shape != (*size, 13):
+        told = (
+            f"Script {parts['number']} has 13 classes and images of {size}; the model's output is"
         )
+        raise Incorrect(f"{told} {shape}. Was its first line changed, or another script pasted?")
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
     output = numbers(model(images))
     sums_to_one = output.min() >= 0 and np.allclose(output.sum(axis=-1), 1, atol=1e-3)

@@ -38,10 +38,8 @@ def judge_unet_model(attempt):
         )
     name = explain_network(model, images, batch_norm=False)
     if close(numbers(model(images[0], training=True)), logits):
-        raise Incorrect(
-            "dropout_prob=0.5 changes nothing: in training no value is dropped. Pass it on to the "
-            "fourth encoder block and the bottleneck."
-        )
+        told = "dropout_prob=0.5 changes nothing: in training no value is dropped."
+        raise Incorrect(f"{told} Pass it on to the fourth encoder block and the bottleneck.")
     note = note_on_size_and_precision(attempt)
     model = make(dropout_prob=0.0, batch_norm=True)
     fill(model)
@@ -64,10 +62,8 @@ def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classe
         raise Incorrect("With dropout_prob=0.0 values are still dropped in training.")
     if logits.dtype == "float32":
         return None
-    return (
-        f"In half precision your logits would be {logits.dtype}: give the last layer "
-        'dtype="float32", or the loss becomes coarse.'
-    )
+    told = f"In half precision your logits would be {logits.dtype}: give the last layer"
+    return f'{told} dtype="float32", or the loss becomes coarse.'
 
 
 def explain_network(model, images, batch_norm):
@@ -83,18 +79,11 @@ def explain_network(model, images, batch_norm):
 
 def built(attempt, image, n_filters, n_classes, **options):
     """Let a learner build a model; adds the likely cause where a skip connection does not fit."""
-    model = running.run(
-        attempt,
-        image,
-        n_filters,
-        n_classes,
-        explain=lambda shapes: explain_skip(shapes, image, n_filters),
-        **options,
-    )
+    explain = functools.partial(explain_skip, image=image, n_filters=n_filters)
+    model = running.run(attempt, image, n_filters, n_classes, explain=explain, **options)
     if not isinstance(model, keras.Model):
-        raise Incorrect(
-            f"It returns {describe(model)}; expected a model, keras.Model(inputs, outputs)."
-        )
+        told = f"It returns {describe(model)}"
+        raise Incorrect(f"{told}; expected a model, keras.Model(inputs, outputs).")
     shape = getattr(model, "input_shape", None) or (None, *image)  # subclassed: unknown
     if tuple(shape[1:]) not in (image, (None, None, image[2])):
         raise Incorrect(f"With input_size {image} its input is {shape[1:]}: use the argument.")
@@ -114,38 +103,30 @@ def explain_skip(shapes, image, n_filters):
         told += f" gets {up[0] // 2}x{up[1] // 2} from below and should get {half[0]}x{half[1]}. "
         if number:
             return f"{told}Does it take what decoder block {number} returns?"
-        return (
-            f"{told}Does every encoder block take the next_layer of the one before, and the "
-            "bottleneck not pool (max_pooling=False)?"
-        )
+        told += "Does every encoder block take the next_layer of the one before, and the"
+        return f"{told} bottleneck not pool (max_pooling=False)?"
     told += f" belongs to encoder block {4 - number}. "
     return told + running.explain_join(up, skip, (*half, 2 * up[2]), (*side, up[2]))
 
 
 def explain_logits(logits, image, n_classes):
     """Raise Incorrect when a network's output has the wrong shape."""
-    height, width = image[:2]
+    expected = (*image[:2], n_classes)
     if logits.ndim != 4:
         raise Incorrect(
-            f"The output has the shape {logits.shape}; expected (batch, {height}, {width}, "
-            f"{n_classes}): no Flatten and no Dense, they forget where things are."
+            f"The output has the shape {logits.shape}; expected (batch, height, width, channels), "
+            f"{expected} an image: no Flatten and no Dense, they forget where things are."
         )
-    half = (
-        "four encoder blocks halve it four times, so four decoder blocks must double it, each what "
-        "the one before returns."
-    )
+    half = "four encoder blocks halve it; four decoder blocks double what the one before returns."
     twice = "it is doubled more often than halved."
-    running.explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
+    running.explain_shape("The output", logits.shape[1:], expected, half, twice)
 
 
 def wired(x, stages, training, steps, **parts):
     """Compute the logits of a U-Net with parts of it exchanged.
 
-    Args:
-        x: batch of images.
-        stages: weights of all its convolutions (see `stages_of`), which decide on the widths.
-        training: whether a normalisation takes the batch's own mean and variance.
-        steps, parts: of the blocks (see `decoded`).
+    x is a batch of images, and the stages, of all convolutions, decide on the widths; the other
+    arguments are those of `decoded`.
     """
     if len(stages) not in (23, 24):
         raise ValueError("One more convolution before the last is all that may differ.")
@@ -216,8 +197,9 @@ CUT_MISTAKES = {
     "The weights that read the upsampled features are zero. The skip's channels stand behind "
     "them.": f"{CUT} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
     "All weights are zero; those for the upsampled features stay.": f"{CUT} -> kernel[:] = 0",
-    "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
-    "by set_weights.": lambda model, level: model,
+    "Nothing is cut: it gives the logits of the model. set_weights puts a changed kernel back.": (
+        lambda model, level: model
+    ),
     "All four skip connections are cut, not this one alone.": (
         lambda model, level: functools.reduce(cut_skip, (1, 2, 3, 4), model)
     ),

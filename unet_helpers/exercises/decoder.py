@@ -52,8 +52,7 @@ def decoded(pair, stages, training, steps, interpolation, relu_after_up, skip_fi
         stages: weights of its convolutions.
         training: whether a normalisation takes the batch's own mean and variance.
         steps: what follows each convolution after the join.
-        interpolation: of an upsampling that is followed by a convolution; None for the transposed
-            one.
+        interpolation: of an upsampling before a convolution; None for the transposed one.
         relu_after_up: whether a ReLU follows the upsampling.
         skip_first: whether the skip connection's channels come first.
     """
@@ -169,11 +168,9 @@ def judge_centre_crop(attempt):
         spare = np.subtract(sides, target)
         centre = spare // 2
         if found != target or (first - centre > spare % 2).any() or (first < centre).any():
-            raise Incorrect(
-                f"{told} keeps {rows_and_columns(first, found)}, counted from 0; the centre is "
-                f"{rows_and_columns(centre, target)}: (height - target height) // 2 rows go "
-                "before, and as many or one more after; columns likewise."
-            )
+            told += f" keeps {rows_and_columns(first, found)}, counted from 0; the centre is "
+            told += f"{rows_and_columns(centre, target)}: (height - target height) // 2 rows go"
+            raise Incorrect(f"{told} before, and as many or one more after; columns likewise.")
 
 
 def rows_and_columns(first, sides):

@@ -18,10 +18,8 @@ def encoder_model(attempt, image, n_filters, **options):
     inputs = keras.Input(image)
     value = running.run(attempt, inputs, n_filters, **options)
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise Incorrect(
-            f"It returns {describe(value)}; expected two tensors, next_layer for the level below "
-            "and skip_connection for the decoder."
-        )
+        told = f"It returns {describe(value)}; expected two tensors, next_layer for the level below"
+        raise Incorrect(f"{told} and skip_connection for the decoder.")
     outputs = [one_tensor(value[0], "next_layer"), one_tensor(value[1], "skip_connection")]
     try:
         return keras.Model(inputs, outputs)
@@ -105,13 +103,12 @@ def note_on_dropout(make, rate=0.4):
     # Called without `training`, which a fixed training=True in the block would show.
     plain_next, plain_skip = numbers(model(ones))
     next_layer, skip = numbers(model(ones, training=True))
+    same = close(skip, plain_skip) and close(next_layer, plain_next)
     faults = {
         "Values are dropped at prediction, too. Dropout acts in training only: let Keras pass "
         "`training` on, and do not set it.": 0 in plain_skip or 0 in plain_next,
         f"dropout_prob={rate} changes nothing: in training no value is dropped. "
-        "layers.Dropout(dropout_prob)(x) belongs after the second convolution.": (
-            close(skip, plain_skip) and close(next_layer, plain_next)
-        ),
+        "layers.Dropout(dropout_prob)(x) belongs after the second convolution.": same,
     }
     raise_first(faults)
     of_skip, of_next = (skip == 0).mean(), (next_layer == 0).mean()
@@ -120,14 +117,13 @@ def note_on_dropout(make, rate=0.4):
         return "Your dropout lies between the convolutions, as in some U-Nets."
     dropped = f"With dropout_prob={rate} the share {share:.1f} is dropped."
     # Of four values that are dropped one by one, all are so in rate**4 of the cases.
+    twice = of_skip and of_next > 2 * rate**4
     keep = f"{dropped} Keras's Dropout takes the share to drop, not the share to keep."
     faults = {
         keep: abs(share - (1 - rate)) < 0.05,
         f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
         "Only the skip connection gets dropout. Drop before pooling.": of_skip and not of_next,
-        "Values are dropped before the pooling and again after it. Drop once, before it.": (
-            of_skip and of_next > 2 * rate**4
-        ),
+        "Values are dropped before the pooling and again after it. Drop once, before it.": twice,
     }
     raise_first(faults)
     if of_skip == 0:

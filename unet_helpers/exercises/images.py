@@ -79,9 +79,7 @@ RESIZING_MISTAKES = {
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel; cut its fraction.": [
         f"{CENTRES} -> np.{rounded}({CENTRES}).clip(0, old - 1)" for rounded in ("round", "ceil")
     ],
-    "The scale is upside down: it is the old side divided by the new one.": (
-        f"{CENTRES} -> ((np.arange(new) + 0.5) * new / old).clip(0, old - 1)"
-    ),
+    "The scale is upside down: it is old / new.": "old / new) -> new / old).clip(0, old - 1)",
     "It cuts out the upper left corner.": f"{CENTRES} -> np.arange(new).clip(0, old - 1)",
     "It fills the new shape with the labels in their order, as np.resize does.": np.resize,
 }
@@ -260,10 +258,9 @@ def explain_difference(images, masks):
         if images == [change(*move) for move in masks]:
             raise Incorrect(told.format("mask", "image"))
     beside = np.abs(np.subtract(images, masks)).max(axis=0)
+    near = not beside[0] and beside.max() < 3
     faults = {
-        f"The mask lies up to {beside.max()} pixels beside its image: cut both at one place.": (
-            not beside[0] and beside.max() < 3
-        ),
+        f"The mask lies up to {beside.max()} pixels beside its image: cut both alike.": near,
         "Image and mask make different moves. Does each draw its own random numbers? Draw once, "
         "and do the same with both, in the same order.": True,
     }
@@ -463,7 +460,5 @@ def judge_paired_flip(attempt):
             raise
         return  # an `if`, which TensorFlow turns into tf.cond when it traces the learner's function
     if moves(mapped.as_numpy_iterator()) != (of_images, of_masks):
-        raise Incorrect(
-            "Called by itself it is right; in dataset.map it is not. There it runs once, with "
-            "symbols for values: draw with TensorFlow, and choose with tf.where."
-        )
+        told = "Called by itself it is right; in dataset.map it is not. There it runs once, with"
+        raise Incorrect(f"{told} symbols for values: draw with TensorFlow, choose with tf.where.")

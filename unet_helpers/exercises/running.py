@@ -30,9 +30,7 @@ def one_tensor(value, what):
     """Take a Keras tensor; raises Incorrect for anything else, above all an uncalled layer."""
     told = f"{what} is {describe(value)}"
     if isinstance(value, layers.Layer):
-        raise Incorrect(
-            f"{told} itself. Call it on a tensor: layers.{type(value).__name__}(...)(x)."
-        )
+        raise Incorrect(f"{told} itself. Call it on a tensor: {type(value).__name__}(...)(x).")
     if not isinstance(value, keras.KerasTensor):
         raise Incorrect(f"{told}; expected a tensor that comes out of layers.")
     if len(value.shape) != 4:
@@ -107,9 +105,7 @@ CAUSES = {  # a likely cause: what Keras says then
         r"argument value should be passed as a keyword argument: <(\w+) "
     ),
     r"A \1 of tensors is passed where one tensor belongs.": r"'(list|tuple)' object has no",
-    "Layers that join take one list of tensors: layers.Concatenate()([up, skip]).": (
-        r"too many positional arguments"
-    ),
+    "Layers that join take one list: layers.Concatenate()([up, skip]).": "too many positional",
 }
 
 
@@ -148,10 +144,8 @@ def explain_join(up, skip, below, expected):
     """
     side = f"{expected[0]}x{expected[1]}"
     if up[:2] == below[:2]:
-        return (
-            "What comes from below has not been doubled. It is upsampled first, by the transposed "
-            "convolution. Is strides=2 missing there?"
-        )
+        told = "What comes from below has not been doubled. It is upsampled first, by the"
+        return f"{told} transposed convolution. Is strides=2 missing there?"
     if up[:2] != expected[:2]:
         told = "Upsample once, with strides=2."
         if up[0] - expected[0] == up[1] - expected[1] in (1, 2):
@@ -266,10 +260,8 @@ def explain_model(
         if told := explain_by_repair(model, inputs, right, kernels, batch_norm, training, called):
             raise Incorrect(told)
         explain_kernels(stages, kernels)
-        raise Incorrect(
-            "With the same weights as the course's it gives other numbers. Compare the order of "
-            "your layers with the task, and what each of them takes."
-        )
+        told = "With the same weights as the course's it gives other numbers. Compare the order of"
+        raise Incorrect(f"{told} your layers with the task, and what each of them takes.")
     return name
 
 
@@ -398,11 +390,10 @@ def explain_momentum(model):
     norms = (x for x in flat_layers(model) if isinstance(x, layers.BatchNormalization))
     momentum = max((norm.momentum for norm in norms), default=0)
     if momentum > 0.95:
-        raise Incorrect(
-            f"All is right but the momentum, {momentum}: the moving averages follow within "
-            f"{1 / (1 - momentum):.0f} batches or so, too slowly for the few hundred of notebook "
-            "05, and prediction uses them. Write layers.BatchNormalization(momentum=0.9)."
-        )
+        told = f"All is right but the momentum, {momentum}: the moving averages follow within"
+        told += f" {1 / (1 - momentum):.0f} batches or so, too slowly for the few hundred of"
+        told += " notebook 05, and prediction uses them. Write BatchNormalization(momentum=0.9)."
+        raise Incorrect(told)
 
 
 def note_on_biases(stages):
@@ -411,14 +402,11 @@ def note_on_biases(stages):
     Raises Incorrect when one has neither.
     """
     if any("bias" not in stage and "beta" not in stage for stage in stages):
-        raise Incorrect(
-            "A convolution has no bias, and no normalisation after it whose beta is one."
-        )
+        told = "A convolution has no bias, and no normalisation after it whose beta replaces it."
+        raise Incorrect(told)
     if any("bias" in stage and "moving_mean" in stage for stage in stages):
-        return (
-            "The biases of your convolutions do nothing: the normalisation subtracts them again. "
-            "use_bias=False saves them."
-        )
+        told = "The biases of your convolutions do nothing: the normalisation subtracts them again."
+        return f"{told} use_bias=False saves them."
     return None
 
 

@@ -1,4 +1,4 @@
-"""Exercises on the whole U-Net: building it, and cutting one of its skip connections."""
+"""Exercises on whole networks: building U-Net, cutting one of its skips, finding a backbone's."""
 
 import contextlib
 import functools
@@ -8,12 +8,13 @@ import numpy as np
 from keras import layers
 
 from unet_helpers.exercises import running
+from unet_helpers.exercises.comparison import known_mistakes
 from unet_helpers.exercises.decoder import PARTS, decoded
 from unet_helpers.exercises.encoder import encoded
-from unet_helpers.exercises.exercise import Incorrect, computing, describe
+from unet_helpers.exercises.exercise import Incorrect, Unexplained, computing, describe
 from unet_helpers.exercises.running import chain, close, fill, numbers, stages_of
-from unet_helpers.exercises.slips import edited
 from unet_helpers.models import unet
+from unet_helpers.models.pretrained import last_features
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
 WIDTHS = (1, 2, 4, 8, 16, 8, 4, 2, 1)  # of the blocks, in multiples of n_filters
@@ -32,10 +33,8 @@ def judge_unet_model(attempt):
     fill(model)
     logits = numbers(model(images[0]))
     if (logits >= 0).all():
-        raise Incorrect(
-            "No output is negative: there is a softmax, a sigmoid or a ReLU at the end. The "
-            "network ends in logits; the loss does the rest (from_logits=True)."
-        )
+        told = "No output is negative: there is a softmax, a sigmoid or a ReLU at the end."
+        raise Incorrect(f"{told} Return logits; the loss does the rest (from_logits=True).")
     name = explain_network(model, images, batch_norm=False)
     if close(numbers(model(images[0], training=True)), logits):
         told = "dropout_prob=0.5 changes nothing: in training no value is dropped."
@@ -113,10 +112,8 @@ def explain_logits(logits, image, n_classes):
     """Raise Incorrect when a network's output has the wrong shape."""
     expected = (*image[:2], n_classes)
     if logits.ndim != 4:
-        raise Incorrect(
-            f"The output has the shape {logits.shape}; expected (batch, height, width, channels), "
-            f"{expected} an image: no Flatten and no Dense, they forget where things are."
-        )
+        told = f"The output has the shape {logits.shape}; expected {(None, *expected)}"
+        raise Incorrect(f"{told}: no Flatten and no Dense, they forget where things are.")
     half = "four encoder blocks halve it; four decoder blocks double what the one before returns."
     twice = "it is doubled more often than halved."
     running.explain_shape("The output", logits.shape[1:], expected, half, twice)
@@ -152,11 +149,9 @@ def explain_scale(model, image):
         if first.input.shape[1:] == image.shape[1:]:  # an image, not features
             values = numbers(keras.Model(model.inputs[0], first.input)(image))
     if not close(values, image / 255, 5e-3):
-        raise Incorrect(
-            f"The first convolution takes values from {values.min():.3g} to {values.max():.3g}; in "
-            "the course's networks they are 0 to 1. Divide the image by 255, once: "
-            "layers.Rescaling(1 / 255)."
-        )
+        told = f"The first convolution takes values from {values.min():.3g} to {values.max():.3g};"
+        told += " in the course's networks they are 0 to 1. Divide the image by 255, once:"
+        raise Incorrect(f"{told} layers.Rescaling(1 / 255).")
 
 
 def kernels(stages):
@@ -197,13 +192,12 @@ CUT_MISTAKES = {
     "The weights that read the upsampled features are zero. The skip's channels stand behind "
     "them.": f"{CUT} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
     "All weights are zero; those for the upsampled features stay.": f"{CUT} -> kernel[:] = 0",
-    "Nothing is cut: it gives the logits of the model. set_weights puts a changed kernel back.": (
-        lambda model, level: model
-    ),
+    "Nothing is cut. set_weights puts a changed kernel back.": lambda model, level: model,
     "All four skip connections are cut, not this one alone.": (
         lambda model, level: functools.reduce(cut_skip, (1, 2, 3, 4), model)
     ),
 }
+CUTS = [("", cut_skip), *known_mistakes(cut_skip, CUT_MISTAKES)]
 
 
 @functools.cache
@@ -214,12 +208,10 @@ def model_to_cut():
 
 
 @functools.cache
-def logits_of_cut(mistake, level):
-    """Compute the logits that a mistake gives, or the reference for an empty one."""
+def logits_of(cut, level):
+    """Compute the logits that a function like `cut_skip` leaves."""
     model, image = model_to_cut()
-    change = CUT_MISTAKES.get(mistake, cut_skip)
-    change = edited(cut_skip, change) if isinstance(change, str) else change
-    return numbers(change(model, level)(image))
+    return numbers(cut(model, level)(image))
 
 
 def judge_cut_skip(attempt):
@@ -232,16 +224,103 @@ def judge_cut_skip(attempt):
             raise Incorrect(f"It returns {describe(answer)}; expected a model.")
         given[level] = numbers(answer(image))
         if not all(map(np.array_equal, before, model.get_weights())):
-            raise Incorrect(
-                "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
-                "gets the weights of the model by set_weights."
-            )
-    for mistake in ("", *CUT_MISTAKES):
-        if all(close(logits, logits_of_cut(mistake, level)) for level, logits in given.items()):
+            told = "The model itself is changed. Cut a copy: keras.models.clone_model(model), which"
+            raise Incorrect(f"{told} gets the weights of the model by set_weights.")
+    for mistake, cut in CUTS:
+        if all(close(logits, logits_of(cut, level)) for level, logits in given.items()):
             if mistake:
                 raise Incorrect(mistake)
             return
-    raise Incorrect(
-        "It gives other logits than the model with this skip connection set to zero. Has the copy "
-        "the weights of the model? clone_model draws new ones; set_weights copies them."
+    told = (
+        "It gives other logits than the model with this skip connection at zero. Has the copy its"
     )
+    raise Incorrect(f"{told} weights? clone_model draws new ones; set_weights copies them.")
+
+
+STRIDES = (2, 4, 8, 16)
+PHOTO = (64, 96, 3)
+
+
+def backbone_skips(backbone):
+    """Return a backbone's last features at strides 2, 4, 8 and 16, as a list of tensors."""
+    height, width = backbone.input.shape[1:3]
+    sizes = [[height // stride, width // stride] for stride in STRIDES]
+    return [last_features(backbone, size) for size in sizes]
+
+
+@functools.cache
+def backbones():
+    """Make two small backbones, untrained.
+
+    One pools after its convolutions, as VGG does. One halves in a convolution after a padding, and
+    weighs channels by a branch of size 1x1, as MobileNetV3 does.
+    """
+    x = image = keras.Input(PHOTO, name="image")
+    for stage in range(1, 6):
+        for number in (1, 2):
+            x = layers.Conv2D(4, 3, padding="same", name=f"stage{stage}_conv{number}")(x)
+        x = layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
+    pooling = keras.Model(image, x, name="pooling")
+    x = image = keras.Input(PHOTO, name="photo")
+    for block in range(1, 6):
+        x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"block{block}_pad")(x)
+        x = layers.Conv2D(4, 3, strides=2, name=f"block{block}_half")(x)
+        weights = layers.GlobalAveragePooling2D(keepdims=True, name=f"block{block}_mean")(x)
+        x = layers.Multiply(name=f"block{block}_weighed")([x, weights])
+        x = layers.Conv2D(8, 1, activation="relu", name=f"block{block}_expand")(x)
+    return pooling, keras.Model(image, x, name="padding")
+
+
+def names_of(value, backbone):
+    """Return the names of the layers whose outputs are in a list; raises Incorrect for others."""
+    if not isinstance(value, tuple | list):
+        raise Incorrect(f"It returns {describe(value)}; expected a list of four tensors.")
+    known = {id(layer.output): layer.name for layer in backbone.layers}
+    for tensor in value:
+        told = f"It returns a list with {describe(tensor)}"
+        if isinstance(tensor, str | layers.Layer):
+            told += "; expected tensors. backbone.get_layer(name) is a layer"
+            raise Incorrect(f"{told}, and layer.output its tensor.")
+        if id(tensor) not in known:
+            told += ", which is not the output of a layer of the backbone"
+            raise Unexplained(f"{told}; expected layer.output of four layers in backbone.layers.")
+    return [known[id(tensor)] for tensor in value]
+
+
+def before_halving(backbone):
+    """List what goes into the layers that make an image smaller, the first of them left out."""
+    return [x.input for x in backbone.layers if x.name.endswith(("_half", "_pool"))][-4:]
+
+
+SKIP_MISTAKES = {
+    "It takes the first tensor of each size. The last one has been through more layers, and all "
+    "that the backbone knows at this size is in it.": (
+        "last_features(backbone, size) -> "
+        "next(x.output for x in backbone.layers if [*x.output.shape[1:3]] == size)"
+    ),
+    "The order is reversed. Expected stride 2 first.": "in STRIDES -> in STRIDES[::-1]",
+    "The strides are 1 to 8. Stride 1 is the image's own size.": "in STRIDES -> in (1, 2, 4, 8)",
+    "The strides are 4 to 32. At stride 32 the decoder begins.": "in STRIDES -> in (4, 8, 16, 32)",
+    "It takes what goes into the layers that halve. In some backbones that is the output of a "
+    "padding, a row and a column too large: compare sizes.": before_halving,
+}
+
+
+def judge_backbone_skips(attempt):
+    given = [names_of(attempt(backbone), backbone) for backbone in backbones()]
+    right = [names_of(backbone_skips(backbone), backbone) for backbone in backbones()]
+    for sentence, mistake in known_mistakes(backbone_skips, SKIP_MISTAKES):
+        if given == [names_of(mistake(backbone), backbone) for backbone in backbones()] != right:
+            raise Incorrect(sentence)
+    for backbone, names, wanted in zip(backbones(), given, right, strict=True):
+        if len(names) != 4:
+            told = f"It returns {len(names)} tensors; expected four, of strides 2, 4, 8 and 16."
+            told += " Stride 1 is the image's own size, and at stride 32 the decoder begins."
+            raise Unexplained(told)
+        sizes = {layer.name: "{1}x{2}".format(*layer.output.shape) for layer in backbone.layers}
+        for stride, name, last in zip(STRIDES, names, wanted, strict=True):
+            if name != last:
+                raise Unexplained(
+                    f"For {PHOTO[0]}x{PHOTO[1]} images and stride {stride} it takes the output of "
+                    f"{name}, {sizes[name]}; expected that of {last}, the last of {sizes[last]}."
+                )

@@ -526,7 +526,7 @@ WRONG = [
     ("augmentation", augmented_channels, "channels are in the opposite order"),
     ("augmentation", augmented_brightness, "Are its values changed"),
     ("split_by_recording", draw_frames, "Neighbouring frames look alike"),
-    ("split_by_recording", in_order_given, "order in which the names come"),
+    ("split_by_recording", in_order_given, "depends on the order of the names"),
     ("split_by_recording", unseeded, "Two calls with the same seed differ"),
     ("split_by_recording", always_the_same, "seed changes nothing"),
     ("split_by_recording", without_least, "test list is empty"),

@@ -61,7 +61,7 @@ def test_the_readmes_hours_are_the_notebooks_minutes(teaching):
 
 def test_a_mistake_that_no_check_names_any_more_is_said(teaching, monkeypatch):
     monkeypatch.setitem(teaching.OFTEN, "fold", "You folded it twice")
-    told = "No check in unet_helpers.exercises.speed says 'You folded it twice'"
+    told = "No check in unet_helpers.exercises.arithmetic says 'You folded it twice'"
     with pytest.raises(SystemExit, match=told):
         teaching.mistake(exercises.fold)
     # by hand: from the words given to the end of their sentence, with a capital

@@ -6,10 +6,7 @@ and the reference NAME, a line below, a family of wrong answers in tests/, and a
 """
 
 from unet_helpers.exercises import (
-    acceptance,
     arithmetic,
-    backbone,
-    cells,
     decoder,
     encoder,
     hunt,
@@ -17,7 +14,6 @@ from unet_helpers.exercises import (
     losses,
     pipeline,
     scores,
-    speed,
     whole,
 )
 from unet_helpers.exercises.exercise import Exercise
@@ -56,7 +52,7 @@ cross_entropy_with_void = of(losses, "cross_entropy_with_void")  # notebook 07
 median_frequency_weights = of(losses, "median_frequency_weights")
 soft_dice = of(losses, "soft_dice")  # notebook 08
 threshold_for_recall = of(scores, "threshold_for_recall")
-border_weights = of(cells, "border_weights")  # notebook 09
+border_weights = of(losses, "border_weights")  # notebook 09
 iou_and_dice = of(scores, "iou_and_dice")  # notebook 10
 mean_per_image = of(scores, "mean_per_image")
 calibration_error = of(scores, "calibration_error")  # notebook 11
@@ -64,12 +60,12 @@ split_by_recording = of(images, "split_by_recording")  # notebook 12
 augmentation = of(images, "augmentation")
 bug_hunt = of(hunt, "bug_hunt")
 backbone_skips = of(  # notebook 13
-    backbone, "backbone_skips", backbone.backbone_skips, pretrained.last_features
+    whole, "backbone_skips", whole.backbone_skips, pretrained.last_features
 )
 tile_starts = of(images, "tile_starts")  # notebook 14
-acceptance_test = of(acceptance, "acceptance_test")
-fold = of(speed, "fold")  # notebook 16
-roofline = of(speed, "roofline")
+acceptance_test = of(scores, "acceptance_test")
+fold = of(arithmetic, "fold")  # notebook 16
+roofline = of(arithmetic, "roofline")
 
 ALL = {name: value for name, value in list(globals().items()) if isinstance(value, Exercise)}
 count_pixels = of(images, "count_pixels")  # shows in notebook 00 how exercises work: not in ALL

@@ -54,8 +54,7 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
     A mistake counts when it gives the answer's results in every case and at least two of these are
     wrong. The exercise's own mistakes come first, then those that can be made anywhere, with an
     argument or with the result, then small slips in the reference. When nothing explains all, the
-    first part that is wrong is looked at alone, and the cases that are wrong, all of them or those
-    of one word.
+    first part that is wrong is looked at alone, and the wrong cases, or those of one word.
 
     Args:
         attempt: runs the learner's function.
@@ -118,7 +117,7 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
     )
 
 
-def known_mistakes(reference, mistakes, parts):
+def known_mistakes(reference, mistakes, parts=()):
     """List (sentence, wrong function) of an exercise's own mistakes; the arguments of `compare`."""
     known = [
         (sentence, edited(reference, mistake) if isinstance(mistake, str) else mistake)
@@ -149,13 +148,12 @@ def explain_groups(answers, right, parts, tolerance, results, groups, kind):
     """Raise an error with the first mistake that explains a group of cases.
 
     Args:
-        answers, right: results of the learner's function and of the reference, a tuple of arrays
-            for each of the cases.
+        answers, right: the learner's and the right results, a tuple of arrays for each case.
+        parts, tolerance: as for `compare`.
         results: list of (sentence, what this mistake gives in each case, None where nothing).
             Outside the group it must give the right results.
         groups: as from `groups_of`.
         kind: Incorrect or Unexplained, the error's class.
-        parts, tolerance: as for `compare`.
     """
     part = 0  # the first that is wrong: what is wrong in the next may follow from it
     while same([a[part] for a in answers], [r[part] for r in right], tolerance):
@@ -175,18 +173,13 @@ def explain_groups(answers, right, parts, tolerance, results, groups, kind):
 
 
 def changed_results(answers, right):
-    """Yield (sentence, results) of what may have been done to every one of some right results.
-
-    Args:
-        answers, right: lists of arrays.
-    """
+    """Yield (sentence, results) of what may have been done to each right array of a list."""
     right = [np.asarray(array, float) for array in right]
     wanted = np.concatenate([array.ravel() for array in right])
     given = np.concatenate([array.ravel() for array in answers])
     if len(np.unique(wanted)) < 2:
         return  # nothing is concluded from one value
-    expected = "It is what is expected"
-    of_arrays = {f"{expected} {told}.": change for told, change in ARRAYS.items()}
+    of_arrays = {f"It is what is expected {told}.": change for told, change in ARRAYS.items()}
     for sentence, change in (CHANGES | of_arrays).items():
         yield sentence, results_of(change, [(array,) for array in right], np.asarray)
     if len(given) != len(wanted):
@@ -218,15 +211,10 @@ def results_of(function, cases, convert):
 
 
 def same(a, b, tolerance):
-    """Tell whether arrays, or tuples or lists of them, agree in shape and values (nan equals nan).
-
-    None, a result that does not exist, agrees with nothing.
-    """
-    if a is None:
-        return False
+    """Tell whether arrays, or tuples or lists of them, agree; None, no result, agrees with none."""
     if isinstance(a, tuple | list):
         return len(a) == len(b) and all(same(x, y, tolerance) for x, y in zip(a, b, strict=True))
-    return a.shape == b.shape and bool(agree(a, b, tolerance).all())
+    return a is not None and a.shape == b.shape and bool(agree(a, b, tolerance).all())
 
 
 def agree(a, b, tolerance):
@@ -294,10 +282,8 @@ def first_difference(given, right, tolerance):
     for array, wanted in zip(given, right, strict=True):
         wrong = np.array(array.shape == wanted.shape) and ~agree(array, wanted, tolerance)
         if np.ndim(wrong) and wrong.any():
-            place = tuple(np.argwhere(wrong)[0])
-            return (
-                f" The first difference is at [{', '.join(map(str, place))}]: "
-                f"{shown(array[place])} in place of {shown(wanted[place])} ({wrong.sum()} of "
-                f"{wrong.size} values differ)."
-            )
+            place = tuple(np.argwhere(wrong)[0].tolist())
+            found = f"{shown(array[place])} in place of {shown(wanted[place])}"
+            differ = f"({wrong.sum()} of {wrong.size} values differ)"
+            return f" The first difference is at {list(place)}: {found} {differ}."
     return ""

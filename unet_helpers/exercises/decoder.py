@@ -18,10 +18,7 @@ HEIGHT, WIDTH, CHANNELS, N_FILTERS = 6, 8, 8, 4
 
 def decoder_model(attempt, below, skip, n_filters, **options):
     """Make a model of a learner's decoder block: [below, skip] -> features."""
-    inputs = [
-        keras.Input(below, name="expansive_input"),
-        keras.Input(skip, name="contractive_input"),
-    ]
+    inputs = keras.Input(below, name="expansive_input"), keras.Input(skip, name="contractive_input")
 
     def explain(shapes):
         if below in shapes[:2] and (2 * skip[0], 2 * skip[1]) in [shape[:2] for shape in shapes]:
@@ -41,24 +38,13 @@ def decoder_model(attempt, below, skip, n_filters, **options):
 
 def explain_decoder_shape(model, height, width, n_filters):
     """Raise Incorrect when a decoder block's output has the wrong shape."""
-    running.explain_shape(
-        "The result",
-        model.outputs[0].shape[1:],
-        (2 * height, 2 * width, n_filters),
-        "either strides=2 is missing in the transposed convolution, or the result is pooled.",
-        "the features are doubled once, and joined along the channels (the last axis).",
-    )
+    shape, expected = model.outputs[0].shape[1:], (2 * height, 2 * width, n_filters)
+    half = "either strides=2 is missing in the transposed convolution, or the result is pooled."
+    twice = "the features are doubled once, and joined along the channels (the last axis)."
+    running.explain_shape("The result", shape, expected, half, twice)
 
 
-def decoded(
-    pair,
-    stages,
-    training=False,
-    steps=running.BEFORE,
-    interpolation=None,
-    relu_after_up=False,
-    skip_first=False,
-):
+def decoded(pair, stages, training, steps, interpolation, relu_after_up, skip_first):
     """Compute a decoder block with parts of it exchanged.
 
     Args:
@@ -66,8 +52,7 @@ def decoded(
         stages: weights of its convolutions.
         training: whether a normalisation takes the batch's own mean and variance.
         steps: what follows each convolution after the join.
-        interpolation: of an upsampling that is followed by a convolution, in place of the
-            transposed one.
+        interpolation: of an upsampling before a convolution; None for the transposed one.
         relu_after_up: whether a ReLU follows the upsampling.
         skip_first: whether the skip connection's channels come first.
     """
@@ -84,23 +69,21 @@ def decoded(
     return [running.chain(joined, [first, second], training, steps)]
 
 
-# How a block may differ from the course's
-UPSAMPLINGS = {
-    "": None,
-    "nearest upsampling and a convolution": "nearest",
-    "bilinear upsampling and a convolution": "bilinear",
+CHOICES = {  # what a right block may have, by what it is called; "" is the course's
+    "interpolation": {
+        "": None,
+        "nearest upsampling and a convolution": "nearest",
+        "bilinear upsampling and a convolution": "bilinear",
+    },
+    "relu_after_up": {"": False, "a ReLU right after upsampling": True},
+    "skip_first": {"": False, "the skip connection first": True},
+    "steps": running.NORMALISATIONS,
 }
-RELU, SKIP_FIRST = "a ReLU right after upsampling", "the skip connection first"
-PARTS = {  # of all right blocks, by what their choices are called
-    " and ".join(filter(None, (up, relu, first, norm))): {
-        "interpolation": UPSAMPLINGS[up],
-        "relu_after_up": relu == RELU,
-        "skip_first": first == SKIP_FIRST,
-        "steps": running.NORMALISATIONS[norm],
+PARTS = {  # of all right blocks, by the names of their choices
+    " and ".join(filter(None, names)): {
+        option: CHOICES[option][name] for option, name in zip(CHOICES, names, strict=True)
     }
-    for up, relu, first, norm in itertools.product(
-        UPSAMPLINGS, ("", RELU), ("", SKIP_FIRST), running.NORMALISATIONS
-    )
+    for names in itertools.product(*CHOICES.values())
 }
 RIGHT = {name: functools.partial(decoded, **parts) for name, parts in PARTS.items()}
 KERNELS = (
@@ -119,7 +102,6 @@ def upsampling_block(expansive_input, contractive_input, n_filters=32, batch_nor
 
 @running.in_both_ways
 def judge_upsampling_block(attempt, batch_norm):
-    """Judge the block without or with batch normalisation; returns a note or None."""
     skip = (2 * HEIGHT, 2 * WIDTH, N_FILTERS)
     make = functools.partial(decoder_model, attempt, batch_norm=batch_norm)
     model = make((HEIGHT, WIDTH, CHANNELS), skip, N_FILTERS)
@@ -133,17 +115,15 @@ def judge_upsampling_block(attempt, batch_norm):
     given, without_skip, without_below = (
         numbers(model(pair)[0]) for pair in (pairs[0], [below, side + 1], [below + 1, side])
     )
-    raise_first(
-        {
-            "The skip connection has no influence on the result. Is it concatenated, and do the "
-            "convolutions take the joined tensor?": close(given, without_skip),
-            "The features from below have no influence on the result.": close(given, without_below),
-            "The upsampled features and the skip connection are added. U-Net concatenates them, so "
-            "that the next convolution can weigh each by itself.": (
-                [stage["kernel"].shape[2] for stage in stages_of(model)[1:]] == [N_FILTERS] * 2
-            ),
-        }
-    )
+    channels = [stage["kernel"].shape[2] for stage in stages_of(model)[1:]]
+    faults = {
+        "The skip connection has no influence on the result. Is it concatenated, and do the "
+        "convolutions take the joined tensor?": close(given, without_skip),
+        "The features from below have no influence on the result.": close(given, without_below),
+        "The upsampled features and the skip connection are added. U-Net concatenates them, so "
+        "that the next convolution can weigh each by itself.": channels == [N_FILTERS] * 2,
+    }
+    raise_first(faults)
     choice = running.explain_model(model, pairs, RIGHT, KERNELS, batch_norm)
     running.explain_momentum(model)
     biases = running.note_on_biases(stages_of(model))
@@ -159,15 +139,6 @@ def centre_crop(features, target):
     return blocks.crop_to(ops.convert_to_tensor(features), target)
 
 
-CROPS = (  # heights and widths of features, and of targets
-    ((10, 12), (8, 8)),
-    ((9, 7), (4, 4)),
-    ((7, 8), (4, 3)),
-    ((6, 6), (6, 2)),
-    ((5, 5), (5, 5)),
-)
-
-
 def window_of(part, features):
     """Find a part in features: returns the first row and the first column, or None."""
     height, width = part.shape[1:3] if part.ndim == 4 else (0, 0)
@@ -181,30 +152,25 @@ def window_of(part, features):
 def judge_centre_crop(attempt):
     """Judge a crop. Where an odd number of pixels goes, the extra one may go before or after."""
     random = np.random.default_rng(3)
-    for sides, target in CROPS:
+    crops = [((10, 12), (8, 8)), ((9, 7), (4, 4)), ((7, 8), (4, 3)), ((6, 6), (6, 2))]
+    for sides, target in (*crops, ((5, 5), (5, 5))):
         features = random.normal(size=(1, *sides, 2)).astype("float32")
-        told = f"For features of {sides[0]}x{sides[1]} and a target of {target[0]}x{target[1]}"
+        told = f"For features of {sides[0]}x{sides[1]} and a target of {target[0]}x{target[1]} it"
         part = as_array(attempt(features, np.zeros((1, *target, 3), "float32")))
-        if 0 in part.shape:
-            raise Incorrect(
-                f"{told} it comes out empty. Is more cut off than should go, or, where nothing "
-                "goes, is the end -0? x[a:-0] is x[a:0]. Count from the front, x[a : a + size]."
-            )
-        first = window_of(part, features)
-        if first is None:
-            raise Incorrect(
-                f"{told} it returns {describe(part)} that is not a part of the features. Axis 1 is "
-                "the height, axis 2 the width; the pixels and all channels stay as they are."
-            )
-        centre = [(have - want) // 2 for have, want in zip(sides, target, strict=True)]
-        before = [(have - want + 1) // 2 for have, want in zip(sides, target, strict=True)]
-        ways = itertools.product(*zip(centre, before, strict=True))
-        if part.shape[1:3] != target or first not in ways:
-            raise Incorrect(
-                f"{told} it keeps {rows_and_columns(first, part.shape[1:3])}, counted from 0; the "
-                f"centre is {rows_and_columns(centre, target)}: (height - target height) // 2 rows "
-                "go before, and as many or one more after; columns likewise."
-            )
+        first, found = window_of(part, features), part.shape[1:3]
+        faults = {
+            f"{told} comes out empty. Is more cut off than should go, or, where nothing goes, is "
+            "the end -0? x[a:-0] is x[a:0]. Count from the front, x[a : a + n].": 0 in part.shape,
+            f"{told} returns {describe(part)} that is not a part of the features. Axis 1 is the "
+            "height, axis 2 the width; the pixels and all channels stay as they are.": not first,
+        }
+        raise_first(faults)
+        spare = np.subtract(sides, target)
+        centre = spare // 2
+        if found != target or (first - centre > spare % 2).any() or (first < centre).any():
+            told += f" keeps {rows_and_columns(first, found)}, counted from 0; the centre is "
+            told += f"{rows_and_columns(centre, target)}: (height - target height) // 2 rows go"
+            raise Incorrect(f"{told} before, and as many or one more after; columns likewise.")
 
 
 def rows_and_columns(first, sides):

@@ -18,18 +18,14 @@ def encoder_model(attempt, image, n_filters, **options):
     inputs = keras.Input(image)
     value = running.run(attempt, inputs, n_filters, **options)
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise Incorrect(
-            f"It returns {describe(value)}; expected two tensors, next_layer for the level below "
-            "and skip_connection for the decoder."
-        )
+        told = f"It returns {describe(value)}; expected two tensors, next_layer for the level below"
+        raise Incorrect(f"{told} and skip_connection for the decoder.")
     outputs = [one_tensor(value[0], "next_layer"), one_tensor(value[1], "skip_connection")]
     try:
         return keras.Model(inputs, outputs)
     except (ValueError, KeyError):
-        raise Incorrect(
-            "What it returns is not computed from the tensor it was given. Does it make a "
-            "keras.Input of its own?"
-        ) from None
+        told = "What it returns is not computed from the tensor it was given."
+        raise Incorrect(f"{told} Does it make a keras.Input of its own?") from None
 
 
 def explain_sizes(model, n_filters):
@@ -63,7 +59,6 @@ KERNELS = (
 
 @running.in_both_ways
 def judge_conv_block(attempt, batch_norm):
-    """Judge the block without or with batch normalisation; returns a note or None."""
     image = (HEIGHT, WIDTH, CHANNELS)
     batches = list(np.random.default_rng(1).normal(1, 2, (2, 4, *image)).astype("float32"))
     make = functools.partial(encoder_model, attempt, batch_norm=batch_norm)
@@ -79,10 +74,7 @@ def judge_conv_block(attempt, batch_norm):
     biases = running.note_on_biases(stages_of(model))
     x = batches[0]
     if not batch_norm and not close(numbers(model(x, training=True))[1], numbers(model(x))[1]):
-        raise Incorrect(
-            "With dropout_prob=0.0 the block still gives other numbers in training. Nothing should "
-            "be dropped then."
-        )
+        raise Incorrect("With dropout_prob=0.0 it still gives other numbers in training.")
     bottleneck = make(image, N_FILTERS, dropout_prob=0.0, max_pooling=False)
     if bottleneck.outputs[0].shape[1:3] != (HEIGHT, WIDTH):
         raise Incorrect("With max_pooling=False next_layer is still pooled.")
@@ -98,10 +90,8 @@ def note_on_start(model):
     he = np.sqrt(2 / np.prod(values.shape[:-1]))
     if abs(values.std() / he - 1) < 0.15:
         return None
-    return (
-        f"(Its weights start with a spread of {values.std():.2f}; He's rule for ReLU layers gives "
-        f'{he:.2f}: kernel_initializer="he_normal".)'
-    )
+    told = f"Its weights start with a spread of {values.std():.2f}; He's rule for ReLU layers gives"
+    return f'({told} {he:.2f}: kernel_initializer="he_normal".)'
 
 
 def note_on_dropout(make, rate=0.4):
@@ -113,33 +103,29 @@ def note_on_dropout(make, rate=0.4):
     # Called without `training`, which a fixed training=True in the block would show.
     plain_next, plain_skip = numbers(model(ones))
     next_layer, skip = numbers(model(ones, training=True))
-    raise_first(
-        {
-            "Values are dropped at prediction, too. Dropout acts in training only: let Keras pass "
-            "`training` on, and do not set it.": (plain_skip == 0).any() or (plain_next == 0).any(),
-            f"dropout_prob={rate} changes nothing: in training no value is dropped. "
-            "layers.Dropout(dropout_prob)(x) belongs after the second convolution.": (
-                close(skip, plain_skip) and close(next_layer, plain_next)
-            ),
-        }
-    )
+    same = close(skip, plain_skip) and close(next_layer, plain_next)
+    faults = {
+        "Values are dropped at prediction, too. Dropout acts in training only: let Keras pass "
+        "`training` on, and do not set it.": 0 in plain_skip or 0 in plain_next,
+        f"dropout_prob={rate} changes nothing: in training no value is dropped. "
+        "layers.Dropout(dropout_prob)(x) belongs after the second convolution.": same,
+    }
+    raise_first(faults)
     of_skip, of_next = (skip == 0).mean(), (next_layer == 0).mean()
     share = of_skip if of_skip > 0 else of_next
     if share == 0:
         return "Your dropout lies between the convolutions, as in some U-Nets."
     dropped = f"With dropout_prob={rate} the share {share:.1f} is dropped."
     # Of four values that are dropped one by one, all are so in rate**4 of the cases.
-    raise_first(
-        {
-            f"{dropped} Keras's Dropout takes the share to drop, not the share to keep.": (
-                abs(share - (1 - rate)) < 0.05
-            ),
-            f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
-            "Only the skip connection gets dropout. Drop before pooling.": of_skip and not of_next,
-            "Values are dropped before the pooling and again after it; once, before it, is "
-            "right.": of_skip and of_next > 2 * rate**4,
-        }
-    )
+    twice = of_skip and of_next > 2 * rate**4
+    keep = f"{dropped} Keras's Dropout takes the share to drop, not the share to keep."
+    faults = {
+        keep: abs(share - (1 - rate)) < 0.05,
+        f"{dropped} Is the rate fixed, or applied twice?": abs(share - rate) > 0.05,
+        "Only the skip connection gets dropout. Drop before pooling.": of_skip and not of_next,
+        "Values are dropped before the pooling and again after it. Drop once, before it.": twice,
+    }
+    raise_first(faults)
     if of_skip == 0:
         return "Your dropout lies after the pooling, as in some U-Nets: the skip is spared."
     return None

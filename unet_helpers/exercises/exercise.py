@@ -8,6 +8,7 @@ import inspect
 import linecache
 import re
 import signal
+import textwrap
 import threading
 import traceback
 
@@ -92,11 +93,10 @@ class Exercise:
 
         quickly: without looking for the cause of a wrong result.
         """
+        own = f"exercises.{self.name}"
         if not callable(answer):
-            return False, (
-                f"not yet. check() takes your function itself, and got {describe(answer)}. Pass "
-                f"its name without brackets: exercises.{self.name}.check(my_{self.name})."
-            )
+            told = f"not yet. check() takes your function itself, and got {describe(answer)}."
+            return False, f"{told} Pass its name without brackets: {own}.check(my_{self.name})."
 
         def run(*args, **options):
             run.arguments = args
@@ -107,10 +107,8 @@ class Exercise:
             with computing("float32"):  # whatever precision the notebook trains with
                 note = self.judge(run)
         except NotAttempted:
-            return False, (
-                f"not attempted yet (about {self.minutes} minutes). exercises.{self.name}.hint() "
-                "gives a nudge."
-            )
+            told = f"not attempted yet (about {self.minutes} minutes)."
+            return False, f"{told} {own}.hint() gives a nudge."
         except Unexplained as error:
             told = ""
             if not quickly:
@@ -120,10 +118,9 @@ class Exercise:
             return False, f"not yet. {error}"
         except Exception as error:
             # The judge met an answer that nobody thought of: still no stack for the learner.
-            return False, (
-                f"not yet. What {function_name(answer)} returns cannot be used "
-                f"({type(error).__name__}: {message(error)}). Expected: {self.task}"
-            )
+            told = f"{type(error).__name__}: {message(error)}"
+            told = f"not yet. What {function_name(answer)} returns cannot be used ({told})."
+            return False, f"{told} Expected: {self.task}"
         return True, f"right. {note}" if note else "right."
 
     def hint(self, number=None):
@@ -160,9 +157,8 @@ def attempt(exercise, answer, args, options):
         with time_limit(exercise.seconds):
             result = answer(*given, **{key: copied(value) for key, value in options.items()})
     except TooSlow:
-        raise Incorrect(
-            f"{name} was stopped after {exercise.seconds} seconds. Does a loop never end?"
-        ) from None
+        told = f"{name} was stopped after {exercise.seconds} seconds. Does a loop never end?"
+        raise Incorrect(told) from None
     except SystemExit:
         raise Incorrect(f"{name} exits Python (sys.exit or exit). Use `return` instead.") from None
     except Exception as error:
@@ -198,17 +194,14 @@ def time_limit(seconds):
 
 
 def copied(value):
-    """Copy what a learner's function could change: arrays, lists and random generators."""
-    # A random generator must go on where it stood, as it would in the notebook.
+    """Copy what a learner's function could change; a random generator must go on where it is."""
     return copy.deepcopy(value) if isinstance(value, np.ndarray | list | dict) else value
 
 
 def is_stub(answer):
     """Tell whether a function does nothing at all but return a constant."""
     nothing = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
-    if not inspect.isfunction(answer):
-        return False
-    return {instruction.opname for instruction in dis.get_instructions(answer)} <= nothing
+    return inspect.isfunction(answer) and {step.opname for step in dis.Bytecode(answer)} <= nothing
 
 
 def unused_arguments(answer):
@@ -256,9 +249,8 @@ def what_raised(exercise, answer, error):
 def message(error):
     """Return what an error says, in one line, without colours, names of operations and stack."""
     text = re.sub(r"\x1b\[[\d;]*m|\{\{.*?\}\}|\[Op:.*|Exception encountered when.*", "", str(error))
-    text = text.strip().split("\n\n")[0]
-    text = " ".join(text.split()).rstrip(".") or "no message"
-    return text if len(text) <= 300 else text[:297] + "..."
+    text = text.strip().split("\n\n")[0].rstrip(". \n")
+    return textwrap.shorten(text, 300, placeholder="...") or "no message"
 
 
 def function_name(answer):
@@ -309,12 +301,11 @@ def as_array(value):
 
 
 def as_pair(value, first="first", second="second"):
-    """Take two arrays; raises Incorrect unless there are two, with what they should be."""
+    """Take two arrays; raises Incorrect, with what they should be, unless there are two."""
     shape = getattr(value, "shape", None)
     if not (isinstance(value, tuple | list) or shape) or len(value) != 2:
-        raise Unexplained(
-            f"It returns {describe(value)}; expected two things, {first} and {second}."
-        )
+        told = f"It returns {describe(value)}"
+        raise Unexplained(f"{told}; expected two things, {first} and {second}.")
     return tuple(as_array(part) for part in value)
 
 

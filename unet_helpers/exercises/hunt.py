@@ -74,45 +74,39 @@ def bug_hunt():
     return {"number": number, **parts, "score": score, "run": run}
 
 
-PLANTS = {  # a plant: the right and the wrong piece of `bug_hunt`, and what of the course finds it
+PLANTS = {  # a plant: an edit of `bug_hunt`, right -> wrong, and what of the course finds it
     "leak": (
-        'test = [name for name in names if name.split("/")[0] == names[-1].split("/")[0]]',
-        "test = names[3::4]",
+        '[name for name in names if name.split("/")[0] == names[-1].split("/")[0]] -> names[3::4]',
         "checks.near_copies, given the test and the training images",
     ),
     "averaged mask": (
-        "Image.Resampling.NEAREST",
-        "Image.Resampling.BILINEAR",
+        "Image.Resampling.NEAREST -> Image.Resampling.BILINEAR",
         "np.unique of a mask with two distant classes, before and after resizing",
     ),
     "minus one twice": (
-        "mask = Image.fromarray(codes).resize",
-        "mask = Image.fromarray(codes - np.uint8(1)).resize",
+        "Image.fromarray(codes).resize -> Image.fromarray(codes - np.uint8(1)).resize",
         "np.unique over the training masks, and a look at one beside its legend",
     ),
     "divided by 255 twice": (
-        "return np.asarray(image), ",
-        "return np.asarray(image) / 255, ",
+        "return np.asarray(image), -> return np.asarray(image) / 255,",
         "the largest number that leaves the model's first layer, over all images",
     ),
     "flipped apart": (
-        "return image, tf.where(mirrored,",
-        "return image, tf.where(tf.random.uniform(()) < 0.5,",
+        "return image, tf.where(mirrored, -> return image, tf.where(tf.random.uniform(()) < 0.5,",
         "the mask fed in as the image",
     ),
     "frozen augmentation": (
-        "pairs.cache().shuffle(len(images)).map(augment)",
-        "pairs.map(augment).cache().shuffle(len(images))",
+        ".cache().shuffle(len(images)).map(augment) -> .map(augment).cache().shuffle(len(images))",
         "the same image in two epochs, side by side",
     ),
     "ReLU before the loss": (
-        "model = models.unet_model((*size, 3), 4, n_classes)",
+        "model = models.unet_model((*size, 3), 4, n_classes) -> "
         "unet = models.unet_model((*size, 3), 4, n_classes)\n"
         "        model = keras.Sequential([unet, keras.layers.ReLU()])",
         "the smallest number that the model returns",
     ),
     "averaged over batches": (
-        "evaluation.scores(sum(confusions)).mean_iou",
+        "evaluation.scores(sum(confusions)).mean_iou -> "
         "np.mean([evaluation.scores(one).mean_iou for one in confusions])",
         "the same masks, scored one by one and all at once",
     ),
@@ -130,12 +124,9 @@ def script(number, plants=None):
     """Write a script: the source of a function my_bug_hunt with four plants, or those given."""
     drawn, size = draw(number)
     source = inspect.getsource(bug_hunt).replace("def bug_hunt", "def my_bug_hunt")
-    source = source.replace(
-        "number, size, n_classes = 0, (32, 64),", f"number, size, n_classes = {number}, {size},"
-    )
+    source = source.replace("= 0, (32, 64),", f"= {number}, {size},")
     for plant in drawn if plants is None else plants:
-        right, wrong, _ = PLANTS[plant]
-        source = source.replace(right, wrong)
+        source = source.replace(*PLANTS[plant][0].split(" -> "))
     return source
 
 
@@ -149,10 +140,8 @@ def judge_bug_hunt(attempt):
     probes = {"split": split_left, "prepare": prepare_left, "batches": batches_left}
     probes |= {"build": build_left, "score": score_left}
     if not isinstance(parts, dict) or not {"number", *probes} <= set(parts):
-        raise Incorrect(
-            f"It returns {describe(parts)}; expected the dictionary of a script. Paste a whole "
-            "script over the stub, as exercises.hunt.show_script(number) shows it."
-        )
+        told = f"It returns {describe(parts)}; expected the dictionary of a script. Paste one whole"
+        raise Incorrect(f"{told} over the stub, as exercises.hunt.show_script(number) shows it.")
     found = {}
     for name, probe in probes.items():
         try:
@@ -162,10 +151,8 @@ def judge_bug_hunt(attempt):
         except Exception as error:
             raise Incorrect(f"Its part {name} raised {type(error).__name__}: {error}.") from None
     if left := [plant for plant in PLANTS if found[plant]]:
-        raise Incorrect(
-            f"Script {parts['number']}: {max(4 - len(left), 0)} of 4 bugs are cured. What finds "
-            f"the next one: {PLANTS[left[0]][2]}."
-        )
+        told = f"Script {parts['number']}: {max(4 - len(left), 0)} of 4 bugs are cured."
+        raise Incorrect(f"{told} What finds the next one: {PLANTS[left[0]][1]}.")
     return f"All four bugs of script {parts['number']} are cured."
 
 
@@ -209,11 +196,12 @@ def batches_left(parts, size):
 
 def build_left(parts, size):
     model = parts["build"]()
-    if tuple(model.output_shape[1:]) != (*size, 13):
-        raise Incorrect(
-            f"Script {parts['number']} has 13 classes and images of {size}; the model's output is "
-            f"{model.output_shape[1:]}. Was its first line changed, or another script pasted?"
+    shape = tuple(model.output_shape[1:])
+    if shape != (*size, 13):
+        told = (
+            f"Script {parts['number']} has 13 classes and images of {size}; the model's output is"
         )
+        raise Incorrect(f"{told} {shape}. Was its first line changed, or another script pasted?")
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
     output = numbers(model(images))
     sums_to_one = output.min() >= 0 and np.allclose(output.sum(axis=-1), 1, atol=1e-3)

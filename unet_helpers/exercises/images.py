@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from unet_helpers.exercises.comparison import compare
+from unet_helpers.exercises.comparison import compare, shown
 from unet_helpers.exercises.exercise import Incorrect, as_array, as_pair, describe
 from unet_helpers.exercises.running import raise_first, run
 from unet_helpers.inference.tiles import tile_starts
@@ -79,9 +79,7 @@ RESIZING_MISTAKES = {
     "The centre (i + 0.5) * scale is rounded to the next border of a pixel; cut its fraction.": [
         f"{CENTRES} -> np.{rounded}({CENTRES}).clip(0, old - 1)" for rounded in ("round", "ceil")
     ],
-    "The scale is upside down: it is the old side divided by the new one.": (
-        f"{CENTRES} -> ((np.arange(new) + 0.5) * new / old).clip(0, old - 1)"
-    ),
+    "The scale is upside down: it is old / new.": "old / new) -> new / old).clip(0, old - 1)",
     "It cuts out the upper left corner.": f"{CENTRES} -> np.arange(new).clip(0, old - 1)",
     "It fills the new shape with the labels in their order, as np.resize does.": np.resize,
 }
@@ -105,20 +103,18 @@ def judge_resize_mask(attempt):
 
 def check_resized(attempt, old, new):
     """Raise Incorrect unless a mask of the old size gets the new one and only labels it had."""
-    mask = np.where(np.random.default_rng(0).random(old) < 0.5, 3, 9).astype(np.uint8)
+    mask = np.random.default_rng(0).choice(np.array([3, 9], np.uint8), old)
     mask[:2] = VOID
     result = as_array(attempt(mask, new))
     shape, strange = result.shape, np.setdiff1d(result, mask)
-    raise_first(
-        {
-            f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
-            "(height, width); Pillow and OpenCV take (width, height).": shape == new[::-1] != new,
-            f"From {old} to {new} the shape is {shape}.": shape != new,
-            "A mask with the labels 3, 9 and 255 gets new ones, such as "
-            f"{', '.join(f'{label:.4g}' for label in strange[:3])}: labels are averaged. Take the "
-            "nearest one.": strange.size,
-        }
-    )
+    faults = {
+        f"For size {new} the shape is {shape}: height and width are swapped. NumPy has "
+        "(height, width); Pillow and OpenCV take (width, height).": shape == new[::-1] != new,
+        f"From {old} to {new} the shape is {shape}.": shape != new,
+        f"A mask with the labels 3, 9 and 255 gets new ones, such as {shown(strange[:3])}: labels "
+        "are averaged. Take the nearest one.": strange.size,
+    }
+    raise_first(faults)
 
 
 def augmentation(image, mask, rng):
@@ -194,20 +190,18 @@ def as_image_and_mask(value, image, mask):
     """Take an image and a mask of the shapes and dtypes that were given."""
     new_image, new_mask = as_pair(value, "image", "mask")
     strange = np.setdiff1d(new_mask, [*np.unique(mask), 0, VOID])
+    swapped = (new_image.shape, new_mask.shape) == (mask.shape, image.shape)
+    told = f"The mask gets labels that it did not have, such as {strange[:1]}."
     faults = {
-        "It returns the mask first; expected (image, mask).": (
-            (new_image.shape, new_mask.shape) == (mask.shape, image.shape)
-        ),
-        f"The mask gets labels that it did not have, such as {strange[:1]}. Labels are never "
-        "averaged.": strange.size,
+        "It returns the mask first; expected (image, mask).": swapped,
+        f"{told} Labels are never averaged.": strange.size,
     }
     for name, new, old in (("image", new_image, image), ("mask", new_mask, mask)):
+        told = f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype."
         faults |= {
             f"The {name}'s shape changes from {old.shape} to {new.shape}. A shifted image keeps "
             "its size: fill up what is missing.": new.shape != old.shape,
-            f"The {name} goes in as {old.dtype} and comes out as {new.dtype}. Keep the dtype.": (
-                new.dtype != old.dtype
-            ),
+            told: new.dtype != old.dtype,
         }
     raise_first(faults)
     return new_image, new_mask
@@ -217,29 +211,25 @@ def explained_move(new, old, name):
     """Find the move of an image or a mask; raises Incorrect with what happened if there is none."""
     if move := move_of(new, old):
         return move
-    raise_first(
-        {
-            f"The {name} is turned upside down. Only left and right are swapped, {name}[:, ::-1]: "
-            "streets with the sky below do not occur.": move_of(new[::-1], old),
-            f"The {name}'s channels are in the opposite order. Columns are axis 1, "
-            f"{name}[:, ::-1]; {name}[..., ::-1] swaps red and blue.": (
-                new.ndim == 3 and move_of(new[..., ::-1], old)
-            ),
-            f"The {name} is not a mirrored and shifted copy. Are its values changed?": True,
-        }
-    )
+    faults = {
+        f"The {name} is turned upside down. Only left and right are swapped, {name}[:, ::-1]: "
+        "streets with the sky below do not occur.": move_of(new[::-1], old),
+        f"The {name}'s channels are in the opposite order. Columns are axis 1, {name}[:, ::-1]; "
+        f"{name}[..., ::-1] swaps red and blue.": new.ndim == 3 and move_of(new[..., ::-1], old),
+        f"The {name} is not a mirrored and shifted copy. Are its values changed?": True,
+    }
+    raise_first(faults)
 
 
 def check_margin(margin):
     """Raise Incorrect unless the labels where nothing of the mask comes in are void."""
-    raise_first(
-        {
-            f"The margin that comes in is filled with {margin.max(initial=0)}, which is a class: "
-            "fill the mask with 255, void.": margin.size and margin.min() == margin.max() < VOID,
-            "The mask's margin is repeated, mirrored outwards, or what left on the other side (as "
-            "np.roll does): invented labels. It is void (255).": (margin != VOID).any(),
-        }
-    )
+    faults = {
+        f"The margin that comes in is filled with {margin.max(initial=0)}, which is a class: fill "
+        "the mask with 255, void.": margin.size and margin.min() == margin.max() < VOID,
+        "The mask's margin is repeated, mirrored outwards, or what left on the other side (as "
+        "np.roll does): invented labels. It is void (255).": (margin != VOID).any(),
+    }
+    raise_first(faults)
 
 
 # What a mask may do that its image does not, or the other way round: moves from moves
@@ -267,15 +257,14 @@ def explain_difference(images, masks):
             raise Incorrect(told.format("image", "mask"))
         if images == [change(*move) for move in masks]:
             raise Incorrect(told.format("mask", "image"))
-    beside = np.abs(np.array(images) - np.array(masks)).max(axis=0)
-    if not beside[0] and beside.max() < 3:
-        raise Incorrect(
-            f"The mask lies up to {beside.max()} pixels beside its image: cut both at one place."
-        )
-    raise Incorrect(
+    beside = np.abs(np.subtract(images, masks)).max(axis=0)
+    near = not beside[0] and beside.max() < 3
+    faults = {
+        f"The mask lies up to {beside.max()} pixels beside its image: cut both alike.": near,
         "Image and mask make different moves. Does each draw its own random numbers? Draw once, "
-        "and do the same with both, in the same order."
-    )
+        "and do the same with both, in the same order.": True,
+    }
+    raise_first(faults)
 
 
 def check_variety(moves):
@@ -289,8 +278,7 @@ def check_variety(moves):
         "function? Draw from the rng that is given.": len(set(moves)) == 1,
         f"It shifts by {farthest} pixels; expected at most 8.": farthest > 8,
         f"It mirrors {share:.0%} of the images; expected about half.": not 0.3 < share < 0.7,
-        "Rows and columns always shift by the same number: draw two.": any(downs)
-        and downs == rights,
+        "Rows and columns shift by the same number: draw two.": any(downs) and downs == rights,
     }
     for shifts, axis in ((downs, "rows"), (rights, "columns")):
         told = f"It shifts {axis} by {min(shifts)} to {max(shifts)} pixels; expected -8 to 8."
@@ -339,10 +327,7 @@ def judge_split_by_recording(attempt):
         raise Incorrect("Two calls with the same seed differ: use np.random.default_rng(seed).")
     shuffled = np.random.default_rng(0).permutation(names).tolist()
     if splits != {case: split(shuffled, *case) for case in cases}:
-        raise Incorrect(
-            "The split depends on the order in which the names come: sort the recordings before "
-            "you shuffle them."
-        )
+        raise Incorrect("The split depends on the order of the names: sort the recordings first.")
     check_sizes(splits)
     if len({test for (share, _), (_, test) in splits.items() if share == 0.3}) == 1:
         raise Incorrect("The seed changes nothing: ten seeds give ten times the same split.")
@@ -358,19 +343,18 @@ def check_names(train, test, names):
     frames = "" if "/" in "".join(strange) else " Return names of frames, not of recordings."
     torn = sorted(recordings_of(train) & recordings_of(test))
     n_recordings, empty = len(recordings_of(names)), "test" if train else "train"
-    raise_first(
-        {
-            f"A list holds {strange[:1]}, which is not one of the names.{frames}": strange,
-            f"{twice[:1]} is in train and in test: every name belongs in one list. Are whole names "
-            "compared? data10 only begins like data1.": twice,
-            f"{len(lost)} of {len(names)} names are in neither list, such as {lost[:1]}.": lost,
-            "Some names stand twice in one list.": len(train) + len(test) > len(names),
-            f"With {n_recordings} recordings the {empty} list is empty. Both sides need at least "
-            "one, even if the share rounds to none.": not train or not test,
-            f"Frames of {torn[:1]} are in train and in test. Neighbouring frames look alike. Draw "
-            "recordings, not frames: each is the folder, name.split('/')[0].": torn,
-        }
-    )
+    faults = {
+        f"A list holds {strange[:1]}, which is not one of the names.{frames}": strange,
+        f"{twice[:1]} is in train and in test: every name belongs in one list. Are whole names "
+        "compared? data10 only begins like data1.": twice,
+        f"{len(lost)} of {len(names)} names are in neither list, such as {lost[:1]}.": lost,
+        "Some names stand twice in one list.": len(train) + len(test) > len(names),
+        f"With {n_recordings} recordings the {empty} list is empty. Both sides need at least one, "
+        "even if the share rounds to none.": not train or not test,
+        f"Frames of {torn[:1]} are in train and in test. Neighbouring frames look alike. Draw "
+        "recordings, not frames: each is the folder, name.split('/')[0].": torn,
+    }
+    raise_first(faults)
 
 
 def check_sizes(splits):
@@ -404,13 +388,12 @@ def check_starts(value, length, tile, overlap):
     """Raise Incorrect when starts do not cover an image, or are more than needed."""
     found = as_array(sorted(value) if isinstance(value, set) else value)
     said = f"For length {length}, tile {tile}, overlap {overlap} it gives {found.tolist()}"
-    raise_first(
-        {
-            f"{said}; expected a list of numbers.": found.ndim != 1,
-            f"{said}: no tile at all. A short image has one: [0].": not found.size,
-            f"{said}: floats. Make them whole numbers, by // and not /.": found.dtype.kind == "f",
-        }
-    )
+    faults = {
+        f"{said}; expected a list of numbers.": found.ndim != 1,
+        f"{said}: no tile at all. A short image has one: [0].": not found.size,
+        f"{said}: floats. Make them whole numbers, by // and not /.": found.dtype.kind == "f",
+    }
+    raise_first(faults)
     found = np.sort(found.astype(int))
     if found.tolist() == tile_starts(length, tile, overlap):
         return
@@ -456,22 +439,18 @@ def judge_paired_flip(attempt):
 
     of_images, of_masks = moves(attempt(*pair, seed) for seed in seeds)
     if moves(attempt(*pair, seed) for seed in seeds) != (of_images, of_masks):
-        raise Incorrect(
-            "The same seed mirrors at one time and not at another. Draw with "
-            "tf.random.stateless_uniform, which depends on its seed alone."
-        )
+        told = "The same seed mirrors at one time and not at another. Draw with"
+        raise Incorrect(f"{told} tf.random.stateless_uniform, which depends on its seed alone.")
     explain_difference(of_images, of_masks)
     mirrored = np.reshape([turned for turned, _, _ in of_images], (6, 6))  # epochs, indices
     share = mirrored.mean()
-    raise_first(
-        {
-            "Pixels are shifted; only mirror.": any(any(shift) for _, *shift in of_images),
-            f"It mirrors {share:.0%} of 36 pairs; expected about half.": not 0.2 < share < 0.8,
-            "One number of the seed decides alone. Draw from both.": (
-                not mirrored.std(axis=0).any() or not mirrored.std(axis=1).any()
-            ),
-        }
-    )
+    by_one = not mirrored.std(axis=0).any() or not mirrored.std(axis=1).any()
+    faults = {
+        "Pixels are shifted; only mirror.": any(any(shift) for _, *shift in of_images),
+        f"It mirrors {share:.0%} of 36 pairs; expected about half.": not 0.2 < share < 0.8,
+        "One number of the seed decides alone. Draw from both.": by_one,
+    }
+    raise_first(faults)
     # Where a pipeline calls it: traced once, with symbols for values, then run for every pair
     traced = tf.autograph.experimental.do_not_convert(lambda seed: attempt(*pair, seed))
     try:
@@ -481,7 +460,5 @@ def judge_paired_flip(attempt):
             raise
         return  # an `if`, which TensorFlow turns into tf.cond when it traces the learner's function
     if moves(mapped.as_numpy_iterator()) != (of_images, of_masks):
-        raise Incorrect(
-            "Called by itself it is right; in dataset.map it is not. There it runs once, with "
-            "symbols for values: draw with TensorFlow, and choose with tf.where."
-        )
+        told = "Called by itself it is right; in dataset.map it is not. There it runs once, with"
+        raise Incorrect(f"{told} symbols for values: draw with TensorFlow, choose with tf.where.")

@@ -48,10 +48,9 @@ def keep(name, answer, check):
         parts = read_parts() | {name: part_of(name, answer)}
         passed, sentence = check(names_in_file(parts, name)[name])
         if not passed:
-            raise DataError(
-                f"alone it does not pass. {sentence.removeprefix('not yet. ')} Write into its own "
-                "cell what it uses, as functions or imports, or into the function."
-            )
+            told = f"alone it does not pass. {sentence.removeprefix('not yet. ')} Write into its"
+            told += " own cell what it uses, as functions or imports, or into the function."
+            raise DataError(told)
         sections = [
             f"# {'-' * 64} {each}, notebook {number}\n\n{parts[each]}\n"
             for each, number in PARTS.items()
@@ -83,10 +82,8 @@ def without_drive():
     """Return what to do where the next notebook would not find the file, else an empty string."""
     if "google.colab" not in sys.modules or DRIVE.is_dir():
         return ""
-    return (
-        " On Colab every notebook runs on another machine: mount Google Drive and check your "
-        "function again, or paste it into the next notebook."
-    )
+    told = " On Colab every notebook runs on another machine: mount Google Drive and check your"
+    return f"{told} function again, or paste it into the next notebook."
 
 
 def path():
@@ -107,9 +104,8 @@ def read_parts():
         text = ""
     _, *found = re.split(r"^# -+ (my_\w+), notebook \d+$", text, flags=re.MULTILINE)
     if not found or not PARTS.keys() >= set(found[::2]):
-        raise DataError(
-            f"{FILE} is not as a check wrote it. Rename it, and check your functions again."
-        )
+        told = f"{FILE} is not as a check wrote it."
+        raise DataError(f"{told} Rename it, and check your functions again.")
     return dict(zip(found[::2], map(str.strip, found[1::2]), strict=True))
 
 

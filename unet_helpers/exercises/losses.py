@@ -1,4 +1,4 @@
-"""Exercises on losses and class weights, computed in NumPy."""
+"""Exercises on losses and on the weights of classes and pixels, computed in NumPy."""
 
 import numpy as np
 from scipy.special import softmax
@@ -7,6 +7,7 @@ from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Incorrect, as_array, as_number
 from unet_helpers.exercises.slips import edited
 from unet_helpers.labels import VOID
+from unet_helpers.training.borders import border_weights
 from unet_helpers.training.losses import median_frequency_weights
 
 OVERFLOW = (
@@ -58,7 +59,6 @@ def judge_cross_entropy_with_void(attempt):
         labels[0, :2] = VOID
         labels[1, 0, 0] = VOID
         cases.append((labels, rng.normal(0, 2, shape).astype(np.float32)))
-
     minus_logit = edited(
         cross_entropy_with_void,
         "logits - logits.max(axis=-1, keepdims=True) -> logits",
@@ -91,7 +91,6 @@ def judge_cross_entropy_with_void(attempt):
             lambda y, z: np.mean([*map(cross_entropy_with_void, y, z)])
         ),
     }
-
     compare(attempt, cases, cross_entropy_with_void, mistakes, tolerance=1e-4)
     # labels of another rank: one image, and a row of pixels
     cases = [(labels[1], logits[1]) for labels, logits in cases]
@@ -119,7 +118,6 @@ def judge_pixel_loss(attempt):
 
     rows = [2.0, -1.0, 0.5], [0.3, 0.1, 1.7, -2.0], [-3.0, -1.0]
     cases = pixels(*((logits, label) for logits in rows for label in range(len(logits))))
-
     right, result = "logits[label]", "log_of_sum - logits[label]"
     mistakes = {
         "A logarithm is missing.": f"{result} -> 1 - np.exp({right} - log_of_sum)",
@@ -135,7 +133,6 @@ def judge_pixel_loss(attempt):
         "Softmax is applied twice.": lambda logits, label: pixel_loss(softmax(logits), label),
         "It is the loss of a sigmoid, not of a softmax.": f"{result} -> np.log1p(np.exp(-{right}))",
     }
-
     compare(attempt, cases, pixel_loss, mistakes)
     mild = pixels(([1000, 999, 1000], 1), ([-1000, -999, -1001, -1000], 3), ([1000, -1000], 0))
     surely_wrong = pixels(([1000, -1000, 0], 1), ([0, -1000], 1), ([1000, 0, -1000], 1))
@@ -158,9 +155,7 @@ def judge_median_frequency_weights(attempt):
     third = masks(2, [(3, 5)] * 4, [0.6, 0.05, 0.25, 0.1])
     # classes 3 and 4 of the second never occur, nor does class 3 of the third
     cases = [(first, 4), (second, 5), (third, 3), (third[1:], 4), (third + first, 4)]
-
     weights, made = "np.median(frequency) / frequency", "zeros(n_classes, np.float32)"
-
     mistakes = {
         "A class's pixels are divided by those of all images. Count only those that have it.": (
             edited(
@@ -203,7 +198,6 @@ def judge_soft_dice(attempt):
         truth = rng.choice([0, 1, VOID], shape, p=[0.4, 0.4, 0.2]).astype(np.uint8)
         cases.append((rng.uniform(0.05, 0.95, shape), truth))
     cases.append((np.full((3, 4), 0.01), np.zeros((3, 4), np.uint8)))  # no object
-
     every, target = "truth != VOID -> truth >= 0", "truth[labelled].astype(float)"
     mistakes = {
         "Void pixels take part, with 255 as their truth. Leave them out of all three sums.": every,
@@ -221,3 +215,68 @@ def judge_soft_dice(attempt):
         ),
     }
     compare(attempt, cases, soft_dice, mistakes)
+
+
+# A gap of two pixels, by hand: d1 + d2 = 1 + 2 in both, and 10 exp(-9 / 18) = 6.065
+GAP = np.array([[1, 0, 0, 2]])
+THREE = np.array(
+    [
+        [7, 7, 0, 0, 3, 3, 3, 0],
+        [7, 7, 7, 0, 3, 3, 0, 0],
+        [7, 7, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 5, 5, 0, 0, 0],
+        [0, 0, 5, 5, 5, 5, 0, 0],
+        [0, 0, 0, 5, 5, 0, 0, 0],
+    ]
+)
+
+
+def judge_border_weights(attempt):
+    nearest, term = "d1, d2 = np.partition(distances, 1, axis=0)[:2]", "((d1 + d2) ** 2)"
+    added = "np.where(inside, weights, weights + border)"
+    mistakes = {
+        "The term is added inside the cells, too. It belongs on the background: where "
+        "labels > 0, the weight is w_c alone.": f"{added} -> weights + border",
+        "w_c is left out: the weight is w_c plus the term of the border.": [
+            f"{added} -> np.where(inside, {own}, border)" for own in ("weights", "0")
+        ],
+        "w_c and the border's term are multiplied; add.": f"{added} -> {added.replace('+', '*')}",
+        "Only the nearest cell counts, so that every border is heavy, not only a narrow gap. d2 "
+        "is the distance to the second nearest, and the background, 0, is not a cell.": [
+            f"{term} -> {nearest_only}" for nearest_only in ("((2 * d1) ** 2)", "(d1**2)")
+        ],
+        "d2 is the distance to the farthest cell. Sort the distances of each pixel; the second is "
+        "d2.": f"{nearest} -> d1, d2 = np.min(distances, axis=0), np.max(distances, axis=0)",
+        "The distances to the first two cells are taken. Sort them for each pixel: d1 and d2 "
+        "belong to other cells in other places.": f"{nearest} -> d1, d2 = distances[:2]",
+        "Each distance is squared; the formula squares the sum.": f"{term} -> (d1**2 + d2**2)",
+        "The sum of the distances is not squared.": f"{term} -> (d1 + d2)",
+        "It is divided by sigma squared, not 2 sigma squared.": "(2 * sigma**2) -> sigma**2",
+        "The minus in the exponent is missing: the farther, the heavier.": f"-{term} -> {term}",
+        "distance_transform_edt measures from each pixel that is true to the nearest that is not. "
+        "labels == cell measures inside the cell: give it labels != cell.": "!= cell -> == cell",
+        "No gap gets more than w_c. Take the distances cell by cell.": f"{added} -> weights",
+        "w_c is swapped: class_weights[0] is the background's, class_weights[1] the cells'.": (
+            lambda labels, class_weights, *rest: border_weights(labels, class_weights[::-1], *rest)
+        ),
+        "Distances are counted in steps along rows and columns. Use Euclidean ones.": (
+            '_edt(labels != cell) -> _cdt(labels != cell, "taxicab")'
+        ),
+        "A square, chessboard distance is used. Use the Euclidean one.": "_edt -> _cdt",
+    }
+    cases = [
+        (GAP, (1.0, 2.0), 10.0, 3.0),
+        (THREE, (1.0, 1.5), 10.0, 2.0),
+        (THREE[:, ::-1], (0.5, 3.0), 4.0, 5.0),
+        (np.kron(THREE, np.ones((2, 2), int)), (2.0, 1.0), 6.0, 2.5),
+    ]
+    compare(attempt, cases, border_weights, mistakes, convert=as_array)
+    for labels, told in ((THREE * (THREE == 5), "one cell"), (THREE * 0, "no cell")):
+        case = labels, (1.0, 1.5), 10.0, 2.0
+        try:
+            result = as_array(attempt(*case))
+        except Incorrect as error:
+            raise Incorrect(f"Two cells are right, but of an image with {told}: {error}") from None
+        if not np.allclose(result, border_weights(*case)):
+            told = f"Two cells are right. In an image with {told} there is no gap"
+            raise Incorrect(f"{told}, so the weight is w_c alone.")

@@ -205,11 +205,7 @@ def reached(numbers, calls):
 def repairs(model, inputs, training=False, called=("The result",)):
     """Yield the changes to one layer of a model, or to all of a kind; none if not functional.
 
-    Args:
-        model: the learner's, its weights filled.
-        inputs: inputs to compare on, each an array or a list of arrays.
-        training: whether to run it in training.
-        called: what the learner calls the outputs.
+    model, inputs, called: as for `running.explain_model`; training: whether to run it in training.
 
     Yields (sentence, function (number of the input) -> outputs, list of layers left out).
     """
@@ -238,8 +234,6 @@ def shared_layer(model):
         for layer in operations:
             n_calls = sum(other is layer for other in operations)
             if n_calls > 1 and getattr(layer, "weights", ()):
-                return (
-                    f"One {type(layer).__name__} layer object is called {n_calls} times, so that "
-                    "all places share its weights. Make a new layer for each."
-                )
+                told = f"One {type(layer).__name__} layer object is called {n_calls} times, so that"
+                return f"{told} all places share its weights. Make a new layer for each."
     return None

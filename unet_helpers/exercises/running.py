@@ -28,17 +28,14 @@ def raise_first(faults):
 
 def one_tensor(value, what):
     """Take a Keras tensor; raises Incorrect for anything else, above all an uncalled layer."""
+    told = f"{what} is {describe(value)}"
     if isinstance(value, layers.Layer):
-        raise Incorrect(
-            f"{what} is {describe(value)} itself. Call it on a tensor: "
-            f"layers.{type(value).__name__}(...)(x)."
-        )
+        raise Incorrect(f"{told} itself. Call it on a tensor: {type(value).__name__}(...)(x).")
     if not isinstance(value, keras.KerasTensor):
-        raise Incorrect(f"{what} is {describe(value)}; expected a tensor that comes out of layers.")
+        raise Incorrect(f"{told}; expected a tensor that comes out of layers.")
     if len(value.shape) != 4:
-        raise Incorrect(
-            f"{what} has the shape {value.shape}; expected (batch, height, width, channels)."
-        )
+        told = f"{what} has the shape {value.shape}"
+        raise Incorrect(f"{told}; expected (batch, height, width, channels).")
     return value
 
 
@@ -60,19 +57,17 @@ def explain_shape(what, shape, expected, half, twice):
     (*found, channels), (height, width, n_filters) = shape, expected
     lost = [height - found[0], width - found[1]]
     told = f"{what} is {found[0]}x{found[1]} instead of {height}x{width}"
-    raise_first(
-        {
-            f"{told}: {half}": found == [height // 2, width // 2],
-            f"{told}: {twice}": found == [2 * height, 2 * width],
-            f'{told}: is padding="same" missing? Without it a 3x3 convolution costs 2 pixels.': (
-                lost in ([2, 2], [4, 4])
-            ),
-            f"{told}: is it joined on another axis than axis=-1?": 0 in lost and lost != [0, 0],
-            f"{told}.": lost != [0, 0],
-            f"{what} has {channels} channels instead of {n_filters}, the filters of its last "
-            "convolution.": channels != n_filters,
-        }
-    )
+    same = 'is padding="same" missing? Without it a 3x3 convolution costs 2 pixels.'
+    of_filters = f"{what} has {channels} channels instead of {n_filters}"
+    faults = {
+        f"{told}: {half}": found == [height // 2, width // 2],
+        f"{told}: {twice}": found == [2 * height, 2 * width],
+        f"{told}: {same}": lost in ([2, 2], [4, 4]),
+        f"{told}: is it joined on another axis than axis=-1?": 0 in lost and lost != [0, 0],
+        f"{told}.": lost != [0, 0],
+        f"{of_filters}, the filters of its last convolution.": channels != n_filters,
+    }
+    raise_first(faults)
 
 
 def fill(model, seed=0):
@@ -101,42 +96,24 @@ def explain_settings(model):
 # ---------------------------------------------------------------- what is raised
 
 SHAPE = re.compile(r"[(\[]((?:None|\d+)(?:, ?\d+)+)[)\]]")
-CAUSES = (
-    (
-        r"expected axis -1 of input shape to have value",
-        "One layer object is called twice, which would share its weights: make a new layer for "
-        "each place.",
+CAUSES = {  # a likely cause: what Keras says then
+    "One layer object is called twice, which would share its weights: make a new layer for each "
+    "place.": r"expected axis -1 of input shape to have value",
+    "A layer gets two tensors. Unpack what an encoder block returns, x, skip = conv_block(...), "
+    "and join tensors by Concatenate.": r"expects 1 input\(s\), but it received 2",
+    r"The layer \1 itself is passed on. Call it on a tensor: layers.\1(...)(x).": (
+        r"argument value should be passed as a keyword argument: <(\w+) "
     ),
-    (
-        r"expects 1 input\(s\), but it received 2",
-        "A layer gets two tensors. Unpack what an encoder block returns, x, skip = "
-        "conv_block(...), and join tensors by Concatenate.",
-    ),
-    (
-        r"argument value should be passed as a keyword argument: <(\w+) ",
-        r"The layer \1 itself is passed on. Call it on a tensor: layers.\1(...)(x).",
-    ),
-    (
-        r"'(list|tuple)' object has no attribute 'shape'",
-        r"A \1 of tensors is passed where one tensor belongs.",
-    ),
-    (
-        r"too many positional arguments",
-        "Layers that join take one list of tensors: layers.Concatenate()([up, skip]).",
-    ),
-)
+    r"A \1 of tensors is passed where one tensor belongs.": r"'(list|tuple)' object has no",
+    "Layers that join take one list: layers.Concatenate()([up, skip]).": "too many positional",
+}
 
 
 def run(attempt, *args, explain=lambda shapes: "", **options):
-    """Call a learner's function; where it raises, add the likely cause.
+    """Call a learner's function, and return its result; where it raises, add the likely cause.
 
-    Args:
-        attempt: runs the learner's function.
-        args, options: its arguments.
-        explain: function (shapes) -> sentence, or "" where it knows none. The shapes are those
-            of the error's text, without the batch.
-
-    Returns what the learner's function returns. Raises Incorrect with the longer sentence.
+    explain: function (shapes) -> sentence, or "" where it knows none. The shapes are those of the
+        error's text, without the batch.
     """
     try:
         return attempt(*args, **options)
@@ -152,7 +129,7 @@ def run(attempt, *args, explain=lambda shapes: "", **options):
             both = [frame.f_locals[name] for name in ("up", "skip")]
             shapes = [tuple(x.shape[1:]) for x in both if hasattr(x, "shape")]
     cause = explain(shapes)
-    for pattern, known in CAUSES:
+    for known, pattern in CAUSES.items():
         if found := re.search(pattern, text):
             cause = cause or found.expand(known)
     raise Incorrect(f"{incorrect} {cause}") if cause else incorrect
@@ -165,24 +142,18 @@ def explain_join(up, skip, below, expected):
         up, skip: shapes (height, width, channels) of the two.
         below, expected: shapes of what comes from below, and of the right skip connection.
     """
+    side = f"{expected[0]}x{expected[1]}"
     if up[:2] == below[:2]:
-        return (
-            "What comes from below has not been doubled. It is upsampled first, by the transposed "
-            "convolution. Is strides=2 missing there?"
-        )
+        told = "What comes from below has not been doubled. It is upsampled first, by the"
+        return f"{told} transposed convolution. Is strides=2 missing there?"
     if up[:2] != expected[:2]:
-        told = f"What comes from below is {up[0]}x{up[1]}; doubled once, it is"
-        padding = up[0] - expected[0] == up[1] - expected[1] in (1, 2)
-        return f"{told} {expected[0]}x{expected[1]}. " + (
-            'Is padding="same" missing in the transposed convolution?'
-            if padding
-            else "Upsample once, with strides=2."
-        )
+        told = "Upsample once, with strides=2."
+        if up[0] - expected[0] == up[1] - expected[1] in (1, 2):
+            told = 'Is padding="same" missing in the transposed convolution?'
+        return f"What comes from below is {up[0]}x{up[1]}; doubled once, it is {side}. {told}"
     if skip[:2] != expected[:2]:
-        return (
-            f"The skip connection is {skip[0]}x{skip[1]}; that of this level is {expected[0]}x"
-            f"{expected[1]}, what its encoder block has before the pooling."
-        )
+        told = f"The skip connection is {skip[0]}x{skip[1]}; that of this level is {side}"
+        return f"{told}, what its encoder block has before the pooling."
     return ""
 
 
@@ -285,25 +256,21 @@ def explain_model(
         if name is not None:
             continue
         if first_fit(right, stages, inputs, given, not training) is not None:
-            raise Incorrect(IN_TRAINING if training else AT_PREDICTION)
+            raise Incorrect(WRONG_MODE[training])
         if told := explain_by_repair(model, inputs, right, kernels, batch_norm, training, called):
             raise Incorrect(told)
         explain_kernels(stages, kernels)
-        raise Incorrect(
-            "With the same weights as the course's it gives other numbers. Compare the order of "
-            "your layers with the task, and what each of them takes."
-        )
+        told = "With the same weights as the course's it gives other numbers. Compare the order of"
+        raise Incorrect(f"{told} your layers with the task, and what each of them takes.")
     return name
 
 
-IN_TRAINING = (
-    "In training it does not use the batch's mean and variance. Is training=False set? Leave it to "
-    "Keras to pass it on."
-)
-AT_PREDICTION = (
-    "At prediction it still normalises with the batch's own mean, so an image's mask would depend "
-    "on its neighbours in the batch. Do not set training=True; Keras passes it on."
-)
+WRONG_MODE = {  # in training, and at prediction
+    True: "In training it does not use the batch's mean and variance. Is training=False set? Keras "
+    "passes it on.",
+    False: "At prediction it still normalises with the batch's own mean, so an image's mask would "
+    "depend on its neighbours in the batch. Do not set training=True; Keras passes it on.",
+}
 
 
 def explain_by_repair(model, inputs, right, kernels, batch_norm, training, called):
@@ -342,11 +309,7 @@ def explain_by_repair(model, inputs, right, kernels, batch_norm, training, calle
 def first_fit(right, stages, inputs, given, training):
     """Find the first right model that gives a learner's results for all inputs; returns its note.
 
-    Args:
-        right: as for `explain_model`.
-        stages: weights of the learner's convolutions.
-        inputs, given: lists of inputs and of the learner's results.
-        training: whether these are of training.
+    right, stages, inputs: as in `explain_model`; given: the learner's results for the inputs.
     """
     for name, function in right.items():
         with contextlib.suppress(Exception):  # weights that do not fit
@@ -373,25 +336,19 @@ def explain_kernels(stages, expected):
     """
     used = ""
     if len(stages) != len(expected):
-        used = (
-            f"Layers with kernels in use: {len(stages)}; expected {len(expected)}. Each takes what "
-            "the one before it returns; a layer whose result nothing takes is not in use. "
-        )
+        used = f"Layers with kernels in use: {len(stages)}; expected {len(expected)}. Each takes "
+        used += "what the one before it returns; a layer whose result nothing takes is not in use. "
     for stage, (place, sides, *channels) in zip(stages, expected, strict=False):
         shape = tuple(stage["kernel"].shape)
         # A transposed convolution's kernel has the filters first.
         if (sides and shape[0] not in sides) or sorted(shape[2:]) != sorted(channels):
-            told = f"{sides[0]}x{sides[0]}, " if sides else ""
-            skip = ""
+            told = f"{used}{place} has a kernel of the shape {shape}; expected "
+            told += f"{sides[0]}x{sides[0]}, " if sides else ""
+            told += f"from {channels[0]} channels to {channels[1]}."
             if sides and 2 * shape[2] == channels[0] == 2 * channels[1]:
-                skip = (
-                    " Is the skip connection left out, added or joined later? U-Net concatenates "
-                    "it with the upsampled features, so that the next convolution takes both."
-                )
-            raise Incorrect(
-                f"{used}{place} has a kernel of the shape {shape}; expected {told}from "
-                f"{channels[0]} channels to {channels[1]}.{skip}"
-            )
+                told += " Is the skip connection left out, added or joined later? U-Net joins it "
+                told += "with the upsampled features, so that the next convolution takes both."
+            raise Incorrect(told)
     if used:
         more = f"{expected[len(stages)][0]} is missing." if len(stages) < len(expected) else ""
         raise Incorrect(f"{used}{more}".rstrip())
@@ -408,25 +365,20 @@ def explain_normalised(stages, kernels, batch_norm):
         raise Incorrect("With batch_norm=False there is still a batch normalisation.")
     if not batch_norm or len(stages) != len(kernels):
         return
-    if any("gamma" in stage and "moving_mean" not in stage for stage in stages):
-        raise Incorrect(
-            "Each image is normalised by itself, as layer or instance normalisation does. Batch "
-            "normalisation takes mean and variance over the whole batch, per channel."
-        )
-    if not normalised:
-        raise Incorrect(
-            "Nothing is normalised: layers.BatchNormalization()(x) is missing, nothing takes what "
-            "it returns, or batch_norm is not passed on."
-        )
+    by_image = any("gamma" in stage and "moving_mean" not in stage for stage in stages)
+    faults = {
+        "Each image is normalised by itself, as layer or instance normalisation does. Batch "
+        "normalisation takes mean and variance over the whole batch, per channel.": by_image,
+        "Nothing is normalised: layers.BatchNormalization()(x) is missing, nothing takes what it "
+        "returns, or batch_norm is not passed on.": not normalised,
+    }
+    raise_first(faults)
     for place, stage in named.items():
         if place.startswith(("The first", "The second")):
             if place not in normalised:
                 raise Incorrect(f"{place} is not normalised; every convolution of a block is.")
             if stage["moving_mean"].shape != stage["kernel"].shape[-1:]:
-                raise Incorrect(
-                    "The normalisation is over another axis than the channels: axis=-1, the "
-                    "default."
-                )
+                raise Incorrect("The normalisation has another axis than the channels: axis=-1.")
 
 
 def explain_momentum(model):
@@ -435,17 +387,13 @@ def explain_momentum(model):
     They forget a batch at the rate 1 - momentum, so they lag behind the weights by about
     1 / (1 - momentum) batches, and prediction uses them (Ioffe and Szegedy 2015, section 3.1).
     """
-    slow = {
-        layer.momentum
-        for layer in flat_layers(model)
-        if isinstance(layer, layers.BatchNormalization) and layer.momentum > 0.95
-    }
-    if slow:
-        raise Incorrect(
-            f"All is right but the momentum, {max(slow)}: the moving averages follow within "
-            f"{1 / (1 - max(slow)):.0f} batches or so, too slowly for the few hundred of notebook "
-            "05, and prediction uses them. Write layers.BatchNormalization(momentum=0.9)."
-        )
+    norms = (x for x in flat_layers(model) if isinstance(x, layers.BatchNormalization))
+    momentum = max((norm.momentum for norm in norms), default=0)
+    if momentum > 0.95:
+        told = f"All is right but the momentum, {momentum}: the moving averages follow within"
+        told += f" {1 / (1 - momentum):.0f} batches or so, too slowly for the few hundred of"
+        told += " notebook 05, and prediction uses them. Write BatchNormalization(momentum=0.9)."
+        raise Incorrect(told)
 
 
 def note_on_biases(stages):
@@ -454,14 +402,11 @@ def note_on_biases(stages):
     Raises Incorrect when one has neither.
     """
     if any("bias" not in stage and "beta" not in stage for stage in stages):
-        raise Incorrect(
-            "A convolution has no bias, and no normalisation after it whose beta replaces it."
-        )
+        told = "A convolution has no bias, and no normalisation after it whose beta replaces it."
+        raise Incorrect(told)
     if any("bias" in stage and "moving_mean" in stage for stage in stages):
-        return (
-            "The biases of your convolutions do nothing: the normalisation subtracts them again. "
-            "use_bias=False saves them."
-        )
+        told = "The biases of your convolutions do nothing: the normalisation subtracts them again."
+        return f"{told} use_bias=False saves them."
     return None
 
 

@@ -1,9 +1,10 @@
-"""Exercises on scores, computed in NumPy: absent classes, thresholds, calibration."""
+"""Exercises on scores in NumPy: absent classes, thresholds, calibration, what an export loses."""
 
 import numpy as np
 
+from unet_helpers.evaluation import confusion_matrix, scores
 from unet_helpers.exercises.comparison import compare
-from unet_helpers.exercises.exercise import Incorrect, as_array, as_number
+from unet_helpers.exercises.exercise import Incorrect, as_array, as_number, describe
 from unet_helpers.exercises.slips import edited
 from unet_helpers.labels import VOID
 
@@ -20,8 +21,8 @@ def iou_mistakes(reference):
     """Return the mistakes of an IoU, for a reference that gives it alone or with the Dice."""
 
     def present(confusion):
-        scores = np.asarray(reference(confusion))
-        return scores[..., confusion.sum(axis=0) + confusion.sum(axis=1) > 0]
+        given = np.asarray(reference(confusion))
+        return given[..., confusion.sum(axis=0) + confusion.sum(axis=1) > 0]
 
     union = "true + predicted - hits"
     return {
@@ -55,11 +56,10 @@ def judge_iou_and_dice(attempt):
     mistakes = iou_mistakes(iou_and_dice) | {
         "In Dice the hits are subtracted below the line. Its two sums count them twice, above and "
         "below.": [f"{dice} -> 2 * hits / (true + predicted - {n} * hits)" for n in (1, 2)],
-        "The classes are added up before the division; expected one score for every class.": (
-            lambda c: (
-                np.trace(c) / (2 * c.sum() - np.trace(c)) + np.zeros(len(c)),
-                np.trace(c) / c.sum() + np.zeros(len(c)),
-            )
+        "The classes are added up before the division; expected one score for every class.": edited(
+            iou_and_dice,
+            "np.diag(confusion) -> np.full(len(confusion), np.trace(confusion))",
+            "confusion.sum(axis=1), confusion.sum(axis=0) -> confusion.sum(), confusion.sum()",
         ),
         "It is the mean over the classes; expected one score for every class.": (
             lambda confusion: tuple(map(np.nanmean, iou_and_dice(confusion)))
@@ -103,7 +103,6 @@ def judge_threshold_for_recall(attempt):
         truth[rng.random(shape) < 0.2] = VOID
         truth.flat[probabilities.argmax()] = 1  # so that precision can be 1, too
         cases += [(probabilities, truth, recall) for recall in (0.5, 0.75, 0.9, 1.0)]
-
     answers = [float(as_number(attempt(*case))) for case in cases]
     right = [threshold_for_recall(*case) for case in cases]
     # in all cases, or it is not a convention
@@ -111,15 +110,11 @@ def judge_threshold_for_recall(attempt):
         given < best and not ((p > given) & (p < best) & (truth == 1)).any()
         for given, best, (p, truth, _) in zip(answers, right, cases, strict=True)
     ):
-        return (
-            "(The course counts a pixel as found when its probability is the threshold or more. "
-            "Yours lies a little lower: with > in place of >= it finds the same pixels.)"
-        )
+        told = "The course counts a pixel as found when its probability is the threshold or more."
+        return f"({told} Yours is a little lower: with > in place of >= it finds the same pixels.)"
     if max(answers) > 1:
-        raise Incorrect(
-            f"It gives {max(answers):.4g}, which cannot be a probability. Is it a number of "
-            "pixels, or a position in the sorted array?"
-        )
+        told = f"It gives {max(answers):.4g}, which cannot be a probability. Is it a number of"
+        raise Incorrect(f"{told} pixels, or a position in the sorted array?")
 
     def for_precision(probabilities, truth, share):
         labelled = truth != VOID
@@ -133,9 +128,7 @@ def judge_threshold_for_recall(attempt):
             lambda p, truth, recall: p.min(),
             lambda p, truth, recall: p[truth != VOID].min(),
         ],
-        "That is the highest probability in the object, which finds one pixel.": (
-            lambda p, truth, recall: p[truth == 1].max()
-        ),
+        "The highest probability finds one pixel.": lambda p, truth, recall: p[truth == 1].max(),
         "That is a threshold for precision: the share of object among what is found. Recall is "
         "the share of the object that is found.": for_precision,
         "Void pixels are counted as object: 255 is above 0, too.": "truth == 1 -> truth > 0",
@@ -176,7 +169,6 @@ def judge_mean_per_image(attempt):
         [[0.75, nan], [0.25, 0.1], [0.5, nan]],
     ]
     cases = [(np.array(table), absent) for table in tables for absent in (nan, 0, 1)]
-
     means = "np.nanmean(np.nanmean(filled, axis=1))"
     mistakes = {
         "absent is not used: absent classes are always left out. (nan == nan is False.)": [
@@ -185,13 +177,10 @@ def judge_mean_per_image(attempt):
         ],
         "One absent class makes the mean nan. np.isnan finds nan (nan == nan is False), and "
         "np.nanmean leaves it out.": [f"{means} -> filled.mean()", lambda ious, absent: nan],
-        "An IoU of 0 is taken for an absent class; absent is nan.": (
-            lambda ious, absent: mean_per_image(np.where(ious == 0, nan, ious), absent)
-        ),
+        "An IoU of 0 counts as absent, which is nan.": "isnan(ious), -> isnan(ious) | (ious == 0),",
         "It is divided by the number of all classes, absent ones included. With absent nan they "
         "are left out below the line, too.": f"{means} -> np.nansum(filled) / filled.size",
     }
-
     compare(attempt, cases, mean_per_image, mistakes)
 
 
@@ -218,7 +207,6 @@ def judge_calibration_error(attempt):
         # too modest and too sure by turns, so that gaps cancel when bins are merged
         chance = np.where(number % 2, confidence - 0.3, confidence + 0.3)
         cases.append((confidence, rng.random(shape) < chance))
-
     gap, added = "gap = abs(", "error += gap * inside.mean()"
     means = "confidence[inside].mean() - right[inside].mean()"
     bins = "np.clip(np.ceil(confidence * 10).astype(int) - 1, 0, 9)"
@@ -261,7 +249,75 @@ def judge_calibration_error(attempt):
     confidence, right = np.array([1.0, 1.0, 1.0, 0.75]), np.array([True, True, False, True])
     given = as_number(attempt(confidence, right))
     if not abs(given - 0.3125) < 1e-5:
+        case = f"confidence {confidence.tolist()} and right {right.tolist()}"
+        told = f"For {case} it gives {given:.4g}; expected 0.3125."
+        raise Incorrect(f"{told} A confidence of exactly 1 belongs to the last bin.")
+
+
+def acceptance_test(truths, masks, logits, tolerance):
+    """Return the classes whose IoU an export lowers by more than tolerance; none: ship it."""
+    n_classes = logits.shape[-1]
+    exported = logits.argmax(axis=-1)
+    before = scores(confusion_matrix(truths, masks, n_classes)).iou
+    after = scores(confusion_matrix(truths, exported, n_classes)).iou
+    return np.flatnonzero(before - after > tolerance)  # False for nan, a class that is absent
+
+
+def an_export(seed):
+    """Make truths, a model's masks, and the logits of an export by which some classes lose."""
+    rng = np.random.default_rng(seed)
+    truths = rng.choice([0, 1, 2, 3, 4, VOID], (3, 20, 24), p=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1))
+    # class 1 is rare in two of three images, class 5 is never true, and class 6 is absent
+    truths[1:][(truths[1:] == 1) & (rng.random((2, 20, 24)) < 0.9)] = 0
+    wrong = (rng.random(truths.shape) < 0.3) | (truths == VOID)
+    masks = np.where(wrong, rng.integers(0, 6, truths.shape), truths)
+    exported = masks.copy()
+    for c, to, share in ((1, 3, 0.1), (2, 2, 0.6 * rng.random()), (4, 0, 0.3 * rng.random())):
+        exported[(truths == c) & (rng.random(truths.shape) < share)] = to
+    exported[2][truths[2] == 1] = 3
+    exported[truths == VOID] = 3
+    logits = rng.normal(0, 1, (*truths.shape, 7)) + 9 * np.eye(7)[exported]
+    return truths.astype(np.uint8), masks.astype(np.uint8), logits.astype(np.float32)
+
+
+def as_classes(value):
+    """Take a list of class ids, in any order; raises Incorrect for anything else."""
+    found = as_array(value)
+    if found.ndim != 1 or found.dtype.kind == "b":
+        told = f"It returns {describe(value)}; expected the ids of the classes that lose, such as"
         raise Incorrect(
-            f"For the confidence {confidence.tolist()} and right {right.tolist()} it gives "
-            f"{given:.4g}; expected 0.3125. A confidence of exactly 1 belongs to the last bin."
+            f"{told} [1, 4], and [] when none does. np.flatnonzero gives the places of True."
         )
+    return np.sort(found)
+
+
+def judge_acceptance_test(attempt):
+    def losing(loss):
+        return lambda *case: np.flatnonzero(loss(*case[:3]) > case[3])
+
+    def losses(truths, masks, logits, key="iou"):
+        pairs = [confusion_matrix(truths, mask, 7) for mask in (masks, logits.argmax(axis=-1))]
+        return np.subtract(*(getattr(scores(pair), key) for pair in pairs))
+
+    lost, rule = "before - after", "before - after > tolerance"
+    mistakes = {
+        "The mean over the classes decides, and hides those that lose: compare class by class.": (
+            losing(lambda *case: np.full(7, np.nanmean(losses(*case))))
+        ),
+        "The export is compared with the model's masks alone. A pixel that changes may become "
+        "right: compare both with the truth.": losing(lambda _, m, logits: losses(m, m, logits)),
+        "IoU is taken image by image and averaged. Expected one confusion matrix of all images.": (
+            losing(lambda *case: np.nanmean([*map(losses, *case)], axis=0))
+        ),
+        "Classes that gain are listed, too. Only losses count.": f"{lost} -> abs({lost})",
+        "Any loss is listed: the tolerance is not used.": f"{rule} -> before > after",
+        "An absent class is listed: its IoU is nan, and a comparison with nan is False.": (
+            f"{rule} -> ~(before - after <= tolerance)"
+        ),
+        "The loss is divided by the IoU: compare the difference.": f"{lost} -> ({lost}) / before",
+    } | {
+        f"That is the {key}, not the IoU.": losing(lambda *case, key=key: losses(*case, key))
+        for key in ("recall", "precision", "dice")
+    }
+    cases = [(*an_export(seed), limit) for seed in (0, 3, 5) for limit in (0.02, 0.1)]
+    compare(attempt, cases, acceptance_test, mistakes, convert=as_classes)

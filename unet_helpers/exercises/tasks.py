@@ -2,14 +2,9 @@
 
 
 class Task:
-    """The texts of an exercise.
+    """The texts of an exercise: its minutes, what to write, and hints up to nearly the answer.
 
-    Args:
-        minutes: how long a learner needs.
-        task: what to write, in a sentence or two.
-        hints: sentences, from a nudge to nearly the answer.
-        call: how the function will be called, such as "my_tile_starts(length, tile, overlap)";
-            None where the reference has the same parameters.
+    call: how the function will be called; None where the reference has the same parameters.
     """
 
     def __init__(self, minutes, task, *hints, call=None):
@@ -229,8 +224,7 @@ TASKS = {
     "threshold_for_recall": Task(
         15,
         "Give the highest threshold that still finds at least a share recall of the object's "
-        "pixels (truth 1; 0 is background, 255 void). A pixel is found when its probability is at "
-        "least the threshold.",
+        "pixels (truth 1; background 0, void 255). Pixels that reach the threshold are found.",
         "Recall looks at the object's pixels only. Which array holds their probabilities?",
         "Sort those, the surest first. If the third is the threshold, how many are found?",
         "found = np.sort(probabilities[truth == 1])[::-1]; of n pixels recall * n are needed, "
@@ -238,11 +232,10 @@ TASKS = {
     ),
     "border_weights": Task(
         20,
-        "Give every pixel its weight, an array (H, W). labels is 0 on the background and has a "
-        "number for each cell; class_weights is w_c of the background and of the cells. On the "
-        "background add w0 * exp(-(d1 + d2) ** 2 / (2 * sigma ** 2)), d1 and d2 being the "
-        "distances to the nearest cell and to the second nearest; with fewer than two cells add "
-        "nothing.",
+        "Give every pixel its weight, an array (H, W). labels is 0 on the background and another "
+        "number in each cell; class_weights is w_c of the background and of the cells. On the "
+        "background add w0 * exp(-(d1 + d2) ** 2 / (2 * sigma ** 2)), with the distances d1 to the "
+        "nearest cell and d2 to the second nearest; with fewer than two cells add nothing.",
         "How far is each pixel from cell 3 alone? scipy.ndimage.distance_transform_edt measures "
         "from each pixel that is true to the nearest that is false.",
         "distance_transform_edt(labels != cell) is one map of distances. Make a list of them, one "
@@ -262,9 +255,8 @@ TASKS = {
     ),
     "mean_per_image": Task(
         10,
-        "ious (images, classes) has nan where a class is absent. Give the mean over each image's "
-        "classes, then over the images. absent says what an absent class counts: nan (left out), "
-        "0 or 1.",
+        "ious (images, classes) is nan where a class is absent. Give the mean over each image's "
+        "classes, then over images. absent is what an absent class counts: nan (left out), 0 or 1.",
         "Begin with what absent asks for: which entries change, and to what?",
         "np.isnan finds the absent ones. If they stay nan, which mean leaves nan out?",
         "filled = np.where(np.isnan(ious), absent, ious); np.nanmean over axis 1; its mean.",
@@ -303,8 +295,7 @@ TASKS = {
         20,
         "Mend a training script in which four bugs are planted and nothing complains. Paste the "
         "script over the stub: it is this function, and returns a dictionary of its parts.",
-        "The verdict names what finds the next bug. Which part would you feed it, and what should "
-        "come out?",
+        "The verdict names what finds the next bug. Feed it which part? What should come out?",
         "Go through the parts in turn: what must hold for the two sides of a split, for the values "
         "of a mask, for two epochs, for the model's output, for a score in batches of one?",
         "Compare with the notebook: split by recording, nearest neighbour, one subtraction, one "
@@ -349,11 +340,9 @@ TASKS = {
         "Give the kernel and the bias of the one convolution that does what a convolution without "
         "a bias and the batch normalisation after it do in prediction. The kernel is (h, w, "
         "channels in, channels out), the others have one number per channel out.",
-        "The normalisation turns y into gamma * (y - mean) / sqrt(variance + epsilon) + beta. "
-        "Which part multiplies y?",
+        "y becomes gamma * (y - mean) / sqrt(variance + epsilon) + beta. Which part multiplies y?",
         "Scaling the kernel by a factor scales y by it. What does not contain y is the bias.",
-        "factor = gamma / np.sqrt(variance + epsilon). The kernel is kernel * factor, and the "
-        "bias beta - mean * factor.",
+        "factor = gamma / np.sqrt(variance + epsilon); kernel * factor and beta - mean * factor.",
     ),
     "roofline": Task(
         10,

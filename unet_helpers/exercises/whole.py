@@ -1,4 +1,4 @@
-"""Exercises on the whole U-Net: building it, and cutting one of its skip connections."""
+"""Exercises on whole networks: building U-Net, cutting one of its skips, finding a backbone's."""
 
 import contextlib
 import functools
@@ -8,12 +8,13 @@ import numpy as np
 from keras import layers
 
 from unet_helpers.exercises import running
+from unet_helpers.exercises.comparison import known_mistakes
 from unet_helpers.exercises.decoder import PARTS, decoded
 from unet_helpers.exercises.encoder import encoded
-from unet_helpers.exercises.exercise import Incorrect, computing, describe
+from unet_helpers.exercises.exercise import Incorrect, Unexplained, computing, describe
 from unet_helpers.exercises.running import chain, close, fill, numbers, stages_of
-from unet_helpers.exercises.slips import edited
 from unet_helpers.models import unet
+from unet_helpers.models.pretrained import last_features
 
 IMAGE, N_FILTERS, N_CLASSES = (32, 48, 3), 4, 7
 WIDTHS = (1, 2, 4, 8, 16, 8, 4, 2, 1)  # of the blocks, in multiples of n_filters
@@ -32,16 +33,12 @@ def judge_unet_model(attempt):
     fill(model)
     logits = numbers(model(images[0]))
     if (logits >= 0).all():
-        raise Incorrect(
-            "No output is negative: there is a softmax, a sigmoid or a ReLU at the end. The "
-            "network ends in logits; the loss does the rest (from_logits=True)."
-        )
+        told = "No output is negative: there is a softmax, a sigmoid or a ReLU at the end."
+        raise Incorrect(f"{told} Return logits; the loss does the rest (from_logits=True).")
     name = explain_network(model, images, batch_norm=False)
     if close(numbers(model(images[0], training=True)), logits):
-        raise Incorrect(
-            "dropout_prob=0.5 changes nothing: in training no value is dropped. Pass it on to the "
-            "fourth encoder block and the bottleneck."
-        )
+        told = "dropout_prob=0.5 changes nothing: in training no value is dropped."
+        raise Incorrect(f"{told} Pass it on to the fourth encoder block and the bottleneck.")
     note = note_on_size_and_precision(attempt)
     model = make(dropout_prob=0.0, batch_norm=True)
     fill(model)
@@ -64,10 +61,8 @@ def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classe
         raise Incorrect("With dropout_prob=0.0 values are still dropped in training.")
     if logits.dtype == "float32":
         return None
-    return (
-        f"In half precision your logits would be {logits.dtype}: give the last layer "
-        'dtype="float32", or the loss becomes coarse.'
-    )
+    told = f"In half precision your logits would be {logits.dtype}: give the last layer"
+    return f'{told} dtype="float32", or the loss becomes coarse.'
 
 
 def explain_network(model, images, batch_norm):
@@ -83,18 +78,11 @@ def explain_network(model, images, batch_norm):
 
 def built(attempt, image, n_filters, n_classes, **options):
     """Let a learner build a model; adds the likely cause where a skip connection does not fit."""
-    model = running.run(
-        attempt,
-        image,
-        n_filters,
-        n_classes,
-        explain=lambda shapes: explain_skip(shapes, image, n_filters),
-        **options,
-    )
+    explain = functools.partial(explain_skip, image=image, n_filters=n_filters)
+    model = running.run(attempt, image, n_filters, n_classes, explain=explain, **options)
     if not isinstance(model, keras.Model):
-        raise Incorrect(
-            f"It returns {describe(model)}; expected a model, keras.Model(inputs, outputs)."
-        )
+        told = f"It returns {describe(model)}"
+        raise Incorrect(f"{told}; expected a model, keras.Model(inputs, outputs).")
     shape = getattr(model, "input_shape", None) or (None, *image)  # subclassed: unknown
     if tuple(shape[1:]) not in (image, (None, None, image[2])):
         raise Incorrect(f"With input_size {image} its input is {shape[1:]}: use the argument.")
@@ -114,38 +102,28 @@ def explain_skip(shapes, image, n_filters):
         told += f" gets {up[0] // 2}x{up[1] // 2} from below and should get {half[0]}x{half[1]}. "
         if number:
             return f"{told}Does it take what decoder block {number} returns?"
-        return (
-            f"{told}Does every encoder block take the next_layer of the one before, and the "
-            "bottleneck not pool (max_pooling=False)?"
-        )
+        told += "Does every encoder block take the next_layer of the one before, and the"
+        return f"{told} bottleneck not pool (max_pooling=False)?"
     told += f" belongs to encoder block {4 - number}. "
     return told + running.explain_join(up, skip, (*half, 2 * up[2]), (*side, up[2]))
 
 
 def explain_logits(logits, image, n_classes):
     """Raise Incorrect when a network's output has the wrong shape."""
-    height, width = image[:2]
+    expected = (*image[:2], n_classes)
     if logits.ndim != 4:
-        raise Incorrect(
-            f"The output has the shape {logits.shape}; expected (batch, {height}, {width}, "
-            f"{n_classes}): no Flatten and no Dense, they forget where things are."
-        )
-    half = (
-        "four encoder blocks halve it four times, so four decoder blocks must double it, each what "
-        "the one before returns."
-    )
+        told = f"The output has the shape {logits.shape}; expected {(None, *expected)}"
+        raise Incorrect(f"{told}: no Flatten and no Dense, they forget where things are.")
+    half = "four encoder blocks halve it; four decoder blocks double what the one before returns."
     twice = "it is doubled more often than halved."
-    running.explain_shape("The output", logits.shape[1:], (height, width, n_classes), half, twice)
+    running.explain_shape("The output", logits.shape[1:], expected, half, twice)
 
 
 def wired(x, stages, training, steps, **parts):
     """Compute the logits of a U-Net with parts of it exchanged.
 
-    Args:
-        x: batch of images.
-        stages: weights of all its convolutions (see `stages_of`), which decide on the widths.
-        training: whether a normalisation takes the batch's own mean and variance.
-        steps, parts: of the blocks (see `decoded`).
+    x is a batch of images, and the stages, of all convolutions, decide on the widths; the other
+    arguments are those of `decoded`.
     """
     if len(stages) not in (23, 24):
         raise ValueError("One more convolution before the last is all that may differ.")
@@ -171,11 +149,9 @@ def explain_scale(model, image):
         if first.input.shape[1:] == image.shape[1:]:  # an image, not features
             values = numbers(keras.Model(model.inputs[0], first.input)(image))
     if not close(values, image / 255, 5e-3):
-        raise Incorrect(
-            f"The first convolution takes values from {values.min():.3g} to {values.max():.3g}; in "
-            "the course's networks they are 0 to 1. Divide the image by 255, once: "
-            "layers.Rescaling(1 / 255)."
-        )
+        told = f"The first convolution takes values from {values.min():.3g} to {values.max():.3g};"
+        told += " in the course's networks they are 0 to 1. Divide the image by 255, once:"
+        raise Incorrect(f"{told} layers.Rescaling(1 / 255).")
 
 
 def kernels(stages):
@@ -216,12 +192,12 @@ CUT_MISTAKES = {
     "The weights that read the upsampled features are zero. The skip's channels stand behind "
     "them.": f"{CUT} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
     "All weights are zero; those for the upsampled features stay.": f"{CUT} -> kernel[:] = 0",
-    "Nothing is cut: it gives the same logits as the model. A kernel that was changed is put back "
-    "by set_weights.": lambda model, level: model,
+    "Nothing is cut. set_weights puts a changed kernel back.": lambda model, level: model,
     "All four skip connections are cut, not this one alone.": (
         lambda model, level: functools.reduce(cut_skip, (1, 2, 3, 4), model)
     ),
 }
+CUTS = [("", cut_skip), *known_mistakes(cut_skip, CUT_MISTAKES)]
 
 
 @functools.cache
@@ -232,12 +208,10 @@ def model_to_cut():
 
 
 @functools.cache
-def logits_of_cut(mistake, level):
-    """Compute the logits that a mistake gives, or the reference for an empty one."""
+def logits_of(cut, level):
+    """Compute the logits that a function like `cut_skip` leaves."""
     model, image = model_to_cut()
-    change = CUT_MISTAKES.get(mistake, cut_skip)
-    change = edited(cut_skip, change) if isinstance(change, str) else change
-    return numbers(change(model, level)(image))
+    return numbers(cut(model, level)(image))
 
 
 def judge_cut_skip(attempt):
@@ -250,16 +224,103 @@ def judge_cut_skip(attempt):
             raise Incorrect(f"It returns {describe(answer)}; expected a model.")
         given[level] = numbers(answer(image))
         if not all(map(np.array_equal, before, model.get_weights())):
-            raise Incorrect(
-                "The model itself is changed. Cut a copy: keras.models.clone_model(model), which "
-                "gets the weights of the model by set_weights."
-            )
-    for mistake in ("", *CUT_MISTAKES):
-        if all(close(logits, logits_of_cut(mistake, level)) for level, logits in given.items()):
+            told = "The model itself is changed. Cut a copy: keras.models.clone_model(model), which"
+            raise Incorrect(f"{told} gets the weights of the model by set_weights.")
+    for mistake, cut in CUTS:
+        if all(close(logits, logits_of(cut, level)) for level, logits in given.items()):
             if mistake:
                 raise Incorrect(mistake)
             return
-    raise Incorrect(
-        "It gives other logits than the model with this skip connection set to zero. Has the copy "
-        "the weights of the model? clone_model draws new ones; set_weights copies them."
+    told = (
+        "It gives other logits than the model with this skip connection at zero. Has the copy its"
     )
+    raise Incorrect(f"{told} weights? clone_model draws new ones; set_weights copies them.")
+
+
+STRIDES = (2, 4, 8, 16)
+PHOTO = (64, 96, 3)
+
+
+def backbone_skips(backbone):
+    """Return a backbone's last features at strides 2, 4, 8 and 16, as a list of tensors."""
+    height, width = backbone.input.shape[1:3]
+    sizes = [[height // stride, width // stride] for stride in STRIDES]
+    return [last_features(backbone, size) for size in sizes]
+
+
+@functools.cache
+def backbones():
+    """Make two small backbones, untrained.
+
+    One pools after its convolutions, as VGG does. One halves in a convolution after a padding, and
+    weighs channels by a branch of size 1x1, as MobileNetV3 does.
+    """
+    x = image = keras.Input(PHOTO, name="image")
+    for stage in range(1, 6):
+        for number in (1, 2):
+            x = layers.Conv2D(4, 3, padding="same", name=f"stage{stage}_conv{number}")(x)
+        x = layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
+    pooling = keras.Model(image, x, name="pooling")
+    x = image = keras.Input(PHOTO, name="photo")
+    for block in range(1, 6):
+        x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"block{block}_pad")(x)
+        x = layers.Conv2D(4, 3, strides=2, name=f"block{block}_half")(x)
+        weights = layers.GlobalAveragePooling2D(keepdims=True, name=f"block{block}_mean")(x)
+        x = layers.Multiply(name=f"block{block}_weighed")([x, weights])
+        x = layers.Conv2D(8, 1, activation="relu", name=f"block{block}_expand")(x)
+    return pooling, keras.Model(image, x, name="padding")
+
+
+def names_of(value, backbone):
+    """Return the names of the layers whose outputs are in a list; raises Incorrect for others."""
+    if not isinstance(value, tuple | list):
+        raise Incorrect(f"It returns {describe(value)}; expected a list of four tensors.")
+    known = {id(layer.output): layer.name for layer in backbone.layers}
+    for tensor in value:
+        told = f"It returns a list with {describe(tensor)}"
+        if isinstance(tensor, str | layers.Layer):
+            told += "; expected tensors. backbone.get_layer(name) is a layer"
+            raise Incorrect(f"{told}, and layer.output its tensor.")
+        if id(tensor) not in known:
+            told += ", which is not the output of a layer of the backbone"
+            raise Unexplained(f"{told}; expected layer.output of four layers in backbone.layers.")
+    return [known[id(tensor)] for tensor in value]
+
+
+def before_halving(backbone):
+    """List what goes into the layers that make an image smaller, the first of them left out."""
+    return [x.input for x in backbone.layers if x.name.endswith(("_half", "_pool"))][-4:]
+
+
+SKIP_MISTAKES = {
+    "It takes the first tensor of each size. The last one has been through more layers, and all "
+    "that the backbone knows at this size is in it.": (
+        "last_features(backbone, size) -> "
+        "next(x.output for x in backbone.layers if [*x.output.shape[1:3]] == size)"
+    ),
+    "The order is reversed. Expected stride 2 first.": "in STRIDES -> in STRIDES[::-1]",
+    "The strides are 1 to 8. Stride 1 is the image's own size.": "in STRIDES -> in (1, 2, 4, 8)",
+    "The strides are 4 to 32. At stride 32 the decoder begins.": "in STRIDES -> in (4, 8, 16, 32)",
+    "It takes what goes into the layers that halve. In some backbones that is the output of a "
+    "padding, a row and a column too large: compare sizes.": before_halving,
+}
+
+
+def judge_backbone_skips(attempt):
+    given = [names_of(attempt(backbone), backbone) for backbone in backbones()]
+    right = [names_of(backbone_skips(backbone), backbone) for backbone in backbones()]
+    for sentence, mistake in known_mistakes(backbone_skips, SKIP_MISTAKES):
+        if given == [names_of(mistake(backbone), backbone) for backbone in backbones()] != right:
+            raise Incorrect(sentence)
+    for backbone, names, wanted in zip(backbones(), given, right, strict=True):
+        if len(names) != 4:
+            told = f"It returns {len(names)} tensors; expected four, of strides 2, 4, 8 and 16."
+            told += " Stride 1 is the image's own size, and at stride 32 the decoder begins."
+            raise Unexplained(told)
+        sizes = {layer.name: "{1}x{2}".format(*layer.output.shape) for layer in backbone.layers}
+        for stride, name, last in zip(STRIDES, names, wanted, strict=True):
+            if name != last:
+                raise Unexplained(
+                    f"For {PHOTO[0]}x{PHOTO[1]} images and stride {stride} it takes the output of "
+                    f"{name}, {sizes[name]}; expected that of {last}, the last of {sizes[last]}."
+                )

@@ -185,11 +185,11 @@ def show_confusion(confusion, labels):
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(share >= 0.01):
         colour = "white" if share[row, column] > 0.6 else "black"
-        style = dict(ha="center", va="center", fontsize=8, color=colour)
+        style = dict(ha="center", va="center", fontsize=9, color=colour)
         axis.text(column, row, f"{share[row, column]:.0%}", **style)
     ticks = range(labels.n_classes)
-    axis.set_xticks(ticks, [*map(plain, labels.classes)], rotation=90, fontsize=8)
-    axis.set_yticks(ticks, [*map(plain, labels.classes)], fontsize=8)
+    axis.set_xticks(ticks, [*map(plain, labels.classes)], rotation=90, fontsize=9)
+    axis.set_yticks(ticks, [*map(plain, labels.classes)], fontsize=9)
     axis.set(xlabel="predicted class", ylabel="true class")
     axis.set_title("where the pixels of each class went", fontsize=10)
     return figure
@@ -217,9 +217,9 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
         axis.barh(place, np.nan_to_num(group), height * 0.9, color=colours[i], label=name)
         for y, value in zip(place, group, strict=True):
             text = "absent" if np.isnan(value) else f"{value:.1%}" if percent else f"{value:.2f}"
-            style = dict(xytext=(3, 0), textcoords="offset points", va="center", fontsize=7)
+            style = dict(xytext=(3, 0), textcoords="offset points", va="center", fontsize=9)
             axis.annotate(text, (np.nan_to_num(value), y), **style)
-    axis.set_yticks(where, [*map(plain, labels.classes)], fontsize=8)
+    axis.set_yticks(where, [*map(plain, labels.classes)], fontsize=9)
     axis.invert_yaxis()
     axis.set_title(title, fontsize=10)
     axis.margins(x=0.12)
@@ -230,7 +230,7 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
         axis.xaxis.set_minor_formatter(NullFormatter())
     axis.spines[["top", "right"]].set_visible(False)
     if series:
-        axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+        axis.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -365,8 +365,8 @@ def test_encoded_images_are_named(scenes, tmp_path):
     (image, mask), *_ = write(tmp_path, scenes[:1])
     pairs = [
         (
-            datasets.EncodedImage("cat_1.jpg in a record", image.read_bytes()[:90]),
-            datasets.EncodedImage("trimap of cat_1", mask.read_bytes()),
+            datasets.images.EncodedImage("cat_1.jpg in a record", image.read_bytes()[:90]),
+            datasets.images.EncodedImage("trimap of cat_1", mask.read_bytes()),
         )
     ]
     report = checks.check_pairs({"train": pairs}, range(4))

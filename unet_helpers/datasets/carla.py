@@ -1,8 +1,7 @@
 """The CARLA street scenes of the Lyft/Udacity challenge: find or download, pair, split, decode.
 
-Files: `dataX/dataX/CameraRGB/*.png` and `dataX/dataX/CameraSeg/*.png` for the recordings
-dataA ... dataE, with class ids 0 to 12 in the red channel. Another edition has `CameraRGB` and
-`CameraMask` in one folder, as RGBA.
+Files: `dataX/dataX/CameraRGB/*.png` and `.../CameraSeg/*.png`, class ids 0 to 12 in the red
+channel. Another edition has `CameraRGB` and `CameraMask` in one folder, as RGBA.
 """
 
 import os

@@ -1,22 +1,6 @@
-"""A folder of your own images: images, masks, and a small file of class names.
+"""A folder of your own images, in `images`, `masks` and `labels.csv`, as docs/data.md describes it.
 
-    my_data/
-        images/      one.jpg  two.jpg ...
-        masks/       one.png  two.png ...      the same names
-        labels.csv   name,id,colour            a line for every class
-        train.txt  val.txt  test.txt           optional: a name a line
-
-A mask's pixels are ids (one channel) or colours; `labels.csv` says what they mean, by one of the
-two or both:
-
-    name,id,colour
-    road,0,#804080
-    car,1,0 0 142
-    void,255,#000000
-
-Pixels of `void` (it may have several lines) have no label. Names alone are numbered from 0, void
-as well. If masks of two classes hold only 0 and 255, 255 stands for the id 1. In memory the
-classes are 0, 1, 2 ... in the file's order, and void is 255.
+In memory the classes are 0, 1, 2 ... in the order of `labels.csv`, and void is 255.
 """
 
 import csv
@@ -55,12 +39,11 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
 
     Args:
         split: "train", "val", "test", or "all".
-        root: the folder, laid out as described above.
+        root: the folder, laid out as docs/data.md describes.
         image_size, cache: as for `datasets.load_pairs`.
-        split_by: used where there are no train.txt, val.txt and test.txt. "random" draws 70, 15
-            and 15 % of the names by `seed`; "recording" keeps names together that are equal up to
-            their last underscore or hyphen (street-7_0012 and street-7_0013), as frames of a video
-            need.
+        split_by: used where there are no train.txt, val.txt and test.txt. "random" draws 70, 15 and
+            15 % of the names by `seed`; "recording" keeps names together that are equal up to their
+            last underscore or hyphen (street-7_0012, street-7_0013), for frames of a video.
 
     Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), void 255), unbatched.
     Raises DataError that names what is missing or cannot be used.
@@ -185,10 +168,7 @@ def values_of(mask, jpeg, time):
 
 
 def compare_palette(mask, image, label_map, path):
-    """Raise DataError where a palette shows another class; some programs renumber it.
-
-    The colour of void does not count: it is often black, as the unused colours of a palette are.
-    """
+    """Raise DataError where a palette shows another class; void, often black, does not count."""
     classes = {colour: value for colour, value in label_map.colours.items() if value != VOID}
     for colour, value in classes.items():
         wrong = (image == colour).all(axis=-1) & (mask != value)
@@ -299,11 +279,10 @@ def read_label_map(root):
             )
             ids = {0: classes[0], 255: classes[1]}
     by_class = {value: colour for colour, value in reversed(colours.items())}
-    shown = tuple(by_class[i] for i in range(len(names))) if colours else None
-    shown = shown or distinct_colours(len(names))
+    shown = [by_class[i] for i in range(len(names))] if colours else distinct_colours(len(names))
     id_of = {value: key for key, value in reversed(ids.items())}
     kept = tuple(id_of[value] for value in (*range(len(names)), VOID) if value in id_of)
-    labels = Labels(file.parent.name, tuple(names), shown, kept or None)
+    labels = Labels(file.parent.name, tuple(names), tuple(shown), kept or None)
     return LabelMap(file, labels, ids, colours)
 
 
@@ -333,10 +312,8 @@ def read_lines(file, expected):
         if not file.is_file():
             raise DataError(f"{file} is not a file; expected a text file with {expected}.")
         if file.stat().st_size > MOST_BYTES:
-            raise DataError(
-                f"{file} has {file.stat().st_size:,} bytes; expected a small text file with "
-                f"{expected}."
-            )
+            size = f"{file.stat().st_size:,} bytes"
+            raise DataError(f"{file} has {size}; expected a small text file with {expected}.")
         # utf-8-sig: spreadsheets put a mark before the first letter
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -352,8 +329,7 @@ def read_lines(file, expected):
 def read_lists(folder, pairs):
     """Read train.txt, val.txt and test.txt: dict from split to sorted names.
 
-    Each line is a name, with or without its ending and folder. Says which images are in none of
-    the three. Raises DataError that names file and line.
+    Lines are names, with or without ending and folder. Says which images are in none of the three.
     """
     splits, seen = {}, {}
     for split in SPLITS:
@@ -394,8 +370,7 @@ def read_lists(folder, pairs):
 def split_recordings(names, seed=0):
     """Split names so that those of one recording stay together: dict from split to sorted names.
 
-    The name of a recording ends before the last underscore or hyphen. About 15 % of the recordings,
-    at least one, are val, and as many test; the longest is in train.
+    About 15 % of the recordings, at least one, are val, as many test; the longest is in train.
     """
     recordings = {}
     for name in sorted(names):

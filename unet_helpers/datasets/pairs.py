@@ -71,10 +71,7 @@ def pair_up(image_folder, mask_folder):
 
 
 def unused_files(folder, used):
-    """List what stands beside the used files under other names, and the images of sub-folders.
-
-    Returns Paths within the folder.
-    """
+    """List files of other names than those used, and images in sub-folders, within a folder."""
     names = {file.stem for file in used}
     others = (entry for entry in sorted(Path(folder).iterdir()) if entry.stem not in names)
     visible = (entry for entry in others if not entry.name.startswith("."))
@@ -107,15 +104,10 @@ def plain_name(file):
 
 
 def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
-    """Split names once, before training shuffles anything.
+    """Split names, which are sorted first, into "train", "val" and "test" by a seed.
 
-    Args:
-        names: file names or other strings; they are sorted first, so their order does not matter.
-        shares: of train, val and test; must sum to 1.
-        seed: of the permutation.
-
-    Returns a dict with "train", "val" and "test": sorted lists with no name in common. Raises
-    DataError for shares that do not sum to 1, duplicate names, or an empty split.
+    shares are those of the three and must sum to 1. Returns a dict of sorted lists with no name in
+    common. Raises DataError for other shares, duplicate names, or an empty split.
     """
     names = sorted(names)
     if abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:

@@ -1,7 +1,6 @@
 """Oxford-IIIT Pet: find or download (by TFDS, else the official archives), split, decode.
 
-The trimaps hold 1 pet, 2 background, 3 outline; one is subtracted, so the classes are
-0 pet, 1 background, 2 outline.
+Trimaps hold 1 pet, 2 background, 3 outline; classes are one less.
 """
 
 import os
@@ -23,17 +22,10 @@ from unet_helpers.labels import DataError
 
 TFDS_NAME = "oxford_iiit_pet"
 ARCHIVES = "https://thor.robots.ox.ac.uk/~vgg/data/pets"
-# name: (bytes, sha256)
-ARCHIVE_FILES = {
-    "images.tar.gz": (
-        791_918_971,
-        "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
-    ),
-    "annotations.tar.gz": (
-        19_173_078,
-        "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91",
-    ),
-}
+ARCHIVE_FILES = (  # folder inside, bytes, sha256
+    ("images", 791_918_971, "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d"),
+    ("annotations", 19_173_078, "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91"),
+)
 VAL_SHARE = 0.15
 
 
@@ -85,8 +77,7 @@ def read_pair(image_source, trimap_source):
 def pairs_of_tfds(folder, split):
     """Read the encoded pairs of TFDS's files: dict from file name to (image, trimap).
 
-    The TFRecord files are read without TFDS, because features.json, its description of a data set,
-    may name any Python module, and TFDS would import it.
+    Not by TFDS, which imports whatever Python module its description of a data set names.
     """
     versions = sorted(Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"))
     if not versions:
@@ -181,8 +172,8 @@ def download():
         return folder
     except Exception as error:  # of any kind: TFDS has many parts, and the wrong protobuf its own
         print(f"TFDS could not serve the pets ({type(error).__name__}); taking the archives.")
-    for name, (size, sha256) in ARCHIVE_FILES.items():
+    for inside, size, sha256 in ARCHIVE_FILES:
+        name = f"{inside}.tar.gz"
         archive = fetch(f"{ARCHIVES}/{name}", folder / name, size, sha256)
-        inside = name.removesuffix(".tar.gz")
         unpack(archive, folder / inside, inside)
     return folder

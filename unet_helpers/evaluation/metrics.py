@@ -1,7 +1,7 @@
 """Scores of predicted masks, all from one confusion matrix over a whole data set; NumPy only.
 
-Here and in the modules beside it, y_true is an integer array of classes 0 .. n_classes - 1 and
-void, which is not counted, and y_pred one of the same shape, without void.
+Here and beside it, y_true is an integer array of classes 0 .. n_classes - 1 and void, which is not
+counted, and y_pred one of the same shape, without void.
 """
 
 from dataclasses import dataclass

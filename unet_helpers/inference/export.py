@@ -1,8 +1,4 @@
-"""A trained model as a file for other programs: .keras, SavedModel, LiteRT (.tflite) and ONNX.
-
-Each `to_...` function writes one format, completely or not at all; `open_exported` runs any of
-them with the format's own runtime. ONNX needs packages that the course does not require.
-"""
+"""A trained model as a file for other programs: .keras, SavedModel, LiteRT (.tflite) and ONNX."""
 
 import contextlib
 import io

@@ -1,8 +1,4 @@
-"""Models changed for prediction: batch normalisation folded into convolutions, other precisions.
-
-After training, a normalisation multiplies each channel by a fixed number and adds another one. So
-does a convolution, with its kernel and bias; one layer can do both.
-"""
+"""Models changed for prediction: batch normalisation folded into convolutions, other precisions."""
 
 from collections import Counter
 

@@ -1,8 +1,6 @@
 """Networks that have been trained before: those stored with the course, and encoders to start from.
 
-`data/train_nets.py` trained the stored ones on the CARLA sample, with the same images, number of
-epochs and recipe; they have about the same number of parameters. So a notebook can compare networks
-that take minutes to train. `pretrained_unet` is where a new training run starts.
+`data/train_nets.py` trained the stored ones alike; they have about as many parameters.
 """
 
 import functools

@@ -1,13 +1,7 @@
-"""Several devices: one training run on all GPUs of a machine, or on several machines.
+"""Several devices: one training run on all GPUs of a machine, or on several (docs/devices.md).
 
-    with distributed.strategy().scope():
-        model = models.unet_model(...)
-        training.compile_model(model, steps)
-    training.fit(model, batches)
-
-With one device this changes nothing. With more, every device gets a share of each batch and a
-copy of the weights, and all take the step that a single device would take with the whole batch.
-So `batch_size` is that of all devices together.
+Every device gets a share of each batch and a copy of the weights, and all take the step that one
+would take with the whole batch. So `batch_size` is that of all devices together.
 """
 
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Losses and pixel weights that Keras lacks: soft Dice, binary masks with void, class weights.
-
-Otherwise the course uses `SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)`.
-"""
+"""Losses and pixel weights that Keras lacks: soft Dice, binary masks with void, class weights."""
 
 import keras
 import numpy as np

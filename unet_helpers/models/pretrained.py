@@ -109,8 +109,7 @@ def pretrained_unet(
     """Build a U-Net whose encoder has been trained before, for classes of your own.
 
     Args:
-        encoder: "course", a stored U-Net, whose decoder comes along; or one of ENCODERS, with a
-            new decoder.
+        encoder: "course", a stored U-Net with its decoder; or one of ENCODERS, with a new decoder.
         weights: of the course "streets" or "pets", drawn images; of the others "imagenet" (Keras
             downloads these once) or a backbone's file, written by its `save_weights` without the
             classifier (`include_top=False`). "default" is the first of these, None random weights.
@@ -120,13 +119,11 @@ def pretrained_unet(
         frozen: whether training leaves the encoder's weights as they are.
 
     Returns a keras.Model: images (batch, H, W, 3), 0 to 255, uint8 or float -> float32 logits
-    (batch, H, W, n_classes). The encoder's preprocessing is part of it. To fine-tune, build it
+    (batch, H, W, n_classes); the encoder's preprocessing is part of it. To fine-tune, build it
     again with frozen=False, `set_weights` to those of the frozen one, and train at a small learning
-    rate. The encoder's batch normalisations stay frozen: they go on using the averages of the
-    images that it was trained on; those of a few small batches would undo what it has learned.
-
-    Raises ValueError for an unknown encoder, weights that are not its own and sizes that do not
-    fit, and DataError where weights cannot be loaded.
+    rate. The encoder's batch normalisations stay frozen: averages of a few small batches would undo
+    what it has learned. Raises ValueError for an unknown encoder, weights that are not its own and
+    sizes that do not fit, and DataError where weights cannot be loaded.
     """
     if encoder != "course" and encoder not in ENCODERS:
         known = ", ".join(["course", *ENCODERS])

@@ -31,10 +31,9 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), batch_size=1, verbose=0
 
 
 def to_keras(model, path):
-    """Write a model as a .keras file: layers and weights, for Keras on any backend.
+    """Write a model as a .keras file, without loss and optimizer, for Keras on any backend.
 
-    Its loss and optimizer, which may be the course's own, are left out. Returns Path. Raises
-    DataError when the file cannot be written.
+    Returns Path. Raises DataError when the file cannot be written.
     """
     with exporting(path, ".keras") as part:
         as_graph(model).save(part)
@@ -68,14 +67,11 @@ def to_saved_model(model, folder):
 
 
 def to_tflite(model, path, samples=None):
-    """Write a model as a .tflite file for LiteRT, on phones and small computers.
+    """Write a model of a fixed input size as a .tflite file for LiteRT, as on phones.
 
-    Args:
-        model: of a fixed input size.
-        path: of the file.
-        samples: uint8 (N, H, W, 3), a few dozen training images. All weights and activations
-            become 8-bit integers, in the ranges that these images produce, and so do input and
-            output. None keeps float32.
+    With samples, uint8 (N, H, W, 3), a few dozen training images, all weights and activations
+    become 8-bit integers, in the ranges that these produce, and so do input and output. None keeps
+    float32.
 
     Returns Path. Raises DataError when the input size is open, LiteRT lacks an operation (in 8
     bits), or the file cannot be written.
@@ -188,9 +184,7 @@ def open_saved_model(folder):
 def open_tflite(path):
     """Open a .tflite file with LiteRT's interpreter, or with the older one in TensorFlow.
 
-    An 8-bit tensor stores value / scale + zero point, rounded. Source: Jacob et al. 2018,
-    "Quantization and training of neural networks for efficient integer-arithmetic-only
-    inference", equation 1.
+    An 8-bit tensor stores value / scale + zero point, rounded (Jacob et al. 2018, equation 1).
     """
     try:
         from ai_edge_litert.interpreter import Interpreter

@@ -62,8 +62,7 @@ def predict_logits(model, images, batch_size=8):
 def to_mask(logits, threshold=0.5):
     """Choose the class with the largest logit, or 1 where a single logit's sigmoid > threshold.
 
-    Shapes: float (..., C) -> uint8 (...); with C = 1 the mask is 0 or 1. Raises DataError for a
-    threshold that is not from 0 to 1.
+    Shapes: float (..., C) -> uint8 (...). Raises DataError for a threshold that is not from 0 to 1.
     """
     check_number("threshold", threshold, 0, 1)
     if logits.shape[-1] == 1:

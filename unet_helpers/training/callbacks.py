@@ -87,12 +87,9 @@ class Progress(keras.callbacks.Callback):
 class PredictionGif(keras.callbacks.Callback):
     """Predict an image before training and after every epoch, and write the predictions as a GIF.
 
-    Args:
-        image: uint8 (H, W, 3) of the model's size.
-        labels: Labels, for the colours.
-        path: file to write when training ends; it appears only when complete. NAME.npy beside it
-            keeps the masks, so that the GIF of a run that resumes shows all epochs.
-        truth: uint8 (H, W), shown beside the prediction.
+    Shapes: image uint8 (H, W, 3) of the model's size, and truth uint8 (H, W), shown beside the
+    prediction. The file at path appears when training ends. NAME.npy beside it keeps the masks, so
+    that the GIF of a run that resumes shows all epochs.
     """
 
     def __init__(self, image, labels, path, truth):

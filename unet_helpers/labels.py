@@ -214,10 +214,7 @@ def check_values(mask, n_classes, where, void=VOID):
 
 
 def class_shares(masks, n_classes):
-    """Compute the share of each class among the labelled pixels of an iterable of masks.
-
-    Returns float (n_classes,), which sums to 1; all nan without a label.
-    """
+    """Compute each class's share of the labelled pixels in masks: (n_classes,), nan without any."""
     counts = np.zeros(n_classes, np.int64)
     for mask in masks:
         values = np.asarray(mask).ravel()

@@ -63,10 +63,7 @@ def error_map(image, truth, prediction):
 
 
 def heat_map(values, low=0.0, high=None):
-    """Paint an array of numbers (H, W) from dark (low) to bright (high, None: the largest).
-
-    Returns uint8 (H, W, 3).
-    """
+    """Paint numbers (H, W) from dark (low) to bright (high, None: the largest); uint8 (H, W, 3)."""
     high = float(np.max(values)) if high is None else high
     share = np.clip((np.asarray(values, float) - low) / max(high - low, 1e-12), 0, 1)
     return plt.get_cmap("magma")(share, bytes=True)[..., :3]
@@ -79,7 +76,16 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
     """
     columns = max(len(images) for _, images in rows)
     heights = [max(p.shape[0] / p.shape[1] for p in images) for _, images in rows]
-    patches = [*legend_patches(labels, shown), *more_patches]
+    patches = [
+        Patch(
+            facecolor=np.array(VOID_COLOUR if c == VOID else labels.colours[c]) / 255,
+            edgecolor="0.5",
+            linewidth=0.5,
+            label="void" if c == VOID else plain(labels.classes[c]),
+        )
+        for c in shown
+    ]
+    patches += more_patches
     width = columns * IMAGE_WIDTH + 0.3
     size = legend_size(width)
     per_line = max(1, min(len(patches), int(width / (0.14 * size))))
@@ -106,16 +112,12 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
 
 def new_figure(size, grid=(1, 1), **options):
     """Make a figure of a size in inches; returns it and its axes as an array (rows, columns)."""
-    return plt.subplots(
-        *grid, figsize=size, squeeze=False, layout="constrained", dpi=DPI, **options
-    )
+    options |= dict(figsize=size, squeeze=False, layout="constrained", dpi=DPI)
+    return plt.subplots(*grid, **options)
 
 
 def legend_size(width):
-    """Return the points that a legend needs to be read, for a figure of a width in inches.
-
-    A page may show the figure 700 pixels wide, and 9 of these pixels are the least for a text.
-    """
+    """Return the points of a legend that is readable where a figure is shown 700 pixels wide."""
     return 8.4 * max(1, width * DPI / 700)
 
 
@@ -127,19 +129,6 @@ def present_classes(masks):
 def plain(name):
     """Escape the dollars of a name, between which matplotlib would read a formula."""
     return name.replace("$", r"\$")
-
-
-def legend_patches(labels, shown):
-    """Make the legend entries of class ids and void."""
-    return [
-        Patch(
-            facecolor=np.array(VOID_COLOUR if c == VOID else labels.colours[c]) / 255,
-            edgecolor="0.5",
-            linewidth=0.5,
-            label="void" if c == VOID else plain(labels.classes[c]),
-        )
-        for c in shown
-    ]
 
 
 def show_history(history):
@@ -188,8 +177,7 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
     """Plot one number per class as a horizontal bar, for one or several series.
 
     values is an array (C,) or a list of them, and series their names for the legend. A class
-    without a value (nan) says "absent". log is for class shares, percent writes numbers as
-    percentages.
+    without a value (nan) says "absent". log is for class shares, percent writes percentages.
     """
     groups = np.atleast_2d(np.asarray(values, float))
     colours = series_colours(len(groups))

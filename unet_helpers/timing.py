@@ -43,10 +43,7 @@ def waiting(step, batches):
 
 
 def memory_bandwidth(megabytes=256):
-    """Measure the device's bandwidth in bytes a second, by adding one to many numbers.
-
-    Every number is read once and written once. Returns float, the fastest of five rounds.
-    """
+    """Measure the bandwidth in bytes a second, by adding one to many numbers; the best of five."""
     x = ops.zeros((megabytes * 2**18,), "float32")
     seconds = in_turns({"add": lambda: wait(ops.add(x, 1.0))})["add"]
     return 2 * megabytes * 2**20 / seconds.min()

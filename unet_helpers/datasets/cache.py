@@ -32,8 +32,7 @@ def choose(cache, n_bytes, folder):
     place = Path(folder) if cache == "disk" else Path(cache).expanduser()
     if len(place.parts) < 2 and not place.is_dir():  # a word that was misspelt makes no folder
         raise DataError(
-            f"The cache is {str(cache)!r}; expected auto, memory, disk, or the path of a folder. A "
-            "new folder needs its whole path."
+            f"The cache is {str(cache)!r}; expected auto, memory, disk, or a folder's whole path."
         )
     return place
 

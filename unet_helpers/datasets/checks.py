@@ -3,6 +3,7 @@
 import hashlib
 import os
 import textwrap
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -58,17 +59,10 @@ class Report:
     shares: dict  # split -> float (n_classes,) of the labelled pixels
     findings: list  # of Finding, worst first
 
-    def kinds(self, severity=None):
-        """List the kinds of all findings, or of those of one severity."""
-        return [f.kind for f in self.findings if severity in (None, f.severity)]
-
     def __str__(self):
         splits = ", ".join(f"{split} {number}" for split, number in self.pairs.items())
-        counts = [
-            f"{number} {severity}{'s' * (number > 1)}"
-            for severity in ("error", "warning")
-            if (number := len(self.kinds(severity)))
-        ]
+        numbers = Counter(finding.severity for finding in self.findings)
+        counts = [f"{number} {kind}{'s' * (number > 1)}" for kind, number in numbers.items()]
         verdict = ", ".join(counts) or "nothing wrong was found"
         lines = [f"{sum(self.pairs.values())} pairs ({splits}): {verdict}.", ""]
         for finding in self.findings:
@@ -282,10 +276,7 @@ def misaligned(measured):
 
 
 def fit(images, masks, part=np.s_[...]):
-    """Compute the share of each image's colour variance between the areas of its mask; float (N,).
-
-    part takes a part, or a flip, of each mask.
-    """
+    """Compute what share of each image's colour variance lies between its mask's areas; (N,)."""
     shares = []
     for image, mask in zip(images, masks, strict=True):
         colours = image.reshape(-1, 3) - image.mean(axis=(0, 1))
@@ -400,8 +391,7 @@ def copies(seen, splits):
             sentence = (
                 f"{len(near)} of {len(theirs)} images of {second} look almost like one of {first}, "
                 f"such as {near[0][0].image} and {near[0][1].image}. Are they frames of one "
-                "recording, or one photograph twice? Keep recordings, patients or series together "
-                "in one split."
+                "recording, or one photograph twice? Keep a recording, patient or series together."
             )
             files = tuple(s.image for s, _ in near)
             yield Finding("warning", "near copies across splits", sentence, files)

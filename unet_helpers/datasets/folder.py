@@ -49,14 +49,9 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
     Raises DataError that names what is missing or cannot be used.
     """
     label_map = read_label_map(root)
-    return pipeline.load_pairs(
-        find_pairs(split, root, split_by, seed),
-        partial(read_pair, label_map=label_map),
-        label_map.labels.n_classes,
-        image_size,
-        f"{split} images",
-        cache,
-    )
+    pairs, name = find_pairs(split, root, split_by, seed), f"{split} images"
+    read, n_classes = partial(read_pair, label_map=label_map), label_map.labels.n_classes
+    return pipeline.load_pairs(pairs, read, n_classes, image_size, name, cache)
 
 
 def find_pairs(split, root, split_by="random", seed=0):
@@ -146,10 +141,9 @@ def read_classes(path, label_map):
 
 
 def read_levels(path, jpeg=True):
-    """Read a mask of ids; black and white ones of all formats become 0 and 255.
+    """Read a mask of ids, uint8 (H, W); black and white ones of all formats become 0 and 255.
 
-    With `jpeg`, the greys of a JPEG become the nearer of the two, if most are near one. Returns
-    uint8 (H, W). Raises DataError as `read_mask`.
+    With `jpeg`, the greys of a JPEG become the nearer of the two, if most are near one.
     """
     with open_image(path) as image:
         lossy, grey = is_lossy(image), image.mode in ("1", "LA", "RGB", "RGBA")
@@ -204,8 +198,7 @@ def ids_to_classes(values, label_map, path):
 def read_label_map(root):
     """Read and check the `labels.csv` of a folder; returns a LabelMap.
 
-    Without ids and colours the classes are numbered from 0 in the file's order; without colours,
-    `labels.distinct_colours` chooses those of the figures. Raises DataError that names the line.
+    Without colours, `labels.distinct_colours` chooses them. Raises DataError that names the line.
     """
     file = find(root) / "labels.csv"
     rows = csv.reader(read_lines(file, "name,id,colour and a line for every class"))
@@ -244,15 +237,12 @@ def read_label_map(root):
             key = cell and (parse_id if column == "id" else parse_colour)(cell, where)
             if key in keys[column]:
                 raise DataError(
-                    f"{where} has the {column} {cell} again; an earlier line has it. Each may "
-                    "stand for one class only."
+                    f"{where} has the {column} {cell} again. Each may stand for one class only."
                 )
             if cell:
                 keys[column][key] = value
     if not 1 <= len(names) <= VOID:
-        raise DataError(
-            f"{file} has {len(names)} classes; expected 1 to {VOID}, each on a line of its own."
-        )
+        raise DataError(f"{file} has {len(names)} classes; expected 1 to {VOID}, each on a line.")
     for column, known in keys.items():
         lacking = [name for i, name in enumerate(names) if i not in known.values()]
         if known and lacking:

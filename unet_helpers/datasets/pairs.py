@@ -94,10 +94,7 @@ def by_name(files):
 
 
 def plain_name(file):
-    """Return a file's name without an image's ending, accented letters in one of two encodings.
-
-    Unicode has two that look the same, and operating systems differ in which one they write.
-    """
+    """Return a file's name without an image's ending, in one of Unicode's two spellings."""
     file = Path(file)
     name = file.stem if file.suffix.lower() in IMAGE_ENDINGS else file.name
     return unicodedata.normalize("NFC", name)
@@ -123,8 +120,5 @@ def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
     }
     for (split, part), share in zip(splits.items(), shares, strict=True):
         if share > 0 and not part:
-            raise DataError(
-                f"{len(names)} images are too few for a {split} split of {share:.0%}: it would "
-                "be empty."
-            )
+            raise DataError(f"{len(names)} images are too few for a {split} split of {share:.0%}.")
     return splits

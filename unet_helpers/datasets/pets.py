@@ -32,11 +32,9 @@ VAL_SHARE = 0.15
 def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
     """Load one split of the pets, sorted by file name.
 
-    Args:
-        split: "train" or "val" (85 % and 15 % of the official training images), or "test".
-        root, image_size, cache: as for `find` and `datasets.load_pairs`. A folder holds TFDS's
-            `oxford_iiit_pet/4.x.x`, or the official `images` and `annotations`.
-        seed: of the choice of the validation images.
+    split is "train" or "val", 85 % and 15 % of the official training images by `seed`, or "test". A
+    folder holds TFDS's `oxford_iiit_pet/4.x.x`, or the official `images` and `annotations`. root,
+    image_size and cache are as for `find` and `datasets.load_pairs`.
 
     Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 2),
     unbatched. Raises DataError that names what is missing or cannot be used.
@@ -88,16 +86,14 @@ def pairs_of_tfds(folder, split):
     place, pairs = versions[-1].parent, {}
     keys = ("file_name", "image", "segmentation_mask")
     features = {key: tf.io.FixedLenFeature((), tf.string) for key in keys}
-    advice = "They are damaged or cut off. Delete this folder and get the pets again."
+    cure = "Delete this folder and get the pets again."
     errors = (tf.errors.OpError, OSError, ValueError, struct.error)
-    with explained(f"The TFRecord files of {split} in {place} cannot be read", advice, errors):
+    problem = f"The TFRecord files of {split} in {place} cannot be read"
+    with explained(problem, f"They are damaged or cut off. {cure}", errors):
         files = sorted(map(str, place.glob(f"{TFDS_NAME}-{split}.tfrecord-*")))
-        expected = int(files[0].rsplit("-of-", 1)[1]) if files else 1
-        if len(files) != expected:
-            raise DataError(
-                f"{place} has {len(files)} of {expected} TFRecord files of {split}. Delete this "
-                "folder and get the pets again."
-            )
+        due = int(files[0].rsplit("-of-", 1)[1]) if files else 1
+        if len(files) != due:
+            raise DataError(f"{place} has {len(files)} of {due} TFRecord files of {split}. {cure}")
         for file in files:
             check_lengths(file)
         parse = partial(tf.io.parse_single_example, features=features)
@@ -111,10 +107,7 @@ def pairs_of_tfds(folder, split):
 
 
 def check_lengths(file):
-    """Raise DataError if a TFRecord file announces more bytes than it has.
-
-    TensorFlow allocates the memory that a record announces before it looks at the file's length.
-    """
+    """Raise DataError if a TFRecord file announces, and TensorFlow allocates, more than it has."""
     if not os.path.isfile(file):
         raise DataError(f"{file} is not a file but a folder, pipe or device. Remove it.")
     size, position = os.path.getsize(file), 0

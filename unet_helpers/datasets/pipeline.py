@@ -121,10 +121,9 @@ def from_arrays(images, masks):
         # Kept on the CPU: a GPU's memory is for the model.
         with tf.device("CPU:0"):
             return tf.data.Dataset.from_tensor_slices((np.asarray(images), np.asarray(masks)))
-    shapes = (None, None, 3), (None, None)
-    signature = tuple(tf.TensorSpec(shape, tf.uint8) for shape in shapes)
+    specs = tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((None, None), tf.uint8)
     dataset = tf.data.Dataset.from_generator(
-        lambda: zip(images, masks, strict=True), output_signature=signature
+        lambda: zip(images, masks, strict=True), output_signature=specs
     )
     return dataset.apply(tf.data.experimental.assert_cardinality(len(images)))
 

@@ -26,10 +26,8 @@ def learn(pairs, n_classes):
     counts = counts.reshape(4096, n_classes)
     common = counts.sum(axis=0).argmax()
     by_colour = np.where(counts.any(axis=1), counts.argmax(axis=1), common)
-    return {
-        "majority class": np.full(4096, common, np.uint8),
-        "colour only": by_colour.astype(np.uint8),
-    }
+    majority = np.full(4096, common, np.uint8)
+    return {"majority class": majority, "colour only": by_colour.astype(np.uint8)}
 
 
 def predictions(train_images, train_masks, images, n_classes):
@@ -38,7 +36,5 @@ def predictions(train_images, train_masks, images, n_classes):
     Shapes: uint8 (N, H, W, 3), (N, H, W) and (M, H, W, 3) -> uint8 (M, H, W) each.
     """
     learned = learn(zip(train_images, train_masks, strict=True), n_classes)
-    return {
-        name: np.stack([table[colour_bins(image)] for image in images])
-        for name, table in learned.items()
-    }
+    colours = np.stack([colour_bins(image) for image in images])
+    return {name: table[colours] for name, table in learned.items()}

@@ -37,8 +37,7 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2):
 def border(region, valid=True):
     """Mark the pixels of a region that touch a labelled pixel outside it (4 neighbours).
 
-    Shapes: bool (N, H, W), and valid likewise, False where void -> bool (N, H, W). Neither the
-    image's edge nor void makes a border: what lies behind them is unknown.
+    Shapes: bool (N, H, W), valid False where void -> the same. The image's edge makes no border.
     """
     outside = np.pad(~region & valid, ((0, 0), (1, 1), (1, 1)))
     above, below = outside[:, :-2, 1:-1], outside[:, 2:, 1:-1]

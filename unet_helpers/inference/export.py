@@ -87,16 +87,12 @@ def to_tflite(model, path, samples=None):
     options = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
     if samples is not None:
         if np.shape(samples)[1:] != size:
-            raise DataError(
-                f"The samples have the shape {np.shape(samples)}; this model takes "
-                f"(N, {', '.join(map(str, size))})."
-            )
+            takes = f"this model takes (N, {', '.join(map(str, size))})"
+            raise DataError(f"The samples have the shape {np.shape(samples)}; {takes}.")
         options = {
             "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
             "optimizations": [tf.lite.Optimize.DEFAULT],
-            "representative_dataset": lambda: (
-                [image[None].astype(np.float32)] for image in np.asarray(samples)
-            ),
+            "representative_dataset": lambda: ([np.float32(image[None])] for image in samples),
             "inference_input_type": tf.uint8,
             "inference_output_type": tf.uint8,
         }
@@ -108,8 +104,7 @@ def to_tflite(model, path, samples=None):
 def to_onnx(model, path):
     """Write a model as an .onnx file, which programs in many languages read.
 
-    Returns Path. Raises DataError when the packages tf2onnx and onnx are missing, the model
-    cannot be converted, or the file cannot be written.
+    Returns Path. Raises DataError without tf2onnx and onnx, or if it cannot be written.
     """
     with exporting(path, ".onnx") as part:
         # Keras would not find the inputs of a model that was loaded and not called yet
@@ -169,9 +164,7 @@ def open_exported(path):
     advice = "Was it cut off while copying, or does its ending belong to another format?"
     with quietly(f"{path} cannot be loaded", advice):
         run = opener(path)
-    return lambda images: np.concatenate(
-        [np.asarray(run(image[None]), np.float32) for image in images]
-    )
+    return lambda images: np.concatenate([np.float32(run(image[None])) for image in images])
 
 
 def open_saved_model(folder):
@@ -220,8 +213,7 @@ def open_onnx(path):
 def run_in_new_process(path, images):
     """Load a .keras file in a new Python process with Keras alone, and predict there.
 
-    Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError as `load_model`, or with
-    the last line of the process's error output when it fails.
+    Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError with what the process says.
     """
     load_model(path)  # it refuses code from outside Keras
     with tempfile.TemporaryDirectory() as work:

@@ -180,22 +180,17 @@ def earlier_masks(folder):
 def predict_folder(model, source, target, labels=None, **options):
     """Predict all images of a folder and write a mask for each, with a progress bar.
 
-    Args:
-        model, options: as for `predict_image`.
-        source: folder of images, of any sizes and formats.
-        target: folder for the masks, NAME.png for NAME.jpg, of the image's size as viewers show
-            it. Masks of an earlier prediction are replaced; it may hold no other images.
-        labels: Labels of the model's classes, which give the masks their ids and colours.
+    Masks become target/NAME.png for NAME.jpg, of the image's size as viewers show it, in the ids
+    and colours of labels. They replace those of an earlier prediction; target may hold no other
+    images. model and options are as for `predict_image`.
 
-    Returns the list of the masks' paths, in the order of the images' names. Raises DataError for no
-    images, two of one name, a target that holds other images; or, after all others were written,
-    some that cannot be read.
+    Returns the masks' paths, in the order of the images' names. Raises DataError for no images, two
+    of one name, a target that holds other images; or, after the others, unreadable ones.
     """
     files = image_files(source)
     if not files:
-        raise DataError(
-            f"{source} contains no images. Accepted endings: {', '.join(IMAGE_ENDINGS)}."
-        )
+        endings = ", ".join(IMAGE_ENDINGS)
+        raise DataError(f"{source} contains no images. Accepted endings: {endings}.")
     if Path(target).exists() and Path(target).samefile(source):
         raise DataError(f"{target} is the folder of the images; choose another one for the masks.")
     named, readable, broken = by_name(files), [], []

@@ -89,10 +89,8 @@ def choose_tile(model, size, tile, grid):
     """Return the tile's (height, width) for a model and an image, as `tile_logits` describes."""
     own = model.input_shape[1:]
     if tile is None:
-        tile = [
-            fixed or min(TILE, next_multiple(side, grid))
-            for fixed, side in zip(own[:2], size, strict=True)
-        ]
+        largest = [min(TILE, next_multiple(side, grid)) for side in size]
+        tile = [fixed or side for fixed, side in zip(own[:2], largest, strict=True)]
     check_size("tile", tile, (64, 96))
     for given, fixed in zip((*tile, 3), own, strict=True):
         if fixed not in (None, given) or any(side % grid for side in tile):
@@ -111,8 +109,7 @@ def mean_logits(model, tiles, flips):
         if logits.shape[:3] != tiles.shape[:3]:
             raise DataError(
                 f"{model.name} returns {logits.shape[1]}x{logits.shape[2]} for a tile of "
-                f"{tiles.shape[1]}x{tiles.shape[2]}. Tiles need padded convolutions, which keep "
-                "the size."
+                f"{tiles.shape[1]}x{tiles.shape[2]}. Tiles need padded convolutions."
             )
         total = total + np.flip(logits, axes)
     return total / len(FLIPS[flips])
@@ -139,8 +136,7 @@ def total_stride(model):
 def receptive_field_radius(model):
     """Return how far away the farthest input pixel lies that can change a logit, in pixels.
 
-    About half of the receptive field, the largest that lies at a place between the strides. Raises
-    ValueError for a model without a fixed size or with a model used as a layer.
+    Raises ValueError for a model without a fixed size or with a model used as a layer.
     """
     last, radius = model.layers[-1].name, 0
     for step in range(total_stride(model)):

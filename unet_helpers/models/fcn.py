@@ -56,10 +56,8 @@ def fcn_model(
         scores = upsample(scores, n_classes, 2)
         scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool3")(pool3)])
     # The last upsampling is not learned, as in the paper (section 4.3).
-    logits = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")(
-        scores
-    )
-    return keras.Model(inputs, logits, name=name or f"fcn_{stride}s")
+    last = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")
+    return keras.Model(inputs, last(scores), name=name or f"fcn_{stride}s")
 
 
 def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9):
@@ -82,14 +80,9 @@ def upsample(scores, n_classes, factor):
     Shapes: (batch, h, w, n_classes) -> (batch, factor h, factor w, n_classes).
     Source: Long et al. 2015, section 3.3.
     """
-    return layers.Conv2DTranspose(
-        n_classes,
-        2 * factor,
-        strides=factor,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.Constant(bilinear_kernel(factor, n_classes)),
-    )(scores)
+    start = keras.initializers.Constant(bilinear_kernel(factor, n_classes))
+    options = dict(strides=factor, padding="same", use_bias=False, kernel_initializer=start)
+    return layers.Conv2DTranspose(n_classes, 2 * factor, **options)(scores)
 
 
 def bilinear_kernel(factor, n_classes):

@@ -107,9 +107,7 @@ def find_pairs(graph):
     # A layer that is used twice has one set of weights for two places and stays as it is. So does
     # one that is called with training=True.
     once = [call for call in calls if times[call[0].name] == 1 and not call[3]]
-    convolutions = {
-        id(output): layer for layer, _, output, _ in once if type(layer) in CONVOLUTIONS
-    }
+    convolutions = {id(made): layer for layer, _, made, _ in once if type(layer) in CONVOLUTIONS}
     pairs, idle = {}, set()
     for layer, inputs, _, _ in once:
         if type(layer) is layers.Dropout:  # a subclass may drop in prediction as well

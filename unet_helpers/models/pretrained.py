@@ -1,7 +1,4 @@
-"""Networks that have been trained before: those stored with the course, and encoders to start from.
-
-`data/train_nets.py` trained the stored ones alike; they have about as many parameters.
-"""
+"""Networks trained before: those stored by `data/train_nets.py`, and encoders to start from."""
 
 import functools
 import warnings
@@ -38,10 +35,7 @@ STARTS = {"streets": START, "pets": functools.partial(START, n_classes=PETS.n_cl
 
 
 def build(name):
-    """Build one of NETWORKS or STARTS, untrained: images (B, 160, 192, 3) -> (B, 160, 192, C).
-
-    Raises ValueError for an unknown name.
-    """
+    """Build one of NETWORKS or STARTS, untrained; raises ValueError for an unknown name."""
     known = NETWORKS | STARTS
     if name not in known:
         raise ValueError(f"There is no network {name!r}; there are {', '.join(known)}.")
@@ -74,8 +68,7 @@ def load(name, folder=None):
 def store(model, name, folder):
     """Write a network's weights to folder/NAME.npz, kernels in 8 bits; returns the path.
 
-    A kernel is stored as int8 with one float32 scale per filter, a quarter of float32's size;
-    published scores are those after this rounding. Other weights stay float32.
+    Kernels are int8 with one float32 scale a filter; published scores are those after rounding.
     """
     arrays = {}
     for i, weight in enumerate(model.get_weights()):

@@ -11,8 +11,7 @@ from keras import Model, layers
 class LayerFacts:
     """What one layer of a model takes, gives and costs, for one image.
 
-    Sizes are (height, width, channels). `macs` are multiply-accumulates, `values` the number of
-    output values, 4 bytes each in float32.
+    Sizes are (height, width, channels), `macs` multiply-accumulates, `values` output values.
     """
 
     name: str
@@ -27,8 +26,7 @@ class LayerFacts:
 def layer_facts(model):
     """List LayerFacts for every layer of a functional model, in the order of its layers.
 
-    Raises ValueError for a model without a fixed input size, a layer that is used more than once,
-    or a model used as a layer.
+    Raises ValueError for an open input size, a layer used twice, or a model used as a layer.
     """
     if None in model.input_shape[1:]:
         raise ValueError(
@@ -59,8 +57,7 @@ def input_layers(model):
         if any(id(tensor) not in producer for tensor in tensors):
             raise ValueError(
                 f"{layer.name} or a layer before it is used more than once, in {model.name} or in "
-                "another model, so its size is not clear. keras.models.clone_model makes a copy "
-                "with layers of its own."
+                "another model. keras.models.clone_model makes a copy with layers of its own."
             )
         names = [producer[id(tensor)] for tensor in tensors]
         found.append(tuple(name for name in names if name))
@@ -73,9 +70,8 @@ def input_tensors(layer):
         return []
     if isinstance(layer, Model):
         raise ValueError(
-            f"{layer.name} is a model used as a layer, so the layers in it cannot be counted or "
-            f"followed. Build on its output instead: keras.Model({layer.name}.input, "
-            f"head({layer.name}.output))."
+            f"{layer.name} is a model used as a layer, so its layers cannot be followed. Build on "
+            f"its output instead: keras.Model({layer.name}.input, head({layer.name}.output))."
         )
     return layer.input if isinstance(layer.input, list) else [layer.input]
 

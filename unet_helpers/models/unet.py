@@ -68,13 +68,11 @@ def unet_model(
 
 
 def gated_unet(unet):
-    """Put a gate on each skip connection: 1 leaves it as it is, 0 cuts it, 0.5 halves it.
+    """Put a gate on each skip connection of a `unet_model`: 1 keeps it, 0 cuts it, 0.5 halves it.
 
-    unet: from `unet_model`, trained or not, folded or not; both models share their weights.
-
-    Returns a keras.Model: [images, gates] -> logits as before. The gates are float
-    (batch, 1, 1, n), one for each of the n skip connections, the finest first. Raises ValueError
-    for a model that joins no features.
+    Returns a keras.Model that shares its weights: [images, gates] -> logits as before. The gates
+    are float (batch, 1, 1, n), one for each of the n skip connections, the finest first. Raises
+    ValueError for a model that joins no features.
     """
     joins = sum(isinstance(layer, layers.Concatenate) for layer in unet.layers)
     if not joins:

@@ -41,9 +41,8 @@ class Scores(keras.callbacks.Callback):
                 loss += valid * float(self.model.compute_loss(y=masks, y_pred=logits))
             pixels += valid
             check_finite("validation loss", loss, epoch)
-            confusion = confusion + metrics.confusion_matrix(
-                masks, predict.to_mask(logits), max(self.n_classes, 2)
-            )
+            predicted = predict.to_mask(logits)
+            confusion += metrics.confusion_matrix(masks, predicted, max(self.n_classes, 2))
         if self.validation is not None:
             scores = metrics.scores(confusion)
             logs["val_loss"] = loss / pixels
@@ -78,9 +77,8 @@ class Progress(keras.callbacks.Callback):
         self.bar.close()
         line = f"{self.title}: loss ≈ {logs['loss']:.3f}"
         if "val_mean_iou" in logs:
-            line += (
-                f", accuracy ≈ {logs['val_accuracy']:.2f}, mean IoU ≈ {logs['val_mean_iou']:.2f}"
-            )
+            accuracy, iou = logs["val_accuracy"], logs["val_mean_iou"]
+            line += f", accuracy ≈ {accuracy:.2f}, mean IoU ≈ {iou:.2f}"
         print(line, flush=True)
 
 

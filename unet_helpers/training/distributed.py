@@ -79,8 +79,7 @@ def join(address, processes, process):
 def own_folder(folder):
     """Return the folder that this process writes to: process 0's is the given one.
 
-    Saving is collective; saving on one process deadlocks. So each process keeps a copy in a
-    folder below, such as `process-1`, and machines need not share a disk.
+    Saving on one process deadlocks, so each keeps a copy in a folder below, such as `process-1`.
     """
     number = 0
     if keras.backend.backend() == "jax":

@@ -53,9 +53,8 @@ class CrossEntropyAndDice(keras.losses.Loss):
     def __init__(self, dice_weight=1.0, name="cross_entropy_and_dice", **options):
         super().__init__(name=name, **options)
         self.dice_weight = dice_weight
-        self.cross_entropy = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, ignore_class=VOID
-        )
+        sparse = keras.losses.SparseCategoricalCrossentropy
+        self.cross_entropy = sparse(from_logits=True, ignore_class=VOID)
 
     def call(self, y_true, y_pred):
         # A list of one number: Keras takes the mean of losses, and divides it among the devices.
@@ -129,8 +128,7 @@ def pixel_weights(y_true, class_weights):
 def with_class_weights(dataset, class_weights):
     """Add to every batch the `pixel_weights` of its masks, by which the loss is multiplied.
 
-    dataset is a tf.data.Dataset of (images, masks uint8 (B, H, W)) batches. Returns one of (images,
-    masks, weights float32 (B, H, W)).
+    Shapes: (images, masks uint8 (B, H, W)) -> (images, masks, weights float32 (B, H, W)).
     """
     import tensorflow as tf  # whatever computes the network, tf.data prepares the batches
 

@@ -125,9 +125,7 @@ def fit(
         done = len(history.history.get("loss", ()))
         distributed.check_same(done, folder)
         if done >= epochs:
-            print(
-                f"{folder} holds {done} epochs, {epochs} are asked for: nothing is left to train."
-            )
+            print(f"{folder} holds {done} epochs, {epochs} are wanted: nothing is left to train.")
             return history.history
         if done:
             print(f"Resuming after epoch {done} of {epochs}, from {folder}.")
@@ -152,10 +150,7 @@ def fit(
 
 
 def check_batches(model, dataset, name):
-    """Read all batches; raises DataError when they do not fit the model.
-
-    Returns their number, and a dict by which `Checkpointer` knows these data again.
-    """
+    """Raise DataError unless batches fit the model; return how many, and a dict to know them by."""
     if dataset.cardinality() == -1:  # tf.data's number for infinite
         raise DataError(
             f"The {name} data repeats for ever. Leave out repeat(), or, for training data, pass "
@@ -174,8 +169,7 @@ def check_batches(model, dataset, name):
         if any(want not in (None, size) for want, size in zip(expected, have, strict=True)):
             raise DataError(
                 f"The {name} images are {have[0]}x{have[1]}, the model takes "
-                f"{expected[0]}x{expected[1]}. Give the loader's image_size and the model's "
-                "input_size the same numbers."
+                f"{expected[0]}x{expected[1]}. Give image_size and input_size the same numbers."
             )
         if images.dtype.kind == "f" and not np.isfinite(images).all():
             raise DataError(

@@ -160,3 +160,10 @@ def test_a_misplaced_import_is_found(tmp_path, line, found):
 
 def test_a_circle_is_found():
     assert in_circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+
+
+def test_the_package_stays_small(repo):
+    """Lines of the package, its exercises apart."""
+    files = set((repo / "unet_helpers").rglob("*.py"))
+    files -= set((repo / "unet_helpers" / "exercises").rglob("*.py"))
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 6500

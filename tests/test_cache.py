@@ -197,8 +197,8 @@ def test_encoded_images_are_known_by_their_content(pairs, reader, folder):
     def encoded(shift):
         contents = [[path.read_bytes() for path in pair] for pair in pairs]
         return [
-            (datasets.EncodedImage(f"a/b: {i}", contents[i][0]),
-             datasets.EncodedImage(f"a/b: mask {i}", contents[(i + shift) % 20][1]))
+            (datasets.images.EncodedImage(f"a/b: {i}", contents[i][0]),
+             datasets.images.EncodedImage(f"a/b: mask {i}", contents[(i + shift) % 20][1]))
             for i in range(20)
         ]  # fmt: skip
 

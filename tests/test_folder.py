@@ -408,7 +408,7 @@ def test_check_pairs_in_one_line(folder):
     np.testing.assert_allclose(report.shares["train"], [2 / 3, 1 / 3])
     save(root / "masks" / "3.png", np.full((20, 20, 3), 9))
     report = check_pairs(splits, **folder_dataset.files(root))
-    assert "unreadable files" in report.kinds("error")
+    assert "unreadable files" in {finding.kind for finding in report.findings}
     assert "(9, 9, 9)" in str(report)
 
 

@@ -528,14 +528,14 @@ def test_pets_full_uses_a_folder_that_is_there(archives, tmp_path, monkeypatch):
 
 
 def test_pets_full_falls_back_to_the_archives(archives, tmp_path, file_server, monkeypatch, capsys):
-    files = {}
+    files = []
     for name in ("images", "annotations"):
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as file:
             file.add(archives / name, name)
         content = packed.getvalue()
         file_server.files[f"/{name}.tar.gz"] = content
-        files[f"{name}.tar.gz"] = (len(content), hashlib.sha256(content).hexdigest())
+        files.append((name, len(content), hashlib.sha256(content).hexdigest()))
 
     def no_builder(*arguments, **options):
         raise RuntimeError("checksum changed")

@@ -155,10 +155,10 @@ def test_read_image_takes_the_first_image_of_a_gif_called_jpg(tmp_path):
 
 def test_read_image_of_an_encoded_image(tmp_path):
     content = save(tmp_path / "a.png", COLOURS).read_bytes()
-    image = datasets.EncodedImage("cat_1.jpg in a record", content)
+    image = datasets.images.EncodedImage("cat_1.jpg in a record", content)
     np.testing.assert_array_equal(datasets.read_image(image), COLOURS)
     with pytest.raises(DataError, match=r"^cat_1\.jpg in a record"):
-        datasets.read_image(datasets.EncodedImage("cat_1.jpg in a record", content[:30]))
+        datasets.read_image(datasets.images.EncodedImage("cat_1.jpg in a record", content[:30]))
 
 
 READERS = [datasets.read_image, datasets.read_mask, datasets.read_red_channel]

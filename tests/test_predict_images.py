@@ -133,9 +133,9 @@ def test_inside_of_blended_tiles_is_exact_too(unet, large, whole):
 
 
 def test_total_stride_of_networks(model):
-    assert inference.total_stride(models.unet_model((32, 32, 3), 1, 2)) == 16
-    assert inference.total_stride(models.fcn_model((None, None, 3), 1, 2, stride=8)) == 32
-    assert inference.total_stride(model) == 1
+    assert inference.tiles.total_stride(models.unet_model((32, 32, 3), 1, 2)) == 16
+    assert inference.tiles.total_stride(models.fcn_model((None, None, 3), 1, 2, stride=8)) == 32
+    assert inference.tiles.total_stride(model) == 1
 
 
 def test_models_used_as_layers_count_in_the_total_stride():
@@ -148,7 +148,7 @@ def test_models_used_as_layers_count_in_the_total_stride():
     x = keras.Sequential([layers.Rescaling(1 / 255)])(inputs)
     x = layers.MaxPooling2D()(layers.Conv2D(4, 1)(x))
     outer = keras.Model(inputs, layers.UpSampling2D()(inner(x)))
-    assert inference.total_stride(outer) == 8
+    assert inference.tiles.total_stride(outer) == 8
     image = np.random.default_rng(0).integers(0, 256, (30, 41, 3)).astype(np.uint8)
     whole = inference.predict_logits(outer, inference.pad_to_multiple(image, 8)[None])[0]
     tiled = stitched(outer, image, tile=(16, 16), overlap=0)

@@ -52,7 +52,7 @@ def test_nothing_to_time_is_said(variants, rounds):
 
 def test_bandwidth_counts_what_is_read_and_written(monkeypatch):
     monkeypatch.setattr(
-        timing, "in_turns", lambda variants, rounds: dict.fromkeys(variants, np.array([4.0, 2.0]))
+        timing, "in_turns", lambda variants: dict.fromkeys(variants, np.array([4.0, 2.0]))
     )
     assert timing.memory_bandwidth(megabytes=1) == 2 * 2**20 / 2.0
 

@@ -246,9 +246,9 @@ def test_fit_trains_nothing_when_all_epochs_are_done(trained, train, validation,
     assert history == trained["history"]
     assert spy.epochs == []
     assert_same_weights(weights(model), weights(trained["model"]))
-    assert "run holds 4 epochs, 4 are asked for" in capsys.readouterr().out
+    assert "run holds 4 epochs, 4 are wanted" in capsys.readouterr().out
     fit(learner(seed=5, steps=6), train, validation, 2, trained["folder"])
-    assert "run holds 4 epochs, 2 are asked for" in capsys.readouterr().out
+    assert "run holds 4 epochs, 2 are wanted" in capsys.readouterr().out
 
 
 def test_fit_resumes_after_the_last_epoch(train, validation, tmp_path, capsys):

@@ -3,7 +3,7 @@
 python -m unet_helpers                      CARLA sample, results in runs/carla
 python -m unet_helpers --dataset pets
 python -m unet_helpers --data full --filters 32 --epochs 20
-python -m unet_helpers --dataset folder --data my_data      your own images, see datasets/folder.py
+python -m unet_helpers --dataset folder --data my_data      your own images, see docs/data.md
 
 Several machines or processes train one model with Keras on JAX. Start the same line in each, with
 its own number; process 0 prints, and the others write to OUT/process-NUMBER:

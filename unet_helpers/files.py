@@ -40,8 +40,7 @@ def sample_folder(name):
 def full_folder(name):
     """Return the folder for a full data set, UNET_COURSE_DATA_DIR/name or data/full/name.
 
-    `data` is in the repository or, if only the package is installed, in the working directory.
-    The folder need not exist yet.
+    `data` is in the repository or, without one, in the working directory. It need not exist yet.
     """
     repository = Path(__file__).resolve().parent.parent
     here = repository if (repository / "data").is_dir() else Path.cwd()
@@ -91,10 +90,7 @@ def lock(folder):
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """Yield a path to write to, which is renamed to `path` if the block ends without an error.
-
-    After an error nothing half-written remains, and the previous file is still there.
-    """
+    """Yield a path to write to, which becomes `path` only if the block ends without an error."""
     path = Path(path)
     part = path.with_name(f"part-{path.name}")
     advice = "Make space or choose another folder; what was there before is kept."

@@ -1,7 +1,4 @@
-"""Class names, palettes and the void value of each data set; masks to colours and back.
-
-The colours of a palette can be told apart by colour-blind readers; a test simulates their vision.
-"""
+"""Class names, palettes that colour-blind readers can tell apart, and void; masks as colours."""
 
 import functools
 import numbers
@@ -124,14 +121,9 @@ def mask_to_colour(mask, labels):
 def colour_to_mask(colour, palette, where="this mask", names=None):
     """Read a mask back from its colours, as `mask_to_colour` paints them.
 
-    Args:
-        colour: uint8 array (..., H, W, 3).
-        palette: Labels, with black for void, or a dict from (r, g, b) to class or void.
-        where: names the mask in the error, for instance its path.
-        names: class names for the error where the palette is a dict.
-
-    Returns uint8 (..., H, W), classes and void. Raises DataError for colours outside the palette:
-    which, where, the nearest known one and the cure.
+    Shapes: uint8 (..., H, W, 3) -> uint8 (..., H, W), classes and void. The palette is Labels, with
+    black for void, or a dict from (r, g, b) to class or void; its class names are then `names`.
+    Raises DataError for colours outside the palette; `where`, such as a path, names the mask in it.
     """
     colour = np.asarray(colour)
     if isinstance(palette, Labels):
@@ -204,9 +196,8 @@ def check_size(name, size, example, may_be_open=False):
     """
     sides = list(size) if hasattr(size, "__iter__") else []
     fixed = [side for i, side in enumerate(sides) if side is not None or i > 1 or not may_be_open]
-    if len(sides) != len(example) or not all(
-        isinstance(side, numbers.Integral) and side > 0 for side in fixed
-    ):
+    whole = all(isinstance(side, numbers.Integral) and side > 0 for side in fixed)
+    if len(sides) != len(example) or not whole:
         raise DataError(f"{name} is {size!r}; expected positive whole numbers such as {example}.")
 
 
@@ -223,10 +214,7 @@ def check_values(mask, n_classes, where, void=VOID):
 
 
 def class_shares(masks, n_classes):
-    """Compute the share of each class among the labelled pixels of an iterable of masks.
-
-    Returns float (n_classes,), which sums to 1; all nan without a label.
-    """
+    """Compute each class's share of the labelled pixels in masks: (n_classes,), nan without any."""
     counts = np.zeros(n_classes, np.int64)
     for mask in masks:
         values = np.asarray(mask).ravel()
@@ -238,8 +226,7 @@ def class_shares(masks, n_classes):
 def distinct_colours(number):
     """Choose colours that are far apart, for classes that have none of their own.
 
-    Returns a tuple of (r, g, b), 0 to 255: always the same for a number, and never black, which is
-    void. Up to about twenty can be told apart at a glance.
+    Returns a tuple of (r, g, b), 0 to 255: the same whenever it is asked, and never black (void).
     """
     steps = np.array((0, 64, 128, 191, 255))
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)

@@ -6,8 +6,7 @@ import importlib
 def hand_on(package, **modules):
     """Return the functions `__getattr__` and `__dir__` for a folder's __init__.py (PEP 562).
 
-    modules has the public names of every module in the folder, separated by spaces. The modules
-    themselves are public too.
+    modules has the public names of every module in the folder, separated by spaces.
     """
     places = {name: module for module, names in modules.items() for name in names.split()}
 

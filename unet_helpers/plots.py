@@ -37,8 +37,7 @@ def show_pairs(images, masks, labels, columns=4):
 def show_predictions(images, truths, predictions, labels, titles=None):
     """Show images, their true and predicted masks and the wrong pixels, a column for each image.
 
-    A single image takes one row. titles has a text for each image. Wrong pixels are orange, void
-    is black.
+    A single image takes one row. titles has a text for each image.
     """
     none = [""] * len(images)
     rows = [
@@ -64,27 +63,29 @@ def error_map(image, truth, prediction):
 
 
 def heat_map(values, low=0.0, high=None):
-    """Paint an array of numbers (H, W) from dark (low) to bright (high, None: the largest).
-
-    Returns uint8 (H, W, 3).
-    """
+    """Paint numbers (H, W) from dark (low) to bright (high, None: the largest); uint8 (H, W, 3)."""
     high = float(np.max(values)) if high is None else high
     share = np.clip((np.asarray(values, float) - low) / max(high - low, 1e-12), 0, 1)
     return plt.get_cmap("magma")(share, bytes=True)[..., :3]
 
 
 def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
-    """Lay images out in rows, with titles above, names at the left and a legend below.
+    """Lay images out in rows, each (titles, images), with a legend below of the classes `shown`.
 
-    Args:
-        rows: list of (titles, images).
-        labels, shown: Labels and the ids of the classes that the legend lists.
-        side_titles: a name per row.
-        more_patches: further legend entries.
+    side_titles are the names of the rows, more_patches further legend entries.
     """
     columns = max(len(images) for _, images in rows)
     heights = [max(p.shape[0] / p.shape[1] for p in images) for _, images in rows]
-    patches = [*legend_patches(labels, shown), *more_patches]
+    patches = [
+        Patch(
+            facecolor=np.array(VOID_COLOUR if c == VOID else labels.colours[c]) / 255,
+            edgecolor="0.5",
+            linewidth=0.5,
+            label="void" if c == VOID else plain(labels.classes[c]),
+        )
+        for c in shown
+    ]
+    patches += more_patches
     width = columns * IMAGE_WIDTH + 0.3
     size = legend_size(width)
     per_line = max(1, min(len(patches), int(width / (0.14 * size))))
@@ -111,16 +112,12 @@ def image_grid(rows, labels=None, shown=(), side_titles=None, more_patches=()):
 
 def new_figure(size, grid=(1, 1), **options):
     """Make a figure of a size in inches; returns it and its axes as an array (rows, columns)."""
-    return plt.subplots(
-        *grid, figsize=size, squeeze=False, layout="constrained", dpi=DPI, **options
-    )
+    options |= dict(figsize=size, squeeze=False, layout="constrained", dpi=DPI)
+    return plt.subplots(*grid, **options)
 
 
 def legend_size(width):
-    """Return the points that a legend needs to be read, for a figure of a width in inches.
-
-    A page may show the figure 700 pixels wide, and 9 of these pixels are the least for a text.
-    """
+    """Return the points of a legend that is readable where a figure is shown 700 pixels wide."""
     return 8.4 * max(1, width * DPI / 700)
 
 
@@ -134,24 +131,8 @@ def plain(name):
     return name.replace("$", r"\$")
 
 
-def legend_patches(labels, shown):
-    """Make the legend entries of class ids and void."""
-    return [
-        Patch(
-            facecolor=np.array(VOID_COLOUR if c == VOID else labels.colours[c]) / 255,
-            edgecolor="0.5",
-            linewidth=0.5,
-            label="void" if c == VOID else plain(labels.classes[c]),
-        )
-        for c in shown
-    ]
-
-
 def show_history(history):
-    """Plot loss and scores per epoch, from the dict that `training.fit` returns.
-
-    Losses are at the left, accuracy and mean IoU, if scored, at the right.
-    """
+    """Plot loss and scores per epoch, from the dict that `training.fit` returns."""
     epochs = range(1, len(history["loss"]) + 1)
     scored = "val_mean_iou" in history
     figure, axes = new_figure((8 if scored else 4, 3), (1, 2 if scored else 1))
@@ -174,10 +155,7 @@ def show_history(history):
 
 
 def show_confusion(confusion, labels):
-    """Plot a confusion matrix, int (C, C), each row as shares of the true class's pixels.
-
-    Every cell with 1 % or more carries its percentage.
-    """
+    """Plot a confusion matrix, int (C, C), each row as shares of the true class's pixels."""
     totals = confusion.sum(axis=1, keepdims=True)
     share = np.divide(confusion, totals, where=totals > 0, out=np.zeros(confusion.shape))
     side = 2.2 + 0.42 * labels.n_classes
@@ -198,13 +176,8 @@ def show_confusion(confusion, labels):
 def show_class_bars(values, labels, title, series=None, log=False, percent=False):
     """Plot one number per class as a horizontal bar, for one or several series.
 
-    Args:
-        values: array (C,) or a list of such arrays. A class without a value (nan) says "absent".
-        labels: Labels of the classes.
-        title: of the figure, says what the numbers are.
-        series: names of the arrays, for the legend.
-        log: a logarithmic axis, for class shares.
-        percent: write the numbers as percentages.
+    values is an array (C,) or a list of them, and series their names for the legend. A class
+    without a value (nan) says "absent". log is for class shares, percent writes percentages.
     """
     groups = np.atleast_2d(np.asarray(values, float))
     colours = series_colours(len(groups))

@@ -40,11 +40,10 @@ def contract(model, classes):
 
 
 def answer(model, classes, content):
-    """Predict the mask of one encoded image.
+    """Predict the mask of one encoded image, bytes in a format of `datasets.read_image`.
 
-    content: bytes of a PNG, JPEG or another format of `datasets.read_image`. Returns (PNG as
-    bytes, the mean entropy of a pixel in nats, dict from class to its share). Raises DataError for
-    bytes that are not an image, or hold too many pixels.
+    Returns (PNG as bytes, the mean entropy of a pixel in nats, dict from class to its share).
+    Raises DataError for bytes that are not an image, or hold too many pixels.
     """
     image = datasets.read_image(datasets.images.EncodedImage("What was sent", content))
     small = datasets.resize_image(image, model.input_shape[1:3])

@@ -9,12 +9,9 @@ from keras import ops
 def in_turns(variants, rounds=5):
     """Time functions in turns, so that a busy moment of the machine affects all of them alike.
 
-    Args:
-        variants: dict from name to a function without arguments. The first call of each, which
-            traces and compiles, is not timed.
-        rounds: timed calls of each.
-
-    Returns a dict from name to float (rounds,), seconds. Raises ValueError for nothing to time.
+    variants is a dict from name to a function without arguments, whose first call, which traces and
+    compiles, is not timed. Returns a dict from name to float (rounds,), seconds. Raises ValueError
+    for nothing to time.
     """
     if not variants or rounds < 1:
         raise ValueError(f"{len(variants)} variants in {rounds} rounds: there is nothing to time.")
@@ -32,11 +29,8 @@ def in_turns(variants, rounds=5):
 def waiting(step, batches):
     """Measure how long a training loop waits for its data and how long it computes.
 
-    Args:
-        step: function of a batch's arrays, such as `model.train_on_batch`.
-        batches: iterable of batches, each a tuple of arrays.
-
-    Returns (seconds of waiting, seconds in step), each over all batches.
+    step is a function of a batch's arrays, such as `model.train_on_batch`, and batches an iterable
+    of tuples of arrays. Returns (seconds of waiting, seconds in step), each over all batches.
     """
     waited = computed = 0.0
     start = time.perf_counter()
@@ -48,19 +42,13 @@ def waiting(step, batches):
     return waited + time.perf_counter() - start, computed
 
 
-def memory_bandwidth(megabytes=256, rounds=5):
-    """Measure the device's bandwidth in bytes a second, by adding one to many numbers.
-
-    Every number is read once and written once. Returns float, the fastest round.
-    """
+def memory_bandwidth(megabytes=256):
+    """Measure the bandwidth in bytes a second, by adding one to many numbers; the best of five."""
     x = ops.zeros((megabytes * 2**18,), "float32")
-    seconds = in_turns({"add": lambda: wait(ops.add(x, 1.0))}, rounds)["add"]
+    seconds = in_turns({"add": lambda: wait(ops.add(x, 1.0))})["add"]
     return 2 * megabytes * 2**20 / seconds.min()
 
 
 def wait(result):
-    """Wait until the device has computed a result; GPUs and JAX return before that.
-
-    Only one number is fetched, so that the transfer is not timed.
-    """
+    """Wait until the device has computed a result, by fetching one number of it."""
     return float(ops.convert_to_numpy(ops.cast(ops.ravel(result)[0], "float32")))

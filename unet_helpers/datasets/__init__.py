@@ -11,9 +11,7 @@ __getattr__, __dir__ = hand_on(
     checks="",
     download="",
     folder="",
-    images=(
-        "EncodedImage image_files read_image read_mask read_red_channel resize_image resize_mask"
-    ),
+    images="image_files read_image read_mask read_red_channel resize_image resize_mask",
     pairs="pair_up split_at_random",
     pets="",
     pipeline="batches from_arrays load_pairs to_arrays",

@@ -13,12 +13,9 @@ def augment(image, mask, seed=None, zoom=0.0):
         mask: uint8 tensor (H, W), classes or void.
         seed: integer tensor (2,); the same seed gives the same change. None draws one.
         zoom: how much to zoom and shift. 0 only mirrors, which suits short training runs: zooming
-            blurs, and thin objects then take longer to learn. Long training runs on few images
-            gain from 0.5 to 1.
+            blurs thin objects. Long training runs on few images gain from 0.5 to 1.
 
-    Returns:
-        (image, mask) of the same shapes and dtypes. Pixels from outside the image are void in the
-        mask, so that no loss or score counts them.
+    Returns (image, mask) of the same shapes and dtypes; pixels from outside the image are void.
     """
     if seed is None:
         seed = tf.random.uniform((2,), maxval=tf.int64.max, dtype=tf.int64)
@@ -46,15 +43,9 @@ def augment(image, mask, seed=None, zoom=0.0):
 def random_crop(image, mask, size, classes=(), seed=None):
     """Cut the same part out of an image and its mask, half of the time around one of some classes.
 
-    Args:
-        image: uint8 tensor (H, W, 3).
-        mask: uint8 tensor (H, W), classes or void.
-        size: (height, width) of the part, at most (H, W).
-        classes: such as rare ones. Where the mask has none of them, and for every second part, any
-            pixel may be in the middle, as near as the border allows.
-        seed: as in `augment`.
-
-    Returns (image, mask), uint8 (height, width, 3) and (height, width). TensorFlow raises
+    Shapes: uint8 (H, W, 3), (H, W) and size (h, w), at most (H, W) -> uint8 (h, w, 3), (h, w).
+    Where the mask has none of the classes, such as rare ones, and for every second part, any pixel
+    may be in the middle, as near as the border allows. seed is as in `augment`. TensorFlow raises
     InvalidArgumentError for a part that is larger than the image.
     """
     if seed is None:

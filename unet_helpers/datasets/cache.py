@@ -1,9 +1,8 @@
 """Decoded pairs in files, for data sets that would not fit into memory.
 
 A cache is a folder with one file per pair, named 0, 1, 2 ... in their order: uint8 (H, W, 4), the
-image and its mask, and 8 bytes of checksum. TensorFlow reads them in any order and without Python.
-A file gets its name once it is complete, so a killed process loses one pair. Nothing is deleted,
-because another data set may be reading it; delete the folder to free the space.
+image and its mask, and 8 bytes of checksum. A file gets its name once it is complete. Nothing is
+deleted, because another data set may be reading it.
 """
 
 import hashlib
@@ -33,8 +32,7 @@ def choose(cache, n_bytes, folder):
     place = Path(folder) if cache == "disk" else Path(cache).expanduser()
     if len(place.parts) < 2 and not place.is_dir():  # a word that was misspelt makes no folder
         raise DataError(
-            f"The cache is {str(cache)!r}; expected auto, memory, disk, or the path of a folder. A "
-            "new folder needs its whole path."
+            f"The cache is {str(cache)!r}; expected auto, memory, disk, or a folder's whole path."
         )
     return place
 
@@ -53,8 +51,7 @@ def free_memory():
 def fingerprint(pairs, load, settings):
     """Return 16 letters that change when `load` would decode something else from the pairs.
 
-    They depend on the settings, every file's name, size and time, and, to notice a change of the
-    code, three decoded pairs.
+    They depend on the settings, every file's name, size and time, and three decoded pairs.
     """
     digest = hashlib.sha256(repr(settings).encode("utf-8", "backslashreplace"))
     for source in itertools.chain(*pairs):

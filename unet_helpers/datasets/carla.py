@@ -1,8 +1,7 @@
 """The CARLA street scenes of the Lyft/Udacity challenge: find or download, pair, split, decode.
 
-Files: `dataX/dataX/CameraRGB/*.png` and `dataX/dataX/CameraSeg/*.png` for the recordings
-dataA ... dataE, with class ids 0 to 12 in the red channel. Another edition has `CameraRGB` and
-`CameraMask` in one folder, as RGBA.
+Files: `dataX/dataX/CameraRGB/*.png` and `.../CameraSeg/*.png`, class ids 0 to 12 in the red
+channel. Another edition has `CameraRGB` and `CameraMask` in one folder, as RGBA.
 """
 
 import os
@@ -20,14 +19,11 @@ RECORDINGS = {"train": ("dataA", "dataB", "dataC"), "val": ("dataD",), "test": (
 
 
 def load(split, root=None, image_size=(96, 128), split_by="recording", seed=0, cache="auto"):
-    """Load one split of CARLA, in one fixed order.
+    """Load one split of CARLA, "train", "val", "test" or "all", in one fixed order.
 
-    Args:
-        split: "train", "val", "test", or "all".
-        root, image_size, cache: as for `find` and `datasets.load_pairs`.
-        split_by: "recording" (train is dataA to dataC, val dataD, test dataE) or "random", for
-            comparison only: it puts neighbouring frames, near copies, into different splits.
-        seed: of the random split.
+    split_by "recording" puts dataA to dataC into train, dataD into val, dataE into test. "random",
+    by `seed`, is for comparison only: it puts neighbouring frames, near copies, into different
+    splits. root, image_size and cache are as for `find` and `datasets.load_pairs`.
 
     Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 12),
     unbatched. Raises DataError that names what is missing or cannot be used.
@@ -90,10 +86,8 @@ def find_recordings(folder):
                 "again, or move the recording elsewhere."
             )
         if here.name in found:
-            raise DataError(
-                f"Two recordings are called {here.name}: {found[here.name][0].parent} and {here}. "
-                "Rename or move one of them."
-            )
+            one = found[here.name][0].parent
+            raise DataError(f"Two recordings are called {here.name}: {one} and {here}. Rename one.")
         found[here.name] = here / "CameraRGB", here / masks
     if not found:
         raise DataError(

@@ -1,12 +1,9 @@
-"""Look for mistakes in a data set before training, and report them in sentences.
-
-A loader stops at the first file that it cannot use; these checks read all files, list everything
-they find, and keep so little of each pair that thousands of images fit.
-"""
+"""Look for mistakes in a data set before training, and report them in sentences."""
 
 import hashlib
 import os
 import textwrap
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -62,17 +59,10 @@ class Report:
     shares: dict  # split -> float (n_classes,) of the labelled pixels
     findings: list  # of Finding, worst first
 
-    def kinds(self, severity=None):
-        """List the kinds of all findings, or of those of one severity."""
-        return [f.kind for f in self.findings if severity in (None, f.severity)]
-
     def __str__(self):
         splits = ", ".join(f"{split} {number}" for split, number in self.pairs.items())
-        counts = [
-            f"{number} {severity}{'s' * (number > 1)}"
-            for severity in ("error", "warning")
-            if (number := len(self.kinds(severity)))
-        ]
+        numbers = Counter(finding.severity for finding in self.findings)
+        counts = [f"{number} {kind}{'s' * (number > 1)}" for kind, number in numbers.items()]
         verdict = ", ".join(counts) or "nothing wrong was found"
         lines = [f"{sum(self.pairs.values())} pairs ({splits}): {verdict}.", ""]
         for finding in self.findings:
@@ -198,14 +188,6 @@ def count_invented(mask):
     return between, between + jumps
 
 
-def fit(image, mask):
-    """Compute the share of an image's colour variance between the areas of its mask, 0 to 1."""
-    colours = image.reshape(-1, 3) - image.mean(axis=(0, 1))
-    sizes = np.maximum(np.bincount(mask.ravel()), 1)
-    sums = np.stack([np.bincount(mask.ravel(), channel) for channel in colours.T])
-    return float((sums**2 / sizes).sum() / max((colours**2).sum(), 1))
-
-
 def thumbnail(image):
     """Make the grey thumbnail that reveals copies: uint8 (H, W, 3) -> uint8 (16, 16)."""
     grey = Image.fromarray(image).convert("L")
@@ -286,22 +268,29 @@ def misaligned(measured):
     if len(measured) < 5:
         return
     images, masks = zip(*(s.small for s in measured), strict=True)
-    flips = {name: fit_all(images, masks, flip) for name, flip in FLIPS.items()}
+    flips = {name: fit(images, masks, flip) for name, flip in FLIPS.items()}
     found = mismatched(images, masks, flips) or flipped(measured, flips)
     found = found or shifted(measured, images, masks)
     if found:
         yield Finding("error", *found)
 
 
-def fit_all(images, masks, part=np.s_[...]):
-    """Compute `fit` of each image to a part, or a flip, of its mask; float (N,)."""
-    return np.array([fit(image, mask[part]) for image, mask in zip(images, masks, strict=True)])
+def fit(images, masks, part=np.s_[...]):
+    """Compute what share of each image's colour variance lies between its mask's areas; (N,)."""
+    shares = []
+    for image, mask in zip(images, masks, strict=True):
+        colours = image.reshape(-1, 3) - image.mean(axis=(0, 1))
+        areas = mask[part].ravel()
+        sums = np.stack([np.bincount(areas, channel) for channel in colours.T])
+        between = (sums**2 / np.maximum(np.bincount(areas), 1)).sum()
+        shares.append(between / max((colours**2).sum(), 1))
+    return np.array(shares)
 
 
 def mismatched(images, masks, flips):
     """Look for masks that fit other images as well as their own; (kind, sentence) or None."""
     for where, step in (("next", 1), ("previous", -1)):
-        other = fit_all(images, masks[step:] + masks[:step])
+        other = fit(images, masks[step:] + masks[:step])
         better = np.mean(other > flips[""])
         if better > 0.7 and other.mean() > flips[""].mean():
             return "pairs off by one", (
@@ -310,7 +299,7 @@ def mismatched(images, masks, flips):
                 "file name, not by position in a list."
             )
     half = len(masks) // 2  # so far away, even a video shows something else
-    others = [fit_all(images, masks[half:] + masks[:half], flip) for flip in FLIPS.values()]
+    others = [fit(images, masks[half:] + masks[:half], flip) for flip in FLIPS.values()]
     own = np.max([*flips.values()], axis=0)
     better = np.mean(own > np.max(others, axis=0))
     if len(masks) >= 10 and better < 0.7 - 0.4 / np.sqrt(len(masks)):
@@ -343,7 +332,7 @@ def shifted(measured, images, masks):
 
     def fits(down, right):
         inner = np.s_[REACH - down : -REACH - down, REACH - right : -REACH - right]
-        return fit_all(centres, masks, inner)
+        return fit(centres, masks, inner)
 
     shift, last = (0, 0), None
     while shift != last and max(map(abs, shift)) < REACH - 1:  # uphill, a cell at a time
@@ -402,8 +391,7 @@ def copies(seen, splits):
             sentence = (
                 f"{len(near)} of {len(theirs)} images of {second} look almost like one of {first}, "
                 f"such as {near[0][0].image} and {near[0][1].image}. Are they frames of one "
-                "recording, or one photograph twice? Keep recordings, patients or series together "
-                "in one split."
+                "recording, or one photograph twice? Keep a recording, patient or series together."
             )
             files = tuple(s.image for s, _ in near)
             yield Finding("warning", "near copies across splits", sentence, files)

@@ -1,22 +1,6 @@
-"""A folder of your own images: images, masks, and a small file of class names.
+"""A folder of your own images, in `images`, `masks` and `labels.csv`, as docs/data.md describes it.
 
-    my_data/
-        images/      one.jpg  two.jpg ...
-        masks/       one.png  two.png ...      the same names
-        labels.csv   name,id,colour            a line for every class
-        train.txt  val.txt  test.txt           optional: a name a line
-
-A mask's pixels are ids (one channel) or colours; `labels.csv` says what they mean, by one of the
-two or both:
-
-    name,id,colour
-    road,0,#804080
-    car,1,0 0 142
-    void,255,#000000
-
-Pixels of `void` (it may have several lines) have no label. Names alone are numbered from 0, void
-as well. If masks of two classes hold only 0 and 255, 255 stands for the id 1. In memory the
-classes are 0, 1, 2 ... in the file's order, and void is 255.
+In memory the classes are 0, 1, 2 ... in the order of `labels.csv`, and void is 255.
 """
 
 import csv
@@ -55,25 +39,19 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
 
     Args:
         split: "train", "val", "test", or "all".
-        root: the folder, laid out as described above.
+        root: the folder, laid out as docs/data.md describes.
         image_size, cache: as for `datasets.load_pairs`.
-        split_by: used where there are no train.txt, val.txt and test.txt. "random" draws 70, 15
-            and 15 % of the names by `seed`; "recording" keeps names together that are equal up to
-            their last underscore or hyphen (street-7_0012 and street-7_0013), as frames of a video
-            need.
+        split_by: used where there are no train.txt, val.txt and test.txt. "random" draws 70, 15 and
+            15 % of the names by `seed`; "recording" keeps names together that are equal up to their
+            last underscore or hyphen (street-7_0012, street-7_0013), for frames of a video.
 
     Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), void 255), unbatched.
     Raises DataError that names what is missing or cannot be used.
     """
     label_map = read_label_map(root)
-    return pipeline.load_pairs(
-        find_pairs(split, root, split_by, seed),
-        partial(read_pair, label_map=label_map),
-        label_map.labels.n_classes,
-        image_size,
-        f"{split} images",
-        cache,
-    )
+    pairs, name = find_pairs(split, root, split_by, seed), f"{split} images"
+    read, n_classes = partial(read_pair, label_map=label_map), label_map.labels.n_classes
+    return pipeline.load_pairs(pairs, read, n_classes, image_size, name, cache)
 
 
 def find_pairs(split, root, split_by="random", seed=0):
@@ -163,10 +141,9 @@ def read_classes(path, label_map):
 
 
 def read_levels(path, jpeg=True):
-    """Read a mask of ids; black and white ones of all formats become 0 and 255.
+    """Read a mask of ids, uint8 (H, W); black and white ones of all formats become 0 and 255.
 
-    With `jpeg`, the greys of a JPEG become the nearer of the two, if most are near one. Returns
-    uint8 (H, W). Raises DataError as `read_mask`.
+    With `jpeg`, the greys of a JPEG become the nearer of the two, if most are near one.
     """
     with open_image(path) as image:
         lossy, grey = is_lossy(image), image.mode in ("1", "LA", "RGB", "RGBA")
@@ -185,10 +162,7 @@ def values_of(mask, jpeg, time):
 
 
 def compare_palette(mask, image, label_map, path):
-    """Raise DataError where a palette shows another class; some programs renumber it.
-
-    The colour of void does not count: it is often black, as the unused colours of a palette are.
-    """
+    """Raise DataError where a palette shows another class; void, often black, does not count."""
     classes = {colour: value for colour, value in label_map.colours.items() if value != VOID}
     for colour, value in classes.items():
         wrong = (image == colour).all(axis=-1) & (mask != value)
@@ -224,8 +198,7 @@ def ids_to_classes(values, label_map, path):
 def read_label_map(root):
     """Read and check the `labels.csv` of a folder; returns a LabelMap.
 
-    Without ids and colours the classes are numbered from 0 in the file's order; without colours,
-    `labels.distinct_colours` chooses those of the figures. Raises DataError that names the line.
+    Without colours, `labels.distinct_colours` chooses them. Raises DataError that names the line.
     """
     file = find(root) / "labels.csv"
     rows = csv.reader(read_lines(file, "name,id,colour and a line for every class"))
@@ -264,15 +237,12 @@ def read_label_map(root):
             key = cell and (parse_id if column == "id" else parse_colour)(cell, where)
             if key in keys[column]:
                 raise DataError(
-                    f"{where} has the {column} {cell} again; an earlier line has it. Each may "
-                    "stand for one class only."
+                    f"{where} has the {column} {cell} again. Each may stand for one class only."
                 )
             if cell:
                 keys[column][key] = value
     if not 1 <= len(names) <= VOID:
-        raise DataError(
-            f"{file} has {len(names)} classes; expected 1 to {VOID}, each on a line of its own."
-        )
+        raise DataError(f"{file} has {len(names)} classes; expected 1 to {VOID}, each on a line.")
     for column, known in keys.items():
         lacking = [name for i, name in enumerate(names) if i not in known.values()]
         if known and lacking:
@@ -299,11 +269,10 @@ def read_label_map(root):
             )
             ids = {0: classes[0], 255: classes[1]}
     by_class = {value: colour for colour, value in reversed(colours.items())}
-    shown = tuple(by_class[i] for i in range(len(names))) if colours else None
-    shown = shown or distinct_colours(len(names))
+    shown = [by_class[i] for i in range(len(names))] if colours else distinct_colours(len(names))
     id_of = {value: key for key, value in reversed(ids.items())}
     kept = tuple(id_of[value] for value in (*range(len(names)), VOID) if value in id_of)
-    labels = Labels(file.parent.name, tuple(names), shown, kept or None)
+    labels = Labels(file.parent.name, tuple(names), tuple(shown), kept or None)
     return LabelMap(file, labels, ids, colours)
 
 
@@ -333,10 +302,8 @@ def read_lines(file, expected):
         if not file.is_file():
             raise DataError(f"{file} is not a file; expected a text file with {expected}.")
         if file.stat().st_size > MOST_BYTES:
-            raise DataError(
-                f"{file} has {file.stat().st_size:,} bytes; expected a small text file with "
-                f"{expected}."
-            )
+            size = f"{file.stat().st_size:,} bytes"
+            raise DataError(f"{file} has {size}; expected a small text file with {expected}.")
         # utf-8-sig: spreadsheets put a mark before the first letter
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -352,8 +319,7 @@ def read_lines(file, expected):
 def read_lists(folder, pairs):
     """Read train.txt, val.txt and test.txt: dict from split to sorted names.
 
-    Each line is a name, with or without its ending and folder. Says which images are in none of
-    the three. Raises DataError that names file and line.
+    Lines are names, with or without ending and folder. Says which images are in none of the three.
     """
     splits, seen = {}, {}
     for split in SPLITS:
@@ -394,8 +360,7 @@ def read_lists(folder, pairs):
 def split_recordings(names, seed=0):
     """Split names so that those of one recording stay together: dict from split to sorted names.
 
-    The name of a recording ends before the last underscore or hyphen. About 15 % of the recordings,
-    at least one, are val, and as many test; the longest is in train.
+    About 15 % of the recordings, at least one, are val, as many test; the longest is in train.
     """
     recordings = {}
     for name in sorted(names):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unet_helpers.files import explained
-from unet_helpers.labels import CARLA, DataError, check_values
+from unet_helpers.labels import CARLA, DataError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 # The formats of these endings, whatever a file is called. Pillow knows others, for some of which
@@ -40,12 +40,11 @@ class EncodedImage:
 
 
 def read_image(path):
-    """Read an image as RGB, the way a viewer shows it.
+    """Read an image as RGB, the way a viewer shows it, rotated as its EXIF data says.
 
-    Returns uint8 (H, W, 3). Transparency is dropped, palettes are looked up, grey is repeated, and
-    only the first frame of an animation is read. 16 bits are scaled to 8 by the full range, 0 to
-    65535, so that all images of a set change alike. Images are rotated as their EXIF data says.
-    Raises DataError for a file that is not an image or whose values have no known range.
+    Returns uint8 (H, W, 3). Transparency is dropped, and only the first frame of an animation is
+    read. 16 bits are scaled to 8 by the full range, 0 to 65535, so that all images of a set change
+    alike. Raises DataError for a file that is not an image or whose values have no known range.
     """
     with open_image(path) as image, decoding(path):
         if image.mode.startswith(("I", "F")):
@@ -188,26 +187,9 @@ def resize_image(image, size):
 def resize_mask(mask, size):
     """Resize a mask by taking the label at each new pixel's centre; labels are never mixed.
 
-    Shapes: uint8 (H, W) and size (h, w) -> uint8 (h, w). Pixel centres map onto each other as in
-    `resize_image`, so that image and mask stay aligned.
+    Shapes: uint8 (H, W) and size (h, w) -> uint8 (h, w), aligned as by `resize_image`.
     """
     if mask.shape == tuple(size):
         return mask
     image = Image.fromarray(mask)
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST))
-
-
-def check_pair(image, mask, n_classes, image_name="image", mask_name="mask"):
-    """Raise DataError, with the file's name, unless image and mask fit together and the classes."""
-    if image.dtype != np.uint8 or mask.dtype != np.uint8:
-        raise DataError(
-            f"{image_name} was read as {image.dtype}, {mask_name} as {mask.dtype}; expected uint8, "
-            "0 to 255, which has no nan. Scale and convert it in read_pair."
-        )
-    if image.shape[:2] != mask.shape:
-        raise DataError(
-            f"{image_name} is {image.shape[0]}x{image.shape[1]}, but its mask {mask_name} is "
-            f"{mask.shape[0]}x{mask.shape[1]} (height x width). Do they belong together, or does "
-            "EXIF data turn only one of them? Save both as they are shown."
-        )
-    check_values(mask, n_classes, mask_name)

@@ -71,10 +71,7 @@ def pair_up(image_folder, mask_folder):
 
 
 def unused_files(folder, used):
-    """List what stands beside the used files under other names, and the images of sub-folders.
-
-    Returns Paths within the folder.
-    """
+    """List files of other names than those used, and images in sub-folders, within a folder."""
     names = {file.stem for file in used}
     others = (entry for entry in sorted(Path(folder).iterdir()) if entry.stem not in names)
     visible = (entry for entry in others if not entry.name.startswith("."))
@@ -97,25 +94,17 @@ def by_name(files):
 
 
 def plain_name(file):
-    """Return a file's name without an image's ending, accented letters in one of two encodings.
-
-    Unicode has two that look the same, and operating systems differ in which one they write.
-    """
+    """Return a file's name without an image's ending, in one of Unicode's two spellings."""
     file = Path(file)
     name = file.stem if file.suffix.lower() in IMAGE_ENDINGS else file.name
     return unicodedata.normalize("NFC", name)
 
 
 def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
-    """Split names once, before training shuffles anything.
+    """Split names, which are sorted first, into "train", "val" and "test" by a seed.
 
-    Args:
-        names: file names or other strings; they are sorted first, so their order does not matter.
-        shares: of train, val and test; must sum to 1.
-        seed: of the permutation.
-
-    Returns a dict with "train", "val" and "test": sorted lists with no name in common. Raises
-    DataError for shares that do not sum to 1, duplicate names, or an empty split.
+    shares are those of the three and must sum to 1. Returns a dict of sorted lists with no name in
+    common. Raises DataError for other shares, duplicate names, or an empty split.
     """
     names = sorted(names)
     if abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
@@ -131,8 +120,5 @@ def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
     }
     for (split, part), share in zip(splits.items(), shares, strict=True):
         if share > 0 and not part:
-            raise DataError(
-                f"{len(names)} images are too few for a {split} split of {share:.0%}: it would "
-                "be empty."
-            )
+            raise DataError(f"{len(names)} images are too few for a {split} split of {share:.0%}.")
     return splits

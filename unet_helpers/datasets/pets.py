@@ -1,7 +1,6 @@
 """Oxford-IIIT Pet: find or download (by TFDS, else the official archives), split, decode.
 
-The trimaps hold 1 pet, 2 background, 3 outline; one is subtracted, so the classes are
-0 pet, 1 background, 2 outline.
+Trimaps hold 1 pet, 2 background, 3 outline; classes are one less.
 """
 
 import os
@@ -23,28 +22,19 @@ from unet_helpers.labels import DataError
 
 TFDS_NAME = "oxford_iiit_pet"
 ARCHIVES = "https://thor.robots.ox.ac.uk/~vgg/data/pets"
-# name: (bytes, sha256)
-ARCHIVE_FILES = {
-    "images.tar.gz": (
-        791_918_971,
-        "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
-    ),
-    "annotations.tar.gz": (
-        19_173_078,
-        "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91",
-    ),
-}
+ARCHIVE_FILES = (  # folder inside, bytes, sha256
+    ("images", 791_918_971, "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d"),
+    ("annotations", 19_173_078, "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91"),
+)
 VAL_SHARE = 0.15
 
 
 def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
     """Load one split of the pets, sorted by file name.
 
-    Args:
-        split: "train" or "val" (85 % and 15 % of the official training images), or "test".
-        root, image_size, cache: as for `find` and `datasets.load_pairs`. A folder holds TFDS's
-            `oxford_iiit_pet/4.x.x`, or the official `images` and `annotations`.
-        seed: of the choice of the validation images.
+    split is "train" or "val", 85 % and 15 % of the official training images by `seed`, or "test". A
+    folder holds TFDS's `oxford_iiit_pet/4.x.x`, or the official `images` and `annotations`. root,
+    image_size and cache are as for `find` and `datasets.load_pairs`.
 
     Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes 0 to 2),
     unbatched. Raises DataError that names what is missing or cannot be used.
@@ -85,8 +75,7 @@ def read_pair(image_source, trimap_source):
 def pairs_of_tfds(folder, split):
     """Read the encoded pairs of TFDS's files: dict from file name to (image, trimap).
 
-    The TFRecord files are read without TFDS, because features.json, its description of a data set,
-    may name any Python module, and TFDS would import it.
+    Not by TFDS, which imports whatever Python module its description of a data set names.
     """
     versions = sorted(Path(folder).glob(f"{TFDS_NAME}/4.*/dataset_info.json"))
     if not versions:
@@ -97,16 +86,14 @@ def pairs_of_tfds(folder, split):
     place, pairs = versions[-1].parent, {}
     keys = ("file_name", "image", "segmentation_mask")
     features = {key: tf.io.FixedLenFeature((), tf.string) for key in keys}
-    advice = "They are damaged or cut off. Delete this folder and get the pets again."
+    cure = "Delete this folder and get the pets again."
     errors = (tf.errors.OpError, OSError, ValueError, struct.error)
-    with explained(f"The TFRecord files of {split} in {place} cannot be read", advice, errors):
+    problem = f"The TFRecord files of {split} in {place} cannot be read"
+    with explained(problem, f"They are damaged or cut off. {cure}", errors):
         files = sorted(map(str, place.glob(f"{TFDS_NAME}-{split}.tfrecord-*")))
-        expected = int(files[0].rsplit("-of-", 1)[1]) if files else 1
-        if len(files) != expected:
-            raise DataError(
-                f"{place} has {len(files)} of {expected} TFRecord files of {split}. Delete this "
-                "folder and get the pets again."
-            )
+        due = int(files[0].rsplit("-of-", 1)[1]) if files else 1
+        if len(files) != due:
+            raise DataError(f"{place} has {len(files)} of {due} TFRecord files of {split}. {cure}")
         for file in files:
             check_lengths(file)
         parse = partial(tf.io.parse_single_example, features=features)
@@ -120,10 +107,7 @@ def pairs_of_tfds(folder, split):
 
 
 def check_lengths(file):
-    """Raise DataError if a TFRecord file announces more bytes than it has.
-
-    TensorFlow allocates the memory that a record announces before it looks at the file's length.
-    """
+    """Raise DataError if a TFRecord file announces, and TensorFlow allocates, more than it has."""
     if not os.path.isfile(file):
         raise DataError(f"{file} is not a file but a folder, pipe or device. Remove it.")
     size, position = os.path.getsize(file), 0
@@ -181,8 +165,8 @@ def download():
         return folder
     except Exception as error:  # of any kind: TFDS has many parts, and the wrong protobuf its own
         print(f"TFDS could not serve the pets ({type(error).__name__}); taking the archives.")
-    for name, (size, sha256) in ARCHIVE_FILES.items():
+    for inside, size, sha256 in ARCHIVE_FILES:
+        name = f"{inside}.tar.gz"
         archive = fetch(f"{ARCHIVES}/{name}", folder / name, size, sha256)
-        inside = name.removesuffix(".tar.gz")
         unpack(archive, folder / inside, inside)
     return folder

@@ -11,9 +11,9 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from unet_helpers.datasets import cache as caching
-from unet_helpers.datasets.images import check_pair, resize_image, resize_mask
+from unet_helpers.datasets.images import resize_image, resize_mask
 from unet_helpers.files import full_folder
-from unet_helpers.labels import VOID, DataError, check_number, check_size, note
+from unet_helpers.labels import VOID, DataError, check_number, check_size, check_values, note
 
 DARK = 17  # what the whitest pixel of 12 bits in a 16-bit file stays below
 
@@ -42,7 +42,18 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
 
     def load(pair):
         image, mask = read_pair(*pair)
-        check_pair(image, mask, n_classes, *pair)
+        if image.dtype != np.uint8 or mask.dtype != np.uint8:
+            raise DataError(
+                f"{pair[0]} was read as {image.dtype}, {pair[1]} as {mask.dtype}; expected uint8, "
+                "0 to 255, which has no nan. Scale and convert it in read_pair."
+            )
+        if image.shape[:2] != mask.shape:
+            raise DataError(
+                f"{pair[0]} is {image.shape[0]}x{image.shape[1]}, but its mask {pair[1]} is "
+                f"{mask.shape[0]}x{mask.shape[1]} (height x width). Do they belong together, or "
+                "does EXIF data turn only one of them? Save both as they are shown."
+            )
+        check_values(mask, n_classes, pair[1])
         if image_size is not None:
             image, mask = resize_image(image, image_size), resize_mask(mask, image_size)
         return image, mask
@@ -76,10 +87,7 @@ def load_pairs(pairs, read_pair, n_classes, image_size, description="images", ca
 
 
 def remark(description, counts, n_classes, dark):
-    """Say when most images are nearly black, or void covers what may be a class.
-
-    counts: int (256,), pixels by label. dark: share of the images without a bright pixel.
-    """
+    """Say when most images are nearly black, or void covers what may be a class."""
     if dark > 0.5:
         note(
             f"{dark:.0%} of the {description} are nearly black, below {DARK} of 255. Do 16-bit "
@@ -95,10 +103,7 @@ def remark(description, counts, n_classes, dark):
 
 
 def in_threads(function, items):
-    """Call a function for every item, several at once, and yield the results in order.
-
-    Pillow decodes without Python's lock, so threads help. Only a few results are kept waiting.
-    """
+    """Call a function for every item, several at once, and yield the results in order."""
     workers = os.cpu_count()
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque()
@@ -116,10 +121,9 @@ def from_arrays(images, masks):
         # Kept on the CPU: a GPU's memory is for the model.
         with tf.device("CPU:0"):
             return tf.data.Dataset.from_tensor_slices((np.asarray(images), np.asarray(masks)))
-    shapes = (None, None, 3), (None, None)
-    signature = tuple(tf.TensorSpec(shape, tf.uint8) for shape in shapes)
+    specs = tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((None, None), tf.uint8)
     dataset = tf.data.Dataset.from_generator(
-        lambda: zip(images, masks, strict=True), output_signature=signature
+        lambda: zip(images, masks, strict=True), output_signature=specs
     )
     return dataset.apply(tf.data.experimental.assert_cardinality(len(images)))
 
@@ -139,8 +143,7 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
     Args:
         dataset: tf.data.Dataset of (image, mask) pairs of one size.
         batch_size: pairs per batch; the last batch of an epoch may be smaller.
-        epochs: None yields the pairs once, in order; a number yields those of so many epochs, each
-            shuffled anew.
+        epochs: None yields the pairs once, in order; a number so many epochs, each shuffled anew.
         augmentation: function (image, mask, seed) -> (image, mask), seed int64 (2,); needs epochs.
         seed: integer, of shuffling and augmentation.
 
@@ -193,10 +196,9 @@ def batches(dataset, batch_size=8, epochs=None, augmentation=None, seed=0):
 
 
 def without_autotuning(dataset):
-    """Switch tf.data's autotuner off for a data set.
+    """Switch tf.data's autotuner off for a data set, as prefetching two batches is enough here.
 
-    Its thread sleeps for 10, 20, 40 ... ms, and an iterator that ends may wait for it to wake: an
-    epoch of 6 s could take 10 s. Prefetching two batches is enough for these pipelines.
+    An iterator that ends may wait for its thread to wake: an epoch of 6 s could take 10 s.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

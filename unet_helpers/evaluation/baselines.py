@@ -12,10 +12,7 @@ def colour_bins(images):
 
 
 def learn(pairs, n_classes):
-    """Learn both baselines from pairs of image and mask, one at a time in memory.
-
-    Args:
-        pairs: iterable of (uint8 (..., 3), integer (...)), classes or void.
+    """Learn both baselines from pairs (uint8 (..., 3), integer (...)), one at a time in memory.
 
     Returns a dict from the baseline's name to uint8 (4096,), the class of each of the
     `colour_bins`. The majority class has the most labelled pixels; colours get their most frequent
@@ -29,20 +26,15 @@ def learn(pairs, n_classes):
     counts = counts.reshape(4096, n_classes)
     common = counts.sum(axis=0).argmax()
     by_colour = np.where(counts.any(axis=1), counts.argmax(axis=1), common)
-    return {
-        "majority class": np.full(4096, common, np.uint8),
-        "colour only": by_colour.astype(np.uint8),
-    }
+    majority = np.full(4096, common, np.uint8)
+    return {"majority class": majority, "colour only": by_colour.astype(np.uint8)}
 
 
 def predictions(train_images, train_masks, images, n_classes):
-    """Predict masks by both baselines, learned from training images.
+    """Predict masks by both baselines, learned from training images: dict from the baseline's name.
 
-    Shapes: uint8 (N, H, W, 3), (N, H, W) and (M, H, W, 3) -> dict from the baseline's name to
-    uint8 (M, H, W).
+    Shapes: uint8 (N, H, W, 3), (N, H, W) and (M, H, W, 3) -> uint8 (M, H, W) each.
     """
     learned = learn(zip(train_images, train_masks, strict=True), n_classes)
-    return {
-        name: np.stack([table[colour_bins(image)] for image in images])
-        for name, table in learned.items()
-    }
+    colours = np.stack([colour_bins(image) for image in images])
+    return {name: table[colours] for name, table in learned.items()}

@@ -10,17 +10,12 @@ from unet_helpers.labels import VOID
 def boundary_f1(y_true, y_pred, n_classes, tolerance=2):
     """Compute how well the predicted borders of each class match the true ones.
 
-    Args:
-        y_true, y_pred: integer arrays (N, H, W) or (H, W). No border is counted in or along void.
-        n_classes: number of classes.
-        tolerance: a border pixel is matched if the other mask has a border pixel of the same
-            class at most this many rows and this many columns away.
+    Shapes: integer (N, H, W) or (H, W) twice -> float (n_classes,): harmonic mean of border
+    precision and recall over all images together, nan for a class without a border in both masks. A
+    border pixel is matched if the other mask has one of the same class at most `tolerance` rows and
+    columns away; none is counted in or along void. Raises ValueError if shapes differ.
 
-    Returns float (n_classes,): harmonic mean of border precision and recall over all images
-    together; nan for a class without a border in both masks. Raises ValueError if shapes differ.
-
-    Source: Csurka et al. 2013, section 3 (there per image; here over the whole set, so that a
-    small image counts less than a large one).
+    Source: Csurka et al. 2013, section 3 (there per image; here over the whole set).
     """
     y_true, y_pred = check_shapes(y_true, y_pred)
     if y_true.ndim == 2:
@@ -42,8 +37,7 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2):
 def border(region, valid=True):
     """Mark the pixels of a region that touch a labelled pixel outside it (4 neighbours).
 
-    Shapes: bool (N, H, W), and valid likewise, False where void -> bool (N, H, W). Neither the
-    image's edge nor void makes a border: what lies behind them is unknown.
+    Shapes: bool (N, H, W), valid False where void -> the same. The image's edge makes no border.
     """
     outside = np.pad(~region & valid, ((0, 0), (1, 1), (1, 1)))
     above, below = outside[:, :-2, 1:-1], outside[:, 2:, 1:-1]
@@ -61,10 +55,9 @@ def boundary_distance(masks, maximum=20):
     """Compute for each pixel the distance to the nearest boundary between two classes.
 
     Shapes: integer (N, H, W), classes or void -> int64 (N, H, W). A pixel with a neighbour of
-    another class above, below, left or right has distance 0; the others count the steps to such a
-    pixel, where a diagonal step is one step, as in `boundary_f1`. Larger distances, and those in
-    an image without a boundary, are cut to maximum. Void makes no boundary, as in `border`. Raises
-    ValueError if the masks are not (N, H, W).
+    another class above, below, left or right has distance 0; others count the steps to such a
+    pixel, diagonal ones too, cut to maximum. Void makes no boundary. Raises ValueError for another
+    shape.
     """
     masks = np.asarray(masks)
     if masks.ndim != 3:

@@ -1,7 +1,7 @@
 """Scores of predicted masks, all from one confusion matrix over a whole data set; NumPy only.
 
-Here and in the modules beside it, y_true is an integer array of classes 0 .. n_classes - 1 and
-void, which is not counted, and y_pred one of the same shape, without void.
+Here and beside it, y_true is an integer array of classes 0 .. n_classes - 1 and void, which is not
+counted, and y_pred one of the same shape, without void.
 """
 
 from dataclasses import dataclass
@@ -38,8 +38,7 @@ def confusion_matrix(y_true, y_pred, n_classes):
 class Scores:
     """Scores of one confusion matrix, from 0 to 1; arrays have one entry per class.
 
-    A class that is neither in the truth nor in the prediction is absent: its IoU would be 0 / 0.
-    Its entries are nan, and the means leave it out rather than count it as 0 or 1.
+    A class neither in the truth nor predicted has nan entries (0 / 0), which the means leave out.
     """
 
     pixel_accuracy: float
@@ -97,10 +96,9 @@ def score_lines(scores, classes):
 
 
 def evaluate(model, dataset, n_classes):
-    """Count one confusion matrix of a model over a whole data set.
+    """Count one `confusion_matrix` of a model, which returns logits, over a whole data set.
 
-    The model returns logits (B, H, W, n_classes); dataset is an iterable of batches (uint8
-    (B, H, W, 3), uint8 (B, H, W)). Returns a matrix as `confusion_matrix` does.
+    dataset is an iterable of batches (uint8 (B, H, W, 3), uint8 (B, H, W)).
     """
     confusion = np.zeros((n_classes, n_classes), np.int64)
     for images, masks in dataset:
@@ -112,8 +110,7 @@ def evaluate(model, dataset, n_classes):
 def image_ious(y_true, y_pred, n_classes):
     """Compute the IoU of every class in each image, to find the worst images.
 
-    Shapes: integer (N, H, W) twice -> float (N, n_classes), nan for a class that is neither in the
-    truth nor predicted, and for an image without labels. Raises ValueError as `confusion_matrix`.
+    Shapes: integer (N, H, W) twice -> float (N, n_classes), nan for absent classes or all void.
     """
     result = np.full((len(y_true), n_classes), np.nan)
     for row, true, pred in zip(result, y_true, y_pred, strict=True):
@@ -129,7 +126,6 @@ def check_shapes(*arrays):
     if len({array.shape for array in arrays}) > 1:
         raise ValueError(
             f"The arrays have the shapes {', '.join(str(array.shape) for array in arrays)}; they "
-            "must be equal. Is there a channel axis of size 1 to drop, mask[..., 0], or logits to "
-            "argmax?"
+            "must be equal. Is there a channel axis to drop, mask[..., 0], or logits to argmax?"
         )
     return arrays

@@ -6,13 +6,10 @@ from unet_helpers.files import sample_folder
 
 
 def stored_runs(experiment):
-    """Return the stored runs of an experiment, grouped by variant.
+    """Return the stored runs of an experiment, a file in `data/results`, in a dict by variant.
 
-    Args:
-        experiment: name of a file in `data/results`, such as "streets".
-
-    Returns a dict from variant to a list of runs, each a dict with "mean_iou", "accuracy", "iou"
-    (dict from class to IoU) and what tells the run from its like, such as "left_out" or "seed".
+    A run is a dict with "mean_iou", "accuracy", "iou" (dict from class to IoU) and what tells it
+    from its like, such as "left_out" or "seed".
     """
     path = sample_folder("results") / f"{experiment}.json"
     groups = {}

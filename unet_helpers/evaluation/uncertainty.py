@@ -30,13 +30,9 @@ class Reliability:
 def reliability(y_true, probabilities, n_bins=10):
     """Compare confidence with accuracy, in bins of the predicted class's probability.
 
-    Args:
-        y_true: integer array (...), classes or void.
-        probabilities: float array (..., C), summing to 1.
-        n_bins: number of equally wide bins from 0 to 1; a bin includes its upper end.
-
-    Returns a Reliability of float arrays (n_bins,), pixels int64. Raises ValueError if the shapes
-    do not fit, the probabilities are logits, or all is void.
+    Shapes: integer (...) with void, float (..., C) summing to 1 -> Reliability of arrays (n_bins,).
+    The bins are equally wide from 0 to 1 and include their upper end. Raises ValueError if the
+    shapes do not fit, the probabilities are logits, or all is void.
 
     Source: Guo et al. 2017, section 2, equations 1 to 3.
     """
@@ -97,14 +93,9 @@ def flip_tta(model, images, batch_size=8):
 def mc_dropout(model, images, times=10, seed=0, batch_size=8):
     """Predict images several times with dropout left on: Monte Carlo dropout.
 
-    Args:
-        model: returns logits (B, H, W, C) and has dropout layers; it is not changed.
-        images: uint8 (N, H, W, 3), predicted in steps of `batch_size`.
-        times: number of predictions.
-        seed: of the dropped activations.
-
-    Returns an Ensemble of all predictions. Raises ValueError if the model has no dropout or times
-    is less than 1, and DataError as `inference.predict_logits`.
+    Shapes: uint8 (N, H, W, 3) -> Ensemble of all predictions by a copy of the model, which returns
+    logits. seed is that of the dropped activations. Raises ValueError if the model has no dropout
+    or times is less than 1, and DataError as `inference.predict_logits`.
 
     Source: Gal and Ghahramani 2016, section 4; mutual information as in Gal et al. 2017, section 3.
     """
@@ -121,12 +112,9 @@ class DropoutLeftOn(keras.layers.Dropout):
 
 
 def with_dropout_on(model, seed=0):
-    """Copy a model so that its dropout layers drop in prediction too, and nothing else changes.
+    """Copy a model so that all its dropout layers drop in prediction too, and nothing else changes.
 
-    Calling the model with training=True would do more: batch normalisation would normalise by
-    the current batch and update its averages.
-
-    Models used as layers are copied alike; seed is that of the dropped activations. Raises
+    With training=True, batch normalisation would take the current batch's averages. Raises
     ValueError if there is no dropout layer or the layers cannot be followed.
     """
     if not any(isinstance(layer, keras.layers.Dropout) for layer in flat_layers(model)):
@@ -161,14 +149,10 @@ def average_predictions(predictions):
 def risk_coverage(y_true, y_pred, uncertainty, shares):
     """Compute the error rate that remains when the most uncertain pixels are set aside.
 
-    Args:
-        y_true, y_pred: integer arrays of one shape.
-        uncertainty: float array of the same shape, larger for less certain pixels.
-        shares: sequence of floats from 0 up to, but not including, 1: how many to set aside.
-
-    Returns float (len(shares),): the share of wrong pixels among those that are kept. It falls if
-    the wrong pixels are the uncertain ones, and stays level if uncertainty is random. Raises
-    ValueError if the shapes differ, an uncertainty is nan, or a share is not from 0 to below 1.
+    Shapes: integer, integer and float arrays of one shape, and shares from 0 to below 1 of the
+    pixels to set aside -> float (len(shares),), the share of wrong pixels among those that are
+    kept. It falls if the wrong pixels are the uncertain ones. Raises ValueError if the shapes
+    differ, an uncertainty is nan, or a share is not from 0 to below 1.
 
     Source: the risk-coverage curve of Geifman and El-Yaniv 2017, section 2.
     """

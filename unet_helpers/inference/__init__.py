@@ -8,8 +8,6 @@ __getattr__, __dir__ = hand_on(
     images="earlier_masks predict_folder predict_image predict_images save_mask save_masks",
     loading="load_model",
     predict="predict_logits predict_masks to_mask to_probabilities two_logits",
-    tiles=(
-        "blend_weights pad_to_multiple receptive_field_radius tile_logits tile_starts total_stride"
-    ),
+    tiles="blend_weights pad_to_multiple receptive_field_radius tile_logits tile_starts",
     video="predict_video",
 )

@@ -1,8 +1,4 @@
-"""A trained model as a file for other programs: .keras, SavedModel, LiteRT (.tflite) and ONNX.
-
-Each `to_...` function writes one format, completely or not at all; `open_exported` runs any of
-them with the format's own runtime. ONNX needs packages that the course does not require.
-"""
+"""A trained model as a file for other programs: .keras, SavedModel, LiteRT (.tflite) and ONNX."""
 
 import contextlib
 import io
@@ -35,10 +31,9 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), batch_size=1, verbose=0
 
 
 def to_keras(model, path):
-    """Write a model as a .keras file: layers and weights, for Keras on any backend.
+    """Write a model as a .keras file, without loss and optimizer, for Keras on any backend.
 
-    Its loss and optimizer, which may be the course's own, are left out. Returns Path. Raises
-    DataError when the file cannot be written.
+    Returns Path. Raises DataError when the file cannot be written.
     """
     with exporting(path, ".keras") as part:
         as_graph(model).save(part)
@@ -72,14 +67,11 @@ def to_saved_model(model, folder):
 
 
 def to_tflite(model, path, samples=None):
-    """Write a model as a .tflite file for LiteRT, on phones and small computers.
+    """Write a model of a fixed input size as a .tflite file for LiteRT, as on phones.
 
-    Args:
-        model: of a fixed input size.
-        path: of the file.
-        samples: uint8 (N, H, W, 3), a few dozen training images. All weights and activations
-            become 8-bit integers, in the ranges that these images produce, and so do input and
-            output. None keeps float32.
+    With samples, uint8 (N, H, W, 3), a few dozen training images, all weights and activations
+    become 8-bit integers, in the ranges that these produce, and so do input and output. None keeps
+    float32.
 
     Returns Path. Raises DataError when the input size is open, LiteRT lacks an operation (in 8
     bits), or the file cannot be written.
@@ -95,16 +87,12 @@ def to_tflite(model, path, samples=None):
     options = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
     if samples is not None:
         if np.shape(samples)[1:] != size:
-            raise DataError(
-                f"The samples have the shape {np.shape(samples)}; this model takes "
-                f"(N, {', '.join(map(str, size))})."
-            )
+            takes = f"this model takes (N, {', '.join(map(str, size))})"
+            raise DataError(f"The samples have the shape {np.shape(samples)}; {takes}.")
         options = {
             "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
             "optimizations": [tf.lite.Optimize.DEFAULT],
-            "representative_dataset": lambda: (
-                [image[None].astype(np.float32)] for image in np.asarray(samples)
-            ),
+            "representative_dataset": lambda: ([np.float32(image[None])] for image in samples),
             "inference_input_type": tf.uint8,
             "inference_output_type": tf.uint8,
         }
@@ -116,8 +104,7 @@ def to_tflite(model, path, samples=None):
 def to_onnx(model, path):
     """Write a model as an .onnx file, which programs in many languages read.
 
-    Returns Path. Raises DataError when the packages tf2onnx and onnx are missing, the model
-    cannot be converted, or the file cannot be written.
+    Returns Path. Raises DataError without tf2onnx and onnx, or if it cannot be written.
     """
     with exporting(path, ".onnx") as part:
         # Keras would not find the inputs of a model that was loaded and not called yet
@@ -177,9 +164,7 @@ def open_exported(path):
     advice = "Was it cut off while copying, or does its ending belong to another format?"
     with quietly(f"{path} cannot be loaded", advice):
         run = opener(path)
-    return lambda images: np.concatenate(
-        [np.asarray(run(image[None]), np.float32) for image in images]
-    )
+    return lambda images: np.concatenate([np.float32(run(image[None])) for image in images])
 
 
 def open_saved_model(folder):
@@ -192,9 +177,7 @@ def open_saved_model(folder):
 def open_tflite(path):
     """Open a .tflite file with LiteRT's interpreter, or with the older one in TensorFlow.
 
-    An 8-bit tensor stores value / scale + zero point, rounded. Source: Jacob et al. 2018,
-    "Quantization and training of neural networks for efficient integer-arithmetic-only
-    inference", equation 1.
+    An 8-bit tensor stores value / scale + zero point, rounded (Jacob et al. 2018, equation 1).
     """
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -230,8 +213,7 @@ def open_onnx(path):
 def run_in_new_process(path, images):
     """Load a .keras file in a new Python process with Keras alone, and predict there.
 
-    Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError as `load_model`, or with
-    the last line of the process's error output when it fails.
+    Shapes: uint8 (N, H, W, 3) -> float32 (N, H, W, C). Raises DataError with what the process says.
     """
     load_model(path)  # it refuses code from outside Keras
     with tempfile.TemporaryDirectory() as work:

@@ -41,11 +41,9 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
         threshold: for the sigmoid of a model with a single logit.
         options: tile, overlap, blend, margin, flips and batch_size of `tile_logits`.
 
-    Returns uint8 (H, W), the mask of the image as viewers show it: a file is turned by its EXIF tag
-    before the prediction, and the mask fits the turned image. Raises DataError for an image that
-    cannot be read, a model that does not fit, or invalid options.
-
-    Memory: the image, the mask, and the logits of one row of tiles.
+    Returns uint8 (H, W), the mask of the image as viewers show it, turned by its EXIF tag. Raises
+    DataError for an image that cannot be read, a model that does not fit, or invalid options. The
+    memory holds the image, the mask, and the logits of one row of tiles.
     """
     ((_, mask),) = predict_images(model, [image], scale, threshold, **options)
     return mask
@@ -55,13 +53,9 @@ def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **o
     """Predict the masks of many images, small ones of one size several at a time.
 
     A processor's cores share the work on several small images better than that on one
-    (benchmarks/prediction.py). `models.folding` makes a model that is faster still.
-
-    Args:
-        model, scale, threshold, options: as for `predict_image`.
-        images: files or arrays, of any sizes, read one after the other.
-        batch_size: images or tiles per step; None is as many as have the pixels of one tile
-            of TILE x TILE together, but at most MOST.
+    (benchmarks/prediction.py). images are files or arrays, of any sizes, read one after the other.
+    batch_size is that of images or tiles; None is as many as have the pixels of one tile of TILE x
+    TILE together, but at most MOST. The other arguments are as for `predict_image`.
 
     Yields (uint8 (H, W, 3), uint8 (H, W)): each image and its mask, in the given order. Raises
     DataError as `predict_image`.
@@ -116,9 +110,8 @@ def as_image(image):
 def save_mask(path, mask, labels=None):
     """Write a mask as a PNG of ids; with labels, in their ids and, for viewers, their colours.
 
-    mask: uint8 (H, W), classes or void. `datasets.read_mask` reads the ids back, and
-    `datasets.folder` the classes. Raises DataError when the mask does not fit the labels or the
-    file cannot be written.
+    mask: uint8 (H, W), classes or void. `datasets.read_mask` reads the ids back. Raises DataError
+    when the mask does not fit the labels or the file cannot be written.
     """
     image = Image.fromarray(mask)
     if labels is not None:
@@ -140,8 +133,7 @@ def save_masks(folder, masks, labels=None):
     """Write the masks of one run into a folder, in place of those of an earlier run.
 
     masks: iterable of (name, uint8 (H, W)), which become NAME.png. Returns the list of their paths.
-    Raises DataError as `earlier_masks`, before it asks for the first mask; as `save_mask`; or for
-    a name that comes twice.
+    Raises DataError as `earlier_masks` and `save_mask`, or for a name that comes twice.
     """
     folder, written, masks = Path(folder), {}, iter(masks)
     earlier = earlier_masks(folder)
@@ -188,22 +180,17 @@ def earlier_masks(folder):
 def predict_folder(model, source, target, labels=None, **options):
     """Predict all images of a folder and write a mask for each, with a progress bar.
 
-    Args:
-        model, options: as for `predict_image`.
-        source: folder of images, of any sizes and formats.
-        target: folder for the masks, NAME.png for NAME.jpg, of the image's size as viewers show
-            it. Masks of an earlier prediction are replaced; it may hold no other images.
-        labels: Labels of the model's classes, which give the masks their ids and colours.
+    Masks become target/NAME.png for NAME.jpg, of the image's size as viewers show it, in the ids
+    and colours of labels. They replace those of an earlier prediction; target may hold no other
+    images. model and options are as for `predict_image`.
 
-    Returns the list of the masks' paths, in the order of the images' names. Raises DataError for no
-    images, two of one name, a target that holds other images; or, after all others were written,
-    some that cannot be read.
+    Returns the masks' paths, in the order of the images' names. Raises DataError for no images, two
+    of one name, a target that holds other images; or, after the others, unreadable ones.
     """
     files = image_files(source)
     if not files:
-        raise DataError(
-            f"{source} contains no images. Accepted endings: {', '.join(IMAGE_ENDINGS)}."
-        )
+        endings = ", ".join(IMAGE_ENDINGS)
+        raise DataError(f"{source} contains no images. Accepted endings: {endings}.")
     if Path(target).exists() and Path(target).samefile(source):
         raise DataError(f"{target} is the folder of the images; choose another one for the masks.")
     named, readable, broken = by_name(files), [], []

@@ -20,10 +20,9 @@ FOREIGN = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 
 
 def load_model(path):
-    """Load a saved model for prediction, without custom objects and without running code.
+    """Load a saved model for prediction, not compiled, without custom objects or running code.
 
-    Returns a keras.Model, not compiled. Raises DataError when the file is missing, damaged, or
-    asks for more than Keras's own layers.
+    Returns a keras.Model. Raises DataError for a missing or damaged file, or layers not of Keras.
     """
     path = Path(path)
     if not path.is_file():
@@ -35,10 +34,7 @@ def load_model(path):
 
 
 def check_parts(path):
-    """Raise DataError when a .keras file names code outside Keras, or is a decompression bomb.
-
-    Loading looks up and calls the classes that a file lists, and a hostile file lists other code.
-    """
+    """Raise DataError when a .keras file names code outside Keras or is a decompression bomb."""
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > 20 * path.stat().st_size + 2**20:
             raise DataError(f"{path} would become 20 times as large: it is not a model. Delete it.")
@@ -58,6 +54,5 @@ def check_parts(path):
             if name in FOREIGN or dotted or (module is not None and module not in KERAS_MODULES):
                 raise DataError(
                     f"{path} asks for {module}.{name}, which runs code from outside Keras. It was "
-                    "not run. If you trust the file's source, load it with "
-                    "keras.saving.load_model."
+                    "not run. If you trust its source, load it with keras.saving.load_model."
                 )

@@ -12,8 +12,7 @@ from unet_helpers.labels import DataError, check_number
 def two_logits(logits):
     """Turn the single logit of a binary mask into the logits of its two classes.
 
-    Shapes: (..., 1) -> (..., 2). The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)), so code
-    for several classes works for a binary mask as well.
+    Shapes: (..., 1) -> (..., 2). The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)).
     """
     return ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
 
@@ -42,8 +41,7 @@ def predict_logits(model, images, batch_size=8):
     # look for fractions, because a black image lies between 0 and 1 as well
     if images.dtype != np.uint8 and images.max() <= 1 and (images % 1).any():
         raise DataError(
-            "These images lie between 0 and 1. The model divides by 255 itself; pass them as "
-            "they come from the file, 0 to 255."
+            "These images lie between 0 and 1; pass 0 to 255. The model divides by 255 itself."
         )
     parts = []
     for first in range(0, len(images), batch_size):
@@ -62,8 +60,7 @@ def predict_logits(model, images, batch_size=8):
 def to_mask(logits, threshold=0.5):
     """Choose the class with the largest logit, or 1 where a single logit's sigmoid > threshold.
 
-    Shapes: float (..., C) -> uint8 (...); with C = 1 the mask is 0 or 1. Raises DataError for a
-    threshold that is not from 0 to 1.
+    Shapes: float (..., C) -> uint8 (...). Raises DataError for a threshold that is not from 0 to 1.
     """
     check_number("threshold", threshold, 0, 1)
     if logits.shape[-1] == 1:
@@ -85,8 +82,7 @@ def predict_masks(model, images, batch_size=8):
 def to_probabilities(logits):
     """Turn logits into probabilities: softmax, or the sigmoid of a single logit.
 
-    Shapes: float (..., C) -> float32 (..., C), summing to 1; a single logit gives (..., 2), the
-    probabilities of the classes 0 and 1.
+    Shapes: float (..., C) -> float32 (..., C) that sum to 1; (..., 1) -> (..., 2), both classes'.
     """
     logits = np.asarray(logits, np.float32)
     if logits.shape[-1] == 1:

@@ -20,12 +20,11 @@ def tile_logits(
 
     Args:
         model: maps tiles (B, h, w, 3) to logits (B, h, w, C).
-        image: uint8 (H, W, 3), or (N, H, W, 3) for several of one size. An image smaller than a
-            tile is extended by mirroring.
-        tile: (height, width) of the tiles; None is the model's own size, or TILE x TILE for a
-            model of any size (the whole image, if that is smaller).
-        overlap: pixels that neighbouring tiles share at least; None is a quarter of a tile, or
-            what the model's total stride leaves of it. A side that fits into one tile has none.
+        image: uint8 (H, W, 3), or (N, H, W, 3) for several of one size; mirrored up to one tile.
+        tile: (height, width) of the tiles; None is the model's own size, or TILE x TILE for a model
+            of any size (the whole image, if that is smaller).
+        overlap: pixels that neighbouring tiles share at least; None is a quarter of a tile, or what
+            the model's total stride leaves of it. A side that fits into one tile has none.
         blend: True lets a tile's weight fall towards its border, where it lacks context; False
             takes each pixel from the tile in which it lies deepest. With an overlap of twice
             `receptive_field_radius`, False equals predicting the whole image at once, to rounding.
@@ -90,10 +89,8 @@ def choose_tile(model, size, tile, grid):
     """Return the tile's (height, width) for a model and an image, as `tile_logits` describes."""
     own = model.input_shape[1:]
     if tile is None:
-        tile = [
-            fixed or min(TILE, next_multiple(side, grid))
-            for fixed, side in zip(own[:2], size, strict=True)
-        ]
+        largest = [min(TILE, next_multiple(side, grid)) for side in size]
+        tile = [fixed or side for fixed, side in zip(own[:2], largest, strict=True)]
     check_size("tile", tile, (64, 96))
     for given, fixed in zip((*tile, 3), own, strict=True):
         if fixed not in (None, given) or any(side % grid for side in tile):
@@ -112,8 +109,7 @@ def mean_logits(model, tiles, flips):
         if logits.shape[:3] != tiles.shape[:3]:
             raise DataError(
                 f"{model.name} returns {logits.shape[1]}x{logits.shape[2]} for a tile of "
-                f"{tiles.shape[1]}x{tiles.shape[2]}. Tiles need padded convolutions, which keep "
-                "the size."
+                f"{tiles.shape[1]}x{tiles.shape[2]}. Tiles need padded convolutions."
             )
         total = total + np.flip(logits, axes)
     return total / len(FLIPS[flips])
@@ -140,9 +136,7 @@ def total_stride(model):
 def receptive_field_radius(model):
     """Return how far away the farthest input pixel lies that can change a logit, in pixels.
 
-    About half of the receptive field: its size depends on where the logit lies between the
-    strides, and the largest counts. Raises ValueError for a model without a fixed size or with a
-    model used as a layer.
+    Raises ValueError for a model without a fixed size or with a model used as a layer.
     """
     last, radius = model.layers[-1].name, 0
     for step in range(total_stride(model)):
@@ -153,10 +147,7 @@ def receptive_field_radius(model):
 
 
 def tile_starts(length, tile, overlap, grid=1):
-    """List where tiles begin along one side, on a grid, so that they cover it.
-
-    The last one ends with the side, or up to grid - 1 pixels after it.
-    """
+    """List where tiles begin along one side, on a grid; at most grid - 1 pixels lie beyond it."""
     last = next_multiple(length - tile, grid) if length > tile else 0
     step = max((tile - overlap) // grid * grid, grid)
     return [*range(0, last, step), last]

@@ -20,18 +20,12 @@ FFMPEG = (
 def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options):
     """Predict every frame of a video or folder and write a video with the masks laid over them.
 
-    Args:
-        model, options: as for `predict_image`.
-        source: video or GIF that imageio can read, or a folder of frames, in the order of names.
-        target: file to write, not the source; it appears once it is complete. Its ending chooses
-            the format: .gif, or .mp4 with the package imageio-ffmpeg. Sound is not copied.
-        labels: Labels of the model's classes.
-        opacity: of the masks, 0 to 1.
-        fps: frames per second of the target; a GIF has at most 50.
+    source is a video or GIF that imageio can read, or a folder of frames in the order of names. The
+    ending of target chooses the format: .gif, of at most 50 frames per second, or .mp4 with the
+    package imageio-ffmpeg. Sound is not copied. model and options are as for `predict_image`.
 
-    Returns the number of frames written. Raises DataError when the target is the source or lies in
-    its folder, the source cannot be read, its frames differ in size, or the target cannot be
-    written.
+    Returns the number of frames written. Raises DataError when the target is the source or in its
+    folder, the source cannot be read, its frames differ in size, or the target cannot be written.
     """
     source, target = Path(source), Path(target)
     if not source.exists():

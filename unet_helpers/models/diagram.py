@@ -28,13 +28,11 @@ class Box:
 def draw_model(model):
     """Draw a model as the U-Net paper draws it, read from the layers of the live model.
 
-    A box is a feature map: its height in the drawing grows with the image's height, its width
-    with the number of channels; the text over it gives channels and size. A row is a level: each
-    halving leads one row down. Normalisation, ReLU, dropout, rescaling and cropping are part of
-    the arrow or box they belong to. The title has the model's name and number of parameters.
+    A box is a feature map: its height grows with the image's, its width with the number of
+    channels; the text over it gives channels and size. A row is a level: each halving leads one row
+    down. Normalisation, ReLU, dropout, rescaling and cropping are part of their arrow or box.
 
-    Returns a matplotlib Figure. Raises ValueError as `profiling.layer_facts`, for instance when the
-    model takes any image size.
+    Returns a matplotlib Figure. Raises ValueError as `profiling.layer_facts`.
 
     Source: Ronneberger et al. 2015, figure 1 (the way of drawing).
     """

@@ -33,8 +33,7 @@ def fcn_model(
     Returns a keras.Model as `unet_model` does. Raises ValueError for a side that cannot be halved
     five times, or an unknown stride.
 
-    Source: Long et al. 2015, sections 4.2 and 4.3 and figure 3 (skip layers add scores, U-Net
-    concatenates features).
+    Source: Long et al. 2015, sections 4.2 and 4.3 and figure 3.
     """
     if stride not in (32, 16, 8):
         raise ValueError(f"stride is {stride}; it must be 32, 16 or 8.")
@@ -57,22 +56,15 @@ def fcn_model(
         scores = upsample(scores, n_classes, 2)
         scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool3")(pool3)])
     # The last upsampling is not learned, as in the paper (section 4.3).
-    logits = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")(
-        scores
-    )
-    return keras.Model(inputs, logits, name=name or f"fcn_{stride}s")
+    last = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")
+    return keras.Model(inputs, last(scores), name=name or f"fcn_{stride}s")
 
 
 def naive_cnn(input_size=(96, 128, 3), n_filters=32, n_classes=13, n_layers=9):
     """Build a stack of convolutions at full resolution, the costly way to label every pixel.
 
-    Args:
-        input_size: (H, W, channels), any size, None allowed.
-        n_filters: filters of each layer.
-        n_classes: number of logits per pixel.
-        n_layers: number of 3x3 convolutions; each widens the receptive field by 2 pixels.
-
-    Returns a keras.Model as `unet_model` does.
+    Each of the n_layers 3x3 convolutions widens the receptive field by 2 pixels. input_size may be
+    any, None allowed. Returns a keras.Model as `unet_model` does.
     """
     check_input_size(input_size)
     inputs = keras.Input(input_size, name="image")
@@ -88,21 +80,15 @@ def upsample(scores, n_classes, factor):
     Shapes: (batch, h, w, n_classes) -> (batch, factor h, factor w, n_classes).
     Source: Long et al. 2015, section 3.3.
     """
-    return layers.Conv2DTranspose(
-        n_classes,
-        2 * factor,
-        strides=factor,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.Constant(bilinear_kernel(factor, n_classes)),
-    )(scores)
+    start = keras.initializers.Constant(bilinear_kernel(factor, n_classes))
+    options = dict(strides=factor, padding="same", use_bias=False, kernel_initializer=start)
+    return layers.Conv2DTranspose(n_classes, 2 * factor, **options)(scores)
 
 
 def bilinear_kernel(factor, n_classes):
-    """Return the kernel with which a transposed convolution interpolates bilinearly.
+    """Return the kernel with which a transposed convolution interpolates each class bilinearly.
 
-    Returns a nested list of floats, shape (2 factor, 2 factor, n_classes, n_classes); each class
-    is interpolated by itself, so only the diagonal of the last two axes is not zero.
+    A nested list of floats, shape (2 factor, 2 factor, n_classes, n_classes).
     """
     line = [1 - abs(i + 0.5 - factor) / factor for i in range(2 * factor)]
     classes = range(n_classes)

@@ -1,8 +1,4 @@
-"""Models changed for prediction: batch normalisation folded into convolutions, other precisions.
-
-After training, a normalisation multiplies each channel by a fixed number and adds another one. So
-does a convolution, with its kernel and bias; one layer can do both.
-"""
+"""Models changed for prediction: batch normalisation folded into convolutions, other precisions."""
 
 from collections import Counter
 
@@ -19,17 +15,12 @@ CONVOLUTIONS = (layers.Conv2D, layers.Conv2DTranspose)
 def folded_kernel(kernel, gamma, beta, mean, variance, epsilon):
     """Fold a normalisation into the convolution without bias before it.
 
-    Args:
-        kernel: (h, w, channels in, channels out), of the convolution.
-        gamma, beta, mean, variance: (channels out,), of the normalisation; mean and variance are
-            the moving ones that prediction uses.
-        epsilon: small number that the normalisation adds to the variance.
-
-    Returns (kernel, bias) of the one convolution that replaces both, shaped as kernel and beta.
+    Shapes: kernel (h, w, channels in, channels out), gamma, beta, mean and variance (channels
+    out,), the moving ones that prediction uses -> (kernel, bias) of the one convolution that
+    replaces both.
 
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
-    integer-arithmetic-only inference", section 3.2, equation 14; the normalisation is algorithm 1
-    of Ioffe and Szegedy 2015.
+    integer-arithmetic-only inference", section 3.2, equation 14.
     """
     # gamma * (kernel * x - mean) / sqrt(variance + epsilon) + beta, the terms with x apart
     factor = gamma / np.sqrt(variance + epsilon)
@@ -41,15 +32,12 @@ def fold_batch_norm(model):
 
     A BatchNormalization is folded into the Conv2D or Conv2DTranspose directly before it, if nothing
     else uses the convolution's output and there is no activation between them. The others stay.
-    Dropout, which does nothing in prediction, is left out. A line is printed with both numbers.
+    Dropout, which does nothing in prediction, is left out. Models used as layers are folded as
+    well. A line is printed with both numbers.
 
-    Args:
-        model: functional or sequential keras.Model, of any input size and precision; models used
-            as layers are folded as well.
-
-    Returns a keras.Model, not compiled, of Keras's own layers under their old names. In float32 its
-    logits equal those of `model` to rounding. Its weights are its own: training `model` afterwards
-    does not change them. Raises ValueError for a subclassed model, whose layers cannot be followed.
+    Returns a keras.Model, not compiled, of Keras's own layers under their old names, with weights
+    of its own. In float32 its logits equal those of `model` to rounding. Raises ValueError for a
+    subclassed model, whose layers cannot be followed.
     """
     folded = fold(model)
     before, stay = (
@@ -103,11 +91,7 @@ def as_graph(model):
 
 
 def find_pairs(graph):
-    """Find the normalisations that can be folded, and the dropouts that do nothing.
-
-    Returns (dict from a convolution's name to that of the normalisation after it, set of the
-    dropouts' names).
-    """
+    """Map names of convolutions to those of normalisations to fold; return also idle dropouts."""
     calls = []  # (layer, input tensors, output, whether called with training=True), in a clone
 
     def note(layer, *inputs, **options):
@@ -123,9 +107,7 @@ def find_pairs(graph):
     # A layer that is used twice has one set of weights for two places and stays as it is. So does
     # one that is called with training=True.
     once = [call for call in calls if times[call[0].name] == 1 and not call[3]]
-    convolutions = {
-        id(output): layer for layer, _, output, _ in once if type(layer) in CONVOLUTIONS
-    }
+    convolutions = {id(made): layer for layer, _, made, _ in once if type(layer) in CONVOLUTIONS}
     pairs, idle = {}, set()
     for layer, inputs, _, _ in once:
         if type(layer) is layers.Dropout:  # a subclass may drop in prediction as well
@@ -170,32 +152,22 @@ def flat_layers(model):
 
 
 def in_precision(model, policy):
-    """Return a model with the same weights that computes in another precision.
+    """Copy a model so that it computes in another precision, with float32 weights of its own.
 
-    Args:
-        model: functional or sequential keras.Model; models used as layers are converted as well.
-        policy: name of a Keras policy, such as "mixed_bfloat16" or "float32". A processor is fast
-            only in what it multiplies in hardware; see `training.describe_machine`.
+    policy is the name of a Keras policy, such as "mixed_bfloat16" or "float32"; a processor is fast
+    only in what it multiplies in hardware (`training.describe_machine`). Models used as layers are
+    converted as well. Half precision is too coarse for logits: the layers that give the outputs
+    change to float32 only.
 
-    Returns a keras.Model, not compiled, with float32 weights of its own; `model` itself if every
-    layer computes in this precision already. Half precision is too coarse for logits: the layers
-    that give the outputs change to float32 only. Raises ValueError for an unknown policy, or a
-    model as in `fold_batch_norm`.
+    Returns a keras.Model, not compiled. Raises ValueError for an unknown policy, or a model as in
+    `fold_batch_norm`.
     """
-    wanted = keras.dtype_policies.get(policy).compute_dtype
-    inside = (layer for layer in flat_layers(model) if not isinstance(layer, layers.InputLayer))
-    if all(layer.compute_dtype == wanted for layer in inside):
-        return model
-    return convert(model, policy)
-
-
-def convert(model, policy):
-    """Copy a model for `in_precision`, whatever it computes in."""
+    keras.dtype_policies.get(policy)  # is it one?
     graph = as_graph(model)
 
     def copy(layer):
         if isinstance(layer, keras.Model):
-            return convert(layer, policy)
+            return in_precision(layer, policy)
         config = layer.get_config()
         if layer.name not in graph.output_names or policy == "float32":
             config["dtype"] = policy

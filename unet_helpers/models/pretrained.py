@@ -1,9 +1,4 @@
-"""Networks that have been trained before: those stored with the course, and encoders to start from.
-
-`data/train_nets.py` trained the stored ones on the CARLA sample, with the same images, number of
-epochs and recipe; they have about the same number of parameters. So a notebook can compare networks
-that take minutes to train. `pretrained_unet` is where a new training run starts.
-"""
+"""Networks trained before: those stored by `data/train_nets.py`, and encoders to start from."""
 
 import functools
 import warnings
@@ -40,10 +35,7 @@ STARTS = {"streets": START, "pets": functools.partial(START, n_classes=PETS.n_cl
 
 
 def build(name):
-    """Build one of NETWORKS or STARTS, untrained: images (B, 160, 192, 3) -> (B, 160, 192, C).
-
-    Raises ValueError for an unknown name.
-    """
+    """Build one of NETWORKS or STARTS, untrained; raises ValueError for an unknown name."""
     known = NETWORKS | STARTS
     if name not in known:
         raise ValueError(f"There is no network {name!r}; there are {', '.join(known)}.")
@@ -76,8 +68,7 @@ def load(name, folder=None):
 def store(model, name, folder):
     """Write a network's weights to folder/NAME.npz, kernels in 8 bits; returns the path.
 
-    A kernel is stored as int8 with one float32 scale per filter, a quarter of float32's size;
-    published scores are those after this rounding. Other weights stay float32.
+    Kernels are int8 with one float32 scale a filter; published scores are those after rounding.
     """
     arrays = {}
     for i, weight in enumerate(model.get_weights()):
@@ -111,8 +102,7 @@ def pretrained_unet(
     """Build a U-Net whose encoder has been trained before, for classes of your own.
 
     Args:
-        encoder: "course", a stored U-Net, whose decoder comes along; or one of ENCODERS, with a
-            new decoder.
+        encoder: "course", a stored U-Net with its decoder; or one of ENCODERS, with a new decoder.
         weights: of the course "streets" or "pets", drawn images; of the others "imagenet" (Keras
             downloads these once) or a backbone's file, written by its `save_weights` without the
             classifier (`include_top=False`). "default" is the first of these, None random weights.
@@ -122,13 +112,11 @@ def pretrained_unet(
         frozen: whether training leaves the encoder's weights as they are.
 
     Returns a keras.Model: images (batch, H, W, 3), 0 to 255, uint8 or float -> float32 logits
-    (batch, H, W, n_classes). The encoder's preprocessing is part of it. To fine-tune, build it
+    (batch, H, W, n_classes); the encoder's preprocessing is part of it. To fine-tune, build it
     again with frozen=False, `set_weights` to those of the frozen one, and train at a small learning
-    rate. The encoder's batch normalisations stay frozen: they go on using the averages of the
-    images that it was trained on; those of a few small batches would undo what it has learned.
-
-    Raises ValueError for an unknown encoder, weights that are not its own and sizes that do not
-    fit, and DataError where weights cannot be loaded.
+    rate. The encoder's batch normalisations stay frozen: averages of a few small batches would undo
+    what it has learned. Raises ValueError for an unknown encoder, weights that are not its own and
+    sizes that do not fit, and DataError where weights cannot be loaded.
     """
     if encoder != "course" and encoder not in ENCODERS:
         known = ", ".join(["course", *ENCODERS])

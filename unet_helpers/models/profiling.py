@@ -11,9 +11,7 @@ from keras import Model, layers
 class LayerFacts:
     """What one layer of a model takes, gives and costs, for one image.
 
-    Sizes are (height, width, channels). `macs` counts the multiply-accumulates of convolutions and
-    dense layers; the rest (ReLU, pooling, normalisation) costs little and counts as 0. `values` is
-    the number of output values, 4 bytes each in float32.
+    Sizes are (height, width, channels), `macs` multiply-accumulates, `values` output values.
     """
 
     name: str
@@ -28,8 +26,7 @@ class LayerFacts:
 def layer_facts(model):
     """List LayerFacts for every layer of a functional model, in the order of its layers.
 
-    Raises ValueError for a model without a fixed input size, a layer that is used more than once,
-    or a model used as a layer.
+    Raises ValueError for an open input size, a layer used twice, or a model used as a layer.
     """
     if None in model.input_shape[1:]:
         raise ValueError(
@@ -51,10 +48,7 @@ def layer_facts(model):
 
 
 def input_layers(model):
-    """List for every layer of a model the names of the layers it takes its inputs from.
-
-    Raises ValueError for a layer that is used more than once, or a model used as a layer.
-    """
+    """List for every layer of a model the names of the layers it takes its inputs from."""
     producer = {id(tensor): None for tensor in model.inputs}  # a Sequential hides its input layer
     producer |= {id(layer.output): layer.name for layer in model.layers}
     found = []
@@ -63,8 +57,7 @@ def input_layers(model):
         if any(id(tensor) not in producer for tensor in tensors):
             raise ValueError(
                 f"{layer.name} or a layer before it is used more than once, in {model.name} or in "
-                "another model, so its size is not clear. keras.models.clone_model makes a copy "
-                "with layers of its own."
+                "another model. keras.models.clone_model makes a copy with layers of its own."
             )
         names = [producer[id(tensor)] for tensor in tensors]
         found.append(tuple(name for name in names if name))
@@ -77,9 +70,8 @@ def input_tensors(layer):
         return []
     if isinstance(layer, Model):
         raise ValueError(
-            f"{layer.name} is a model used as a layer, so the layers in it cannot be counted or "
-            f"followed. Build on its output instead: keras.Model({layer.name}.input, "
-            f"head({layer.name}.output))."
+            f"{layer.name} is a model used as a layer, so its layers cannot be followed. Build on "
+            f"its output instead: keras.Model({layer.name}.input, head({layer.name}.output))."
         )
     return layer.input if isinstance(layer.input, list) else [layer.input]
 
@@ -122,10 +114,7 @@ def totals(model):
 
 
 def levels(model):
-    """Count for every layer how often its input has been halved; dict layer name -> int.
-
-    Read from the layers' own strides, so pixels lost by valid convolutions do not matter.
-    """
+    """Count for every layer, by its name, how often its input has been halved, from the strides."""
     strides = {}  # layer name -> how many input pixels lie between neighbours in its output
     for layer, inputs in zip(model.layers, input_layers(model), strict=True):
         strides[layer.name] = stride_of(layer) * max((strides[name] for name in inputs), default=1)
@@ -144,16 +133,12 @@ def stride_of(layer):
 def receptive_field(model, name, row=None, column=None):
     """Compute which input pixels one value of a layer can depend on, from kernels and strides.
 
-    Args:
-        model: functional model of a fixed size, as for `layer_facts`.
-        name: of the layer.
-        row, column: of the value in the layer's output; None is the middle.
+    name is the layer's in a model as for `layer_facts`; row and column are the value's place in its
+    output, None the middle. Returns (top, bottom, left, right), all inclusive, in pixels of the
+    input. They may lie outside the image, in the padding. Raises ValueError as `layer_facts`.
 
-    Returns (top, bottom, left, right), all inclusive, in pixels of the input. They may lie outside
-    the image, in the padding. Raises ValueError as `layer_facts`.
-
-    Source: Araujo et al. 2019, "Computing receptive fields of convolutional neural networks";
-    here by walking back from the value, so that branches and upsampling need no formula.
+    Source: Araujo et al. 2019, "Computing receptive fields of convolutional neural networks"; here
+    by walking back from the value, so that branches and upsampling need no formula.
     """
     layer_facts(model)  # raises where layers cannot be followed
     shape = model.get_layer(name).output.shape
@@ -201,8 +186,7 @@ def effective_receptive_field(model, name, images):
     """Measure how strongly each input pixel changes the middle of a layer's output, by gradients.
 
     Shapes: images (N, H, W, channels), 0 to 255 -> float32 (H, W): the absolute gradient of the
-    value's strongest channels (at most four), summed over the channels of the image, averaged over
-    those four and the images.
+    value's strongest channels, at most four, summed over the image's, averaged over both.
 
     Source: Luo et al. 2016, "Understanding the effective receptive field in deep convolutional
     neural networks", section 3.
@@ -226,10 +210,7 @@ def effective_receptive_field(model, name, images):
 
 
 def effective_side(field, row, column, share=0.95):
-    """Return the side of the smallest square around a pixel that holds a share of a field.
-
-    field: array (H, W) from `effective_receptive_field`. Returns an odd int, in pixels.
-    """
+    """Return the odd side of the smallest square around a pixel with a share of a field (H, W)."""
     height, width = field.shape
     for radius in range(max(height, width)):
         top, left = max(0, row - radius), max(0, column - radius)

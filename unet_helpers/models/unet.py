@@ -68,13 +68,11 @@ def unet_model(
 
 
 def gated_unet(unet):
-    """Put a gate on each skip connection: 1 leaves it as it is, 0 cuts it, 0.5 halves it.
+    """Put a gate on each skip connection of a `unet_model`: 1 keeps it, 0 cuts it, 0.5 halves it.
 
-    unet: from `unet_model`, trained or not, folded or not; both models share their weights.
-
-    Returns a keras.Model: [images, gates] -> logits as before. The gates are float
-    (batch, 1, 1, n), one for each of the n skip connections, the finest first. Raises ValueError
-    for a model that joins no features.
+    Returns a keras.Model that shares its weights: [images, gates] -> logits as before. The gates
+    are float (batch, 1, 1, n), one for each of the n skip connections, the finest first. Raises
+    ValueError for a model that joins no features.
     """
     joins = sum(isinstance(layer, layers.Concatenate) for layer in unet.layers)
     if not joins:
@@ -94,19 +92,22 @@ def gated_unet(unet):
 def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_unet"):
     """Build the U-Net of the paper: valid convolutions, cropped skips, 23 convolutional layers.
 
-    Args:
-        input_size: (H, W, channels) such that every pooling sees an even side, as 572 does.
-        n_filters: filters of the first block.
-        n_classes: number of logits per pixel.
+    Returns a keras.Model: images (batch, 572, 572, 1) -> float32 logits (batch, 388, 388, 2) of the
+    image's centre; 92 pixels are lost on each side. Raises ValueError with the next size that works
+    out for an input_size of which a pooling would see an odd side.
 
-    Returns a keras.Model: images (batch, 572, 572, 1) -> float32 logits (batch, 388, 388, 2); the
-    logits belong to the image's centre, 92 pixels are lost on each side. Raises ValueError with the
-    next size that works out for one that does not.
-
-    Source: Ronneberger et al. 2015, figure 1 and section 2; dropout at the end of the
-    contracting path as in section 3.1 (its rate is not given there; 0.5 here).
+    Source: Ronneberger et al. 2015, figure 1 and section 2; dropout at the end of the contracting
+    path as in section 3.1 (its rate is not given there; 0.5 here).
     """
-    check_paper_size(input_size)
+    check_size("input_size", input_size, (572, 572, 1))  # the crops depend on the numbers
+    height, width = input_size[:2]
+    # Two valid 3x3 convolutions cost 4 pixels a level: 16 n + 12 works out, with n of 11 or more.
+    fit = [max(188, next_multiple(side - 12, 16) + 12) for side in (height, width)]
+    if fit != [height, width]:
+        raise ValueError(
+            f"{height}x{width} does not work out with valid convolutions: a pooling would see an "
+            f"odd or empty side. The next size that does: {fit[0]}x{fit[1]}."
+        )
     f, valid = n_filters, dict(padding="valid")
     inputs = keras.Input(input_size, name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(inputs)
@@ -152,19 +153,3 @@ def check_input_size(input_size):
 def next_multiple(side, divisor):
     """Return the smallest positive multiple of divisor that is at least side."""
     return max(1, -(-side // divisor)) * divisor
-
-
-def check_paper_size(input_size):
-    """Raise ValueError unless all four poolings of the paper's network see even sides.
-
-    Two valid 3x3 convolutions cost 4 pixels a level, so sides are 16 n + 12 with n of 11 or more
-    (188, 204, ..., 572): Ronneberger et al. 2015, section 2, last paragraph.
-    """
-    check_size("input_size", input_size, (572, 572, 1))  # the crops depend on the numbers
-    height, width = input_size[:2]
-    fit = [max(188, next_multiple(side - 12, 16) + 12) for side in (height, width)]
-    if fit != [height, width]:
-        raise ValueError(
-            f"{height}x{width} does not work out with valid convolutions: a pooling would see an "
-            f"odd or empty side. The next size that does: {fit[0]}x{fit[1]}."
-        )

@@ -8,16 +8,10 @@ def border_weights(labels, class_weights=(1.0, 1.0), w0=10.0, sigma=5.0):
     """Weigh the pixels of an image so that narrow gaps between cells count most.
 
     w(x) = w_c(x) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2)), the second term only outside the
-    cells, and only where there are two cells or more.
+    cells, and only where there are two or more. d1 and d2 are the distances to the nearest cell and
+    to the second nearest, in pixels, and class_weights the w_c of background and cells.
 
-    Args:
-        labels: integer array (H, W), 0 the background, every cell a number of its own.
-        class_weights: w_c of the background and of the cells.
-        w0: the most that a gap adds.
-        sigma: how wide a gap may be, in pixels.
-
-    Returns float32 (H, W). d1 and d2 are a pixel's distances to the nearest cell and to the second
-    nearest, in pixels.
+    Shapes: integer (H, W), 0 the background, every cell a number of its own -> float32 (H, W).
 
     Source: Ronneberger et al. 2015, equation 2.
     """

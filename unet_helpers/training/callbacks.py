@@ -41,9 +41,8 @@ class Scores(keras.callbacks.Callback):
                 loss += valid * float(self.model.compute_loss(y=masks, y_pred=logits))
             pixels += valid
             check_finite("validation loss", loss, epoch)
-            confusion = confusion + metrics.confusion_matrix(
-                masks, predict.to_mask(logits), max(self.n_classes, 2)
-            )
+            predicted = predict.to_mask(logits)
+            confusion += metrics.confusion_matrix(masks, predicted, max(self.n_classes, 2))
         if self.validation is not None:
             scores = metrics.scores(confusion)
             logs["val_loss"] = loss / pixels
@@ -78,21 +77,17 @@ class Progress(keras.callbacks.Callback):
         self.bar.close()
         line = f"{self.title}: loss ≈ {logs['loss']:.3f}"
         if "val_mean_iou" in logs:
-            line += (
-                f", accuracy ≈ {logs['val_accuracy']:.2f}, mean IoU ≈ {logs['val_mean_iou']:.2f}"
-            )
+            accuracy, iou = logs["val_accuracy"], logs["val_mean_iou"]
+            line += f", accuracy ≈ {accuracy:.2f}, mean IoU ≈ {iou:.2f}"
         print(line, flush=True)
 
 
 class PredictionGif(keras.callbacks.Callback):
     """Predict an image before training and after every epoch, and write the predictions as a GIF.
 
-    Args:
-        image: uint8 (H, W, 3) of the model's size.
-        labels: Labels, for the colours.
-        path: file to write when training ends; it appears only when complete. NAME.npy beside it
-            keeps the masks, so that the GIF of a run that resumes shows all epochs.
-        truth: uint8 (H, W), shown beside the prediction.
+    Shapes: image uint8 (H, W, 3) of the model's size, and truth uint8 (H, W), shown beside the
+    prediction. The file at path appears when training ends. NAME.npy beside it keeps the masks, so
+    that the GIF of a run that resumes shows all epochs.
     """
 
     def __init__(self, image, labels, path, truth):

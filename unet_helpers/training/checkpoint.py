@@ -19,11 +19,9 @@ DAMAGED = (ArithmeticError, LookupError, OSError, RecursionError, TypeError, Val
 class Checkpointer(keras.callbacks.History):
     """Keep a training run in a folder, so that it can resume after the process was killed.
 
-    Every file is written beside its place and moved there when complete. `history.json` has the
-    checksum of the weights that belong to it, and what the run trains and on which data; an epoch
-    counts as done once it is written.
-
-    data is a dict from its parts to what tells them from others, epochs the number planned.
+    `history.json` has the checksum of the weights that belong to it, and what the run trains and on
+    which data; an epoch counts as done once it is written. data is a dict from its parts to what
+    tells them from others, epochs the number planned.
     """
 
     def __init__(self, folder, data=(), epochs=0):
@@ -113,10 +111,7 @@ class Checkpointer(keras.callbacks.History):
 
 
 def describe(model):
-    """Describe a compiled model and how it learns, in a dict that JSON can hold.
-
-    Left out is what depends on chance, on the number of epochs or on the machine.
-    """
+    """Describe a compiled model and how it learns, but for chance, epochs and the machine."""
     loss = getattr(model.loss, "loss", model.loss)  # that of distributed.WholeBatch
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of float16
     parts = {"network": flat_layers(model), "loss": [loss], "optimizer": [optimizer]}

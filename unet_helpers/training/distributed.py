@@ -1,13 +1,7 @@
-"""Several devices: one training run on all GPUs of a machine, or on several machines.
+"""Several devices: one training run on all GPUs of a machine, or on several (docs/devices.md).
 
-    with distributed.strategy().scope():
-        model = models.unet_model(...)
-        training.compile_model(model, steps)
-    training.fit(model, batches)
-
-With one device this changes nothing. With more, every device gets a share of each batch and a
-copy of the weights, and all take the step that a single device would take with the whole batch.
-So `batch_size` is that of all devices together.
+Every device gets a share of each batch and a copy of the weights, and all take the step that one
+would take with the whole batch. So `batch_size` is that of all devices together.
 """
 
 from pathlib import Path
@@ -22,13 +16,10 @@ from unet_helpers.labels import VOID, DataError
 def strategy(names=None):
     """Return what spreads a training run over the devices of this machine, or of all machines.
 
-    Args:
-        names: devices, such as ["GPU:0", "GPU:1"]; None takes all GPUs. With the JAX backend
-            all devices are always taken, those of the other machines included.
-
-    Returns an object in whose `scope()` the model must be built and compiled:
-    tf.distribute.MirroredStrategy, with JAX keras.distribution.DataParallel, and with a single
-    device TensorFlow's default, which does nothing.
+    names are devices, such as ["GPU:0", "GPU:1"]; None takes all GPUs. With the JAX backend all
+    devices are always taken. The model must be built and compiled in the `scope()` of what is
+    returned: tf.distribute.MirroredStrategy, with JAX keras.distribution.DataParallel, and with a
+    single device TensorFlow's default, which does nothing.
 
     Source: the data-parallel step of Goyal et al. 2017, section 3.
     """
@@ -46,10 +37,7 @@ def strategy(names=None):
 
 
 def find_gpus():
-    """Return the number of GPUs here, the first one's name, and its capability (major, minor).
-
-    None stands for what is unknown.
-    """
+    """Return how many GPUs are here, the first's name and its capability (major, minor) or None."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -91,8 +79,7 @@ def join(address, processes, process):
 def own_folder(folder):
     """Return the folder that this process writes to: process 0's is the given one.
 
-    Saving is collective; saving on one process deadlocks. So each process keeps a copy in a
-    folder below, such as `process-1`, and machines need not share a disk.
+    Saving on one process deadlocks, so each keeps a copy in a folder below, such as `process-1`.
     """
     number = 0
     if keras.backend.backend() == "jax":
@@ -126,10 +113,9 @@ def replicas(model):
 class WholeBatch(keras.losses.Loss):
     """Compute a loss from the whole batch where several devices hold a part of it each.
 
-    Keras averages the losses of the devices' parts. That differs from the mean over the batch's
-    valid pixels as soon as one part has more void or one more image, and Dice always differs. So
-    the devices exchange their logits first, and each computes the loss of the whole batch. On a
-    single device this is the loss it is given.
+    Keras averages the losses of the parts, which is not the mean over the batch's valid pixels if
+    one has more void or one more image, and Dice always differs. So the devices exchange their
+    logits first. On a single device this is the loss it is given.
     """
 
     def __init__(self, loss, name="whole_batch", **options):
@@ -163,8 +149,7 @@ def gather(context, tensor):
 def share(model, dataset):
     """Divide batches, the same on all machines, among the devices that a model was built on.
 
-    Returns a data set for `model.fit`; each of several machines gets its own part of every batch,
-    and a single device gets them whole.
+    Returns a data set for `model.fit`; each of several machines gets its own part of every batch.
     """
     found = keras.distribution.distribution()
     if found is not None:  # with JAX only

@@ -1,7 +1,6 @@
 """TensorFlow's fused kernels for what Keras composes of many: Adam's step, batch normalisation.
 
-Each is set on a single object, not on a class of our own: its name would be in every saved model,
-and Keras alone could not load it. What is not known to fit is left to Keras.
+Each is set on a single object: the name of a class of our own would be in every saved model.
 """
 
 import warnings

@@ -1,7 +1,4 @@
-"""Losses and pixel weights that Keras lacks: soft Dice, binary masks with void, class weights.
-
-Otherwise the course uses `SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)`.
-"""
+"""Losses and pixel weights that Keras lacks: soft Dice, binary masks with void, class weights."""
 
 import keras
 import numpy as np
@@ -16,10 +13,8 @@ def soft_dice_loss(y_true, logits, smooth=1.0):
 
     Args:
         y_true: integer tensor (B, H, W), classes or void.
-        logits: float tensor (B, H, W, C), before the softmax; C = 1 for a binary mask, of which
-            only class 1 counts.
-        smooth: pixels added to numerator and denominator, so that a class of a few pixels does
-            not jump.
+        logits: float tensor (B, H, W, C), before the softmax; of C = 1 only class 1 counts.
+        smooth: pixels added to numerator and denominator, against jumps of tiny classes.
 
     Returns a float32 scalar from 0 (perfect) to 1. Classes that are absent from the batch are left
     out of the mean: counting them would reward predicting nothing.
@@ -58,9 +53,8 @@ class CrossEntropyAndDice(keras.losses.Loss):
     def __init__(self, dice_weight=1.0, name="cross_entropy_and_dice", **options):
         super().__init__(name=name, **options)
         self.dice_weight = dice_weight
-        self.cross_entropy = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, ignore_class=VOID
-        )
+        sparse = keras.losses.SparseCategoricalCrossentropy
+        self.cross_entropy = sparse(from_logits=True, ignore_class=VOID)
 
     def call(self, y_true, y_pred):
         # A list of one number: Keras takes the mean of losses, and divides it among the devices.
@@ -96,12 +90,10 @@ class MaskedBinaryCrossentropy(keras.losses.SparseCategoricalCrossentropy):
 def median_frequency_weights(masks, n_classes):
     """Compute a weight per class: the median class frequency over the frequency of this class.
 
-    Args:
-        masks: iterable of integer arrays (H, W) of the training set, classes or void.
-
-    Returns float32 (n_classes,): 1 for the median class, more for rarer ones; 0 for a class that
-    never occurs. The frequency of a class is its pixels over all labelled pixels of the images in
-    which it occurs. Raises ValueError for masks without a single labelled pixel.
+    Shapes: integer (H, W) each, classes or void -> float32 (n_classes,): 1 for the median class,
+    more for rarer ones, 0 for one that never occurs. A frequency is a class's pixels over all
+    labelled pixels of the images in which it occurs. Raises ValueError for masks without a labelled
+    pixel.
 
     Source: Eigen and Fergus 2015, section 6.2.
     """
@@ -124,11 +116,8 @@ def median_frequency_weights(masks, n_classes):
 def pixel_weights(y_true, class_weights):
     """Look up the weight of every pixel's class: Keras's `class_weight` does not handle pixels.
 
-    Args:
-        y_true: integer tensor (..., H, W), classes or void.
-        class_weights: float array (C,).
-
-    Returns a float32 tensor of y_true's shape, 0 where void: the `sample_weight` for the loss.
+    Shapes: integer (..., H, W), classes or void, and float (C,) -> float32 (..., H, W), 0 where
+    void: the `sample_weight` for the loss.
     """
     weights = ops.convert_to_tensor(np.asarray(class_weights, np.float32))
     y_true = ops.cast(y_true, "int32")
@@ -139,11 +128,7 @@ def pixel_weights(y_true, class_weights):
 def with_class_weights(dataset, class_weights):
     """Add to every batch the `pixel_weights` of its masks, by which the loss is multiplied.
 
-    Args:
-        dataset: tf.data.Dataset of (images, masks uint8 (B, H, W)) batches.
-        class_weights: float array (C,), for instance `training.median_frequency_weights`.
-
-    Returns a tf.data.Dataset of (images, masks, weights float32 (B, H, W)).
+    Shapes: (images, masks uint8 (B, H, W)) -> (images, masks, weights float32 (B, H, W)).
     """
     import tensorflow as tf  # whatever computes the network, tf.data prepares the batches
 

@@ -32,20 +32,18 @@ def schedule(learning_rate, steps):
 
 
 def compile_model(model, steps, learning_rate=5e-3, loss=None):
-    """Compile a model with the course's recipe.
+    """Compile a model with the course's recipe; returns it.
 
-    Adam with a learning rate that warms up over the first 15 % of the steps and falls to
-    almost zero along a cosine: large steps early, small ones at the end, so the last epoch is
-    usually the best and a short training run uses all of its budget.
+    Adam with a learning rate that warms up over the first 15 % of the steps and falls to almost
+    zero along a cosine: the last epoch is usually the best, and a short training run uses all of
+    its budget.
 
     Args:
         model: returns logits (B, H, W, C).
         steps: batches of the whole training run.
         learning_rate: the highest rate.
-        loss: a Keras loss; None is the cross-entropy of the classes or, with a single logit, of a
-            binary mask, each without void.
-
-    Returns the compiled model.
+        loss: a Keras loss; None is the cross-entropy without void, with a single logit a binary
+            one.
 
     Source: Kingma and Ba 2015 (Adam), Loshchilov and Hutter 2017 (cosine).
     """
@@ -102,11 +100,9 @@ def fit(
         progress: print a line after every epoch.
 
     Returns a dict of lists, one entry an epoch: "loss", "seconds", and with validation "val_loss",
-    "val_accuracy", "val_mean_iou" (each from one confusion matrix over all of validation).
-
-    Raises DataError for no batches, too few or endless ones, images of another size than the
-    model's or with pixels that are not numbers, labels without a logit, a loss that is not a finite
-    number, or a folder that holds another training run or that another process writes to.
+    "val_accuracy", "val_mean_iou". Raises DataError for no batches, too few or endless ones, images
+    that do not fit the model or with pixels that are not numbers, labels without a logit, a loss
+    that is not finite, or a folder that holds another run or that another process writes to.
     """
     check_number("epochs", epochs, 1, whole=True)
     if not model.compiled:
@@ -129,9 +125,7 @@ def fit(
         done = len(history.history.get("loss", ()))
         distributed.check_same(done, folder)
         if done >= epochs:
-            print(
-                f"{folder} holds {done} epochs, {epochs} are asked for: nothing is left to train."
-            )
+            print(f"{folder} holds {done} epochs, {epochs} are wanted: nothing is left to train.")
             return history.history
         if done:
             print(f"Resuming after epoch {done} of {epochs}, from {folder}.")
@@ -156,10 +150,7 @@ def fit(
 
 
 def check_batches(model, dataset, name):
-    """Read all batches; raises DataError when they do not fit the model.
-
-    Returns their number, and a dict by which `Checkpointer` knows these data again.
-    """
+    """Raise DataError unless batches fit the model; return how many, and a dict to know them by."""
     if dataset.cardinality() == -1:  # tf.data's number for infinite
         raise DataError(
             f"The {name} data repeats for ever. Leave out repeat(), or, for training data, pass "
@@ -178,8 +169,7 @@ def check_batches(model, dataset, name):
         if any(want not in (None, size) for want, size in zip(expected, have, strict=True)):
             raise DataError(
                 f"The {name} images are {have[0]}x{have[1]}, the model takes "
-                f"{expected[0]}x{expected[1]}. Give the loader's image_size and the model's "
-                "input_size the same numbers."
+                f"{expected[0]}x{expected[1]}. Give image_size and input_size the same numbers."
             )
         if images.dtype.kind == "f" and not np.isfinite(images).all():
             raise DataError(

@@ -327,6 +327,11 @@ def test_precision_there_and_back(images):
     np.testing.assert_array_equal(logits_of(back, images), logits_of(model, images))
 
 
+def test_a_model_that_computes_in_the_precision_already_is_returned_itself():
+    model = models.naive_cnn((8, 8, 3), 2, 3)
+    assert folding.in_precision(model, "float32") is model
+
+
 def test_models_used_as_layers_change_their_precision_too(half, images):
     part = keras.Sequential([keras.Input((32, 64, 3)), layers.Conv2D(4, 3)], name="part")
     inputs = keras.Input((32, 64, 3))

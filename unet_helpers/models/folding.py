@@ -152,22 +152,30 @@ def flat_layers(model):
 
 
 def in_precision(model, policy):
-    """Copy a model so that it computes in another precision, with float32 weights of its own.
+    """Give a model's twin in another precision, or the model itself if it computes in this one.
 
     policy is the name of a Keras policy, such as "mixed_bfloat16" or "float32"; a processor is fast
     only in what it multiplies in hardware (`training.describe_machine`). Models used as layers are
     converted as well. Half precision is too coarse for logits: the layers that give the outputs
     change to float32 only.
 
-    Returns a keras.Model, not compiled. Raises ValueError for an unknown policy, or a model as in
-    `fold_batch_norm`.
+    Returns a keras.Model, not compiled, with float32 weights. Raises ValueError for an unknown
+    policy, or a model as in `fold_batch_norm`.
     """
-    keras.dtype_policies.get(policy)  # is it one?
+    wanted = keras.dtype_policies.get(policy).compute_dtype
+    inside = (layer for layer in flat_layers(model) if not isinstance(layer, layers.InputLayer))
+    if all(layer.compute_dtype == wanted for layer in inside):
+        return model
+    return convert(model, policy)
+
+
+def convert(model, policy):
+    """Copy a model for `in_precision`, whatever it computes in."""
     graph = as_graph(model)
 
     def copy(layer):
         if isinstance(layer, keras.Model):
-            return in_precision(layer, policy)
+            return convert(layer, policy)
         config = layer.get_config()
         if layer.name not in graph.output_names or policy == "float32":
             config["dtype"] = policy

@@ -13,7 +13,7 @@ from unet_helpers.evaluation import stored_runs
 PAGE = ROOT / "docs" / "results.md"
 # A table's file in data/results, its variants, compared with the first, and of which runs.
 TABLES = {
-    "learner": ("learner", ("unet",)),
+    "learner": ("learner", ("unet", "crops and dropout")),
     "crops": ("learner_jax", ("unet", "crops")),
     "designs": ("streets", ("unet", "fcn_8s", "fcn_16s", "fcn_32s")),
     "skips": ("streets", ("unet", "without_skips")),

@@ -34,8 +34,7 @@ def main():
             if keep.has(variant=f"{how}, new street", left_out=left_out):
                 continue
             keras.utils.set_random_seed(0)
-            build, _ = streets.VARIANTS["unet"]
-            model = build((*streets.SETTINGS["size"], 3), n_classes=CARLA.n_classes)
+            model = streets.UNET((*streets.SETTINGS["size"], 3), n_classes=CARLA.n_classes)
             train, test = split(four, how)
             streets.fit(model, train)
             scored = {"own test images": test, "new street": streets.frames()[left_out]}

@@ -32,7 +32,16 @@ TABLES = {
             "by recording, new street",
         ),
     ),
-    "real_pets": ("real_sets", ("pets, plain", "pets, course")),
+    "real_pets": (
+        "real_sets",
+        (
+            "pets, plain",
+            "pets, course",
+            "pets, course, 4 epochs",
+            "pets, pets first, 1 epoch",
+            "pets, pets first, 2 epochs",
+        ),
+    ),
     "real_camvid": ("real_sets", ("CamVid, plain", "CamVid, course", "CamVid, streets first")),
     "camvid_5": ("real_sets", ("CamVid, course, 5 epochs", "CamVid, streets first, 5 epochs")),
     **{

@@ -47,10 +47,7 @@ def judge_unet_model(attempt):
 
 
 def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classes=3):
-    """Judge a network of other sizes, without dropout, in half precision; returns a note or None.
-
-    Raises Incorrect when its logits have another shape, or in training other values.
-    """
+    """Judge a network of other sizes, without dropout, in half precision; returns a note."""
     with computing("mixed_bfloat16"):
         model = built(attempt, image, n_filters, n_classes, dropout_prob=0.0, batch_norm=False)
     fill(model)  # or all ReLUs of a few filters may be dead by chance, and dropout unseen
@@ -120,11 +117,7 @@ def explain_logits(logits, image, n_classes):
 
 
 def wired(x, stages, training, steps, **parts):
-    """Compute the logits of a U-Net with parts of it exchanged.
-
-    x is a batch of images, and the stages, of all convolutions, decide on the widths; the other
-    arguments are those of `decoded`.
-    """
+    """Compute the logits of a U-Net from the weights of all its convolutions; parts: `CHOICES`."""
     if len(stages) not in (23, 24):
         raise ValueError("One more convolution before the last is all that may differ.")
     x, skips = x / 255, []
@@ -193,9 +186,6 @@ CUT_MISTAKES = {
     "them.": f"{CUT} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
     "All weights are zero; those for the upsampled features stay.": f"{CUT} -> kernel[:] = 0",
     "Nothing is cut. set_weights puts a changed kernel back.": lambda model, level: model,
-    "All four skip connections are cut, not this one alone.": (
-        lambda model, level: functools.reduce(cut_skip, (1, 2, 3, 4), model)
-    ),
 }
 CUTS = [("", cut_skip), *known_mistakes(cut_skip, CUT_MISTAKES)]
 
@@ -231,10 +221,8 @@ def judge_cut_skip(attempt):
             if mistake:
                 raise Incorrect(mistake)
             return
-    told = (
-        "It gives other logits than the model with this skip connection at zero. Has the copy its"
-    )
-    raise Incorrect(f"{told} weights? clone_model draws new ones; set_weights copies them.")
+    told = "It gives other logits than the model with this skip at zero. Has the copy its weights?"
+    raise Incorrect(f"{told} clone_model draws new ones; set_weights copies them.")
 
 
 STRIDES = (2, 4, 8, 16)
@@ -250,11 +238,7 @@ def backbone_skips(backbone):
 
 @functools.cache
 def backbones():
-    """Make two small backbones, untrained.
-
-    One pools after its convolutions, as VGG does. One halves in a convolution after a padding, and
-    weighs channels by a branch of size 1x1, as MobileNetV3 does.
-    """
+    """Make two small backbones: one pools, as VGG; one pads, then halves, as MobileNetV3."""
     x = image = keras.Input(PHOTO, name="image")
     for stage in range(1, 6):
         for number in (1, 2):

@@ -22,10 +22,7 @@ from unet_helpers.models import blocks, pretrained, unet
 
 
 def of(module, name, minutes, *shown):
-    """Make the exercise of a module's judge and reference; shown as for `Exercise`.
-
-    Where the module has no reference, the first that is shown is the reference.
-    """
+    """Make the exercise of a module's judge and reference, by default the first that is shown."""
     reference = getattr(module, name, None) or shown[0]
     texts = Task(minutes, *TEXTS[name], call=CALLS.get(name))
     return Exercise(name, getattr(module, f"judge_{name}"), reference, texts, shown)

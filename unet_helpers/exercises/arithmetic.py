@@ -68,10 +68,9 @@ def judge_receptive_field(attempt):
         "Each kernel is counted whole. A 3x3 kernel adds 2 pixels; the start is 1, the pixel "
         "itself.": edited(receptive_field, "field = 1 -> field = 0", "(kernel - 1) -> kernel"),
         "Each kernel is counted by half; a 3x3 adds 2 pixels.": "(kernel - 1) -> kernel // 2",
-        "The poolings are left out. They look at 2 pixels, and they spread what comes after.": [
-            lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
-            f"{growth} -> {growth} * (stride == 1)",
-        ],
+        "The poolings are left out. They look at 2 pixels, and they spread what comes after.": (
+            lambda layers: receptive_field([(k, s) for k, s in layers if s == 1])
+        ),
         "Kernel and stride are swapped.": "kernel, stride in -> stride, kernel in",
     }
     compare(attempt, [(layers,) for layers in chains], receptive_field, mistakes)

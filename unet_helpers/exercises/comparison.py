@@ -1,8 +1,4 @@
-"""Compare an answer's results with the right ones, and name the mistake that explains them.
-
-An exercise lists the mistakes of its own. What can be done wrong in any exercise (per cent, a
-wrong sign, swapped arguments, a sum for a mean, one too many) is looked for here, in all of them.
-"""
+"""Compare an answer's results with the right ones, and name the mistake that explains them."""
 
 import copy
 import functools
@@ -58,8 +54,7 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
     Args:
         attempt: runs the learner's function.
         cases: list of tuples of arguments.
-        reference: function that gives the right result of a case; messages use its parameters'
-            names.
+        reference: gives the right result of a case; messages use the names of its parameters.
         mistakes: dict from a sentence to a wrong function, to an edit "old -> new" of the
             reference's source, or to a list of these.
         tolerance: largest difference that is rounding.

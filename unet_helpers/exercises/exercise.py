@@ -58,13 +58,7 @@ class Exercise:
         self.hints_given = 0
 
     def check(self, answer):
-        """Judge an answer by what it does, and print the verdict in a sentence.
-
-        Args:
-            answer: the learner's function (the function itself, not what it returns).
-
-        Returns True when the answer is right. Nothing an answer does raises here.
-        """
+        """Judge a learner's function by what it does and print the verdict; True if it passed."""
         passed, sentence = self.verdict(answer)
         if passed and f"my_{self.name}" in kept.PARTS:
             sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer, self.verdict)}".strip()
@@ -131,10 +125,6 @@ class Exercise:
             for thing in self.shown
         )
         show_code("\n".join(sources))
-
-    def __repr__(self):
-        told = f"Exercise {self.name} (about {self.minutes} minutes)"
-        return filled(f"{told}: {self.call} gives {self.task}")
 
 
 def attempt(exercise, answer, args, options):
@@ -230,8 +220,6 @@ def what_raised(exercise, answer, error):
     told = f" The shapes in this line: {', '.join(shapes)}." if shapes else ""
     if "index 255 " in what:
         told += " 255 is void, not a class: leave these pixels out first."
-    elif re.search(r"shapes \((\d+),\d+\) \(\1,\)", what):
-        told += " Does a sum or a maximum need keepdims=True?"
     return f"{name} raised in line {number}, `{line}`: {what}.{told}"
 
 

@@ -87,13 +87,15 @@ RESIZING_MISTAKES = {
 
 def judge_resize_mask(attempt):
     # Sides are odd here: the centre of a new pixel then never lies between two old ones.
-    sizes = [((9, 15), (3, 5)), ((15, 9), (3, 3)), ((7, 11), (4, 6)), ((5, 7), (15, 7))]
-    sizes += [((5, 7), (8, 9)), ((9, 5), (6, 13))]
-    for old, new in sizes:
-        check_resized(attempt, old, new)
-    # masks in which every pixel has a label of its own
-    cases = [(np.arange(math.prod(old), dtype=np.uint8).reshape(old), new) for old, new in sizes]
-    compare(attempt, cases, resize_mask, RESIZING_MISTAKES, convert=as_array)
+    whole_factors = [((9, 15), (3, 5)), ((15, 9), (3, 3))]
+    any_factors = [((7, 11), (4, 6)), ((5, 7), (15, 7)), ((5, 7), (8, 9)), ((9, 5), (6, 13))]
+    for sizes in (whole_factors, any_factors):
+        cases = []
+        for old, new in sizes:
+            check_resized(attempt, old, new)
+            each_its_own = np.arange(math.prod(old), dtype=np.uint8).reshape(old)
+            cases.append((each_its_own, new))
+        compare(attempt, cases, resize_mask, RESIZING_MISTAKES, convert=as_array)
     kind = as_array(attempt(*cases[0])).dtype
     if kind.kind not in "iu":
         raise Incorrect(f"The labels are right, but come back as {kind}: keep the mask's dtype.")

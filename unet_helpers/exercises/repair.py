@@ -77,10 +77,8 @@ def names_of(inputs, calls):
     """Name calls ("the second Conv2D at 8x12") and tensors for the learner: (list, dict by id)."""
     kinds = []
     for operation, _, _, outputs in calls:
-        kind = type(operation).__name__
-        if isinstance(operation, layers.Activation):
-            kind = f"{operation.activation.__name__} activation"
-        kinds.append((kind, f" at {'x'.join(map(str, outputs[0].shape[1:-1]))}"))
+        size = "x".join(map(str, outputs[0].shape[1:-1]))
+        kinds.append((type(operation).__name__, f" at {size}"))
     names = []
     for i, (kind, place) in enumerate(kinds):
         before = kinds[:i].count((kind, place))

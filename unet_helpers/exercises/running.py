@@ -249,16 +249,14 @@ def explain_model(
         if told := explain_by_repair(model, inputs, right, kernels, batch_norm, training, called):
             raise Incorrect(told)
         explain_kernels(stages, kernels)
-        told = "With the same weights as the course's it gives other numbers. Compare the order of"
-        raise Incorrect(f"{told} your layers with the task, and what each of them takes.")
+        told = "With the same weights as the course's it gives other numbers."
+        raise Incorrect(f"{told} Compare the order of your layers with the task.")
     return name
 
 
 WRONG_MODE = {  # in training, and at prediction
-    True: "In training it does not use the batch's mean and variance. Is training=False set? Keras "
-    "passes it on.",
-    False: "At prediction it still normalises with the batch's own mean, so an image's mask would "
-    "depend on its neighbours in the batch. Do not set training=True; Keras passes it on.",
+    True: "In training it does not use the batch's mean and variance. Is training=False set?",
+    False: "At prediction it still uses the batch's mean and variance. Do not set training=True.",
 }
 
 
@@ -316,8 +314,8 @@ def explain_kernels(stages, expected):
     """
     used = ""
     if len(stages) != len(expected):
-        used = f"Layers with kernels in use: {len(stages)}; expected {len(expected)}. Each takes "
-        used += "what the one before it returns; a layer whose result nothing takes is not in use. "
+        used = f"Layers with kernels in use: {len(stages)}; expected {len(expected)}. "
+        used += "Each takes what the one before it returns. "
     for stage, (place, sides, *channels) in zip(stages, expected, strict=False):
         shape = tuple(stage["kernel"].shape)
         # A transposed convolution's kernel has the filters first.
@@ -326,8 +324,7 @@ def explain_kernels(stages, expected):
             told += f"{sides[0]}x{sides[0]}, " if sides else ""
             told += f"from {channels[0]} channels to {channels[1]}."
             if sides and 2 * shape[2] == channels[0] == 2 * channels[1]:
-                told += " Is the skip connection left out, added or joined later? U-Net joins it "
-                told += "with the upsampled features, so that the next convolution takes both."
+                told += " Is the skip connection left out, added or joined later?"
             raise Incorrect(told)
     if used:
         more = f"{expected[len(stages)][0]} is missing." if len(stages) < len(expected) else ""
@@ -377,8 +374,7 @@ def note_on_biases(stages):
         told = "A convolution has no bias, and no normalisation after it whose beta replaces it."
         raise Incorrect(told)
     if any("bias" in stage and "moving_mean" in stage for stage in stages):
-        told = "The biases of your convolutions do nothing: the normalisation subtracts them again."
-        return f"{told} use_bias=False saves them."
+        return "The biases of your convolutions do nothing before a normalisation: use_bias=False."
     return None
 
 

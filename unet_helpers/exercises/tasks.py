@@ -1,11 +1,8 @@
-"""What the exercises ask for: what to return, and hints; the notebooks say the rest."""
+"""What the exercises say: what to return, and hints; their tasks are in the notebooks."""
 
 
 class Task:
-    """The texts of an exercise: its minutes, what to return, and hints up to nearly the answer.
-
-    call: how the function will be called; None where the reference has the same parameters.
-    """
+    """An exercise's minutes, what to return, hints up to nearly the answer, and maybe its call."""
 
     def __init__(self, minutes, task, *hints, call=None):
         self.minutes, self.task, self.hints, self.call = minutes, task, hints, call
@@ -245,20 +242,16 @@ TEXTS = {
         "np.flatnonzero(before - after > tolerance), with before and after the IoUs of the two.",
     ),
     "fold": (
-        "the kernel and the bias of the one convolution that does what a convolution without "
-        "a bias and the batch normalisation after it do in prediction. The kernel is (h, w, "
-        "channels in, channels out), the others have one number per channel out.",
+        "(kernel, bias) of the one convolution that does what it and its normalisation do.",
         "y becomes gamma * (y - mean) / sqrt(variance + epsilon) + beta. Which part multiplies y?",
         "Scaling the kernel by a factor scales y by it. What does not contain y is the bias.",
         "factor = gamma / np.sqrt(variance + epsilon); kernel * factor and beta - mean * factor.",
     ),
     "roofline": (
-        "how many seconds a layer takes at best on a machine, and what limits it: (seconds, "
-        '"compute") or (seconds, "memory"), strings in lower case. The machine does '
-        "peak_operations a second and moves bandwidth bytes a second, both at the same time.",
+        '(seconds, "compute") or (seconds, "memory"), the least time and what limits it.',
         "How long do the operations take alone, and how long does moving the bytes?",
         "Both happen at the same time, so the longer one counts. Which is it?",
-        "computing = operations / peak_operations, moving = bytes_moved / bandwidth; the seconds "
-        'are max(computing, moving), with "compute" if computing is longer.',
+        "computing = operations / peak_operations, moving = bytes_moved / bandwidth: return "
+        'max(computing, moving), and "compute" if computing is longer, else "memory".',
     ),
 }

@@ -143,8 +143,7 @@ def explain_scale(model, image):
             values = numbers(keras.Model(model.inputs[0], first.input)(image))
     if not close(values, image / 255, 5e-3):
         told = f"The first convolution takes values from {values.min():.3g} to {values.max():.3g};"
-        told += " in the course's networks they are 0 to 1. Divide the image by 255, once:"
-        raise Incorrect(f"{told} layers.Rescaling(1 / 255).")
+        raise Incorrect(f"{told} in the course's networks they are 0 to 1. Divide by 255, once.")
 
 
 def kernels(stages):
@@ -214,8 +213,7 @@ def judge_cut_skip(attempt):
             raise Incorrect(f"It returns {describe(answer)}; expected a model.")
         given[level] = numbers(answer(image))
         if not all(map(np.array_equal, before, model.get_weights())):
-            told = "The model itself is changed. Cut a copy: keras.models.clone_model(model), which"
-            raise Incorrect(f"{told} gets the weights of the model by set_weights.")
+            raise Incorrect("The model itself is changed. Cut a copy, by keras.models.clone_model.")
     for mistake, cut in CUTS:
         if all(close(logits, logits_of(cut, level)) for level, logits in given.items()):
             if mistake:

@@ -23,9 +23,6 @@ def raise_first(faults):
             raise Incorrect(sentence)
 
 
-# ---------------------------------------------------------------- tensors and models
-
-
 def one_tensor(value, what):
     """Take a Keras tensor; raises Incorrect for anything else, above all an uncalled layer."""
     told = f"{what} is {describe(value)}"
@@ -90,8 +87,6 @@ def explain_settings(model):
             raise Incorrect(f"A convolution has {option}={found}; in this block it is {value}.")
 
 
-# ---------------------------------------------------------------- what is raised
-
 SHAPE = re.compile(r"[(\[]((?:None|\d+)(?:, ?\d+)+)[)\]]")
 CAUSES = {  # a likely cause: what Keras says then
     "One layer object is called twice, which would share its weights: make a new layer for each "
@@ -151,9 +146,6 @@ def explain_join(up, skip, below, expected):
     return ""
 
 
-# ---------------------------------------------------------------- the course's own, with weights
-
-
 def stages_of(model, without=()):
     """Sort a model's weights by convolution: a list of dicts, each with all up to the next kernel.
 
@@ -194,9 +186,6 @@ def chain(x, stages, training=False, steps=BEFORE):
             elif "moving_mean" in stage:
                 x = normalise(x, stage, training)
     return x
-
-
-# ---------------------------------------------------------------- comparing
 
 
 def in_both_ways(judge):
@@ -314,8 +303,8 @@ def explain_kernels(stages, expected):
     """
     used = ""
     if len(stages) != len(expected):
-        used = f"Layers with kernels in use: {len(stages)}; expected {len(expected)}. "
-        used += "Each takes what the one before it returns. "
+        used = f"Layers with kernels in use: {len(stages)}; expected {len(expected)}. Each takes "
+        used += "what the one before it returns; a layer whose result nothing takes is not in use. "
     for stage, (place, sides, *channels) in zip(stages, expected, strict=False):
         shape = tuple(stage["kernel"].shape)
         # A transposed convolution's kernel has the filters first.

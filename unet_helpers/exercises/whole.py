@@ -261,11 +261,9 @@ def names_of(value, backbone):
     for tensor in value:
         told = f"It returns a list with {describe(tensor)}"
         if isinstance(tensor, str | layers.Layer):
-            told += "; expected tensors. backbone.get_layer(name) is a layer"
-            raise Incorrect(f"{told}, and layer.output its tensor.")
+            raise Incorrect(f"{told}; expected tensors, such as the output of a layer.")
         if id(tensor) not in known:
-            told += ", which is not the output of a layer of the backbone"
-            raise Unexplained(f"{told}; expected layer.output of four layers in backbone.layers.")
+            raise Unexplained(f"{told}, which is not the output of a layer in backbone.layers.")
     return [known[id(tensor)] for tensor in value]
 
 
@@ -296,9 +294,7 @@ def judge_backbone_skips(attempt):
             raise Incorrect(sentence)
     for backbone, names, wanted in zip(backbones(), given, right, strict=True):
         if len(names) != 4:
-            told = f"It returns {len(names)} tensors; expected four, of strides 2, 4, 8 and 16."
-            told += " Stride 1 is the image's own size, and at stride 32 the decoder begins."
-            raise Unexplained(told)
+            raise Unexplained(f"It returns {len(names)} tensors; expected four (strides 2 to 16).")
         sizes = {layer.name: "{1}x{2}".format(*layer.output.shape) for layer in backbone.layers}
         for stride, name, last in zip(STRIDES, names, wanted, strict=True):
             if name != last:

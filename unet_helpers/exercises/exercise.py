@@ -220,6 +220,8 @@ def what_raised(exercise, answer, error):
     told = f" The shapes in this line: {', '.join(shapes)}." if shapes else ""
     if "index 255 " in what:
         told += " 255 is void, not a class: leave these pixels out first."
+    elif re.search(r"shapes \((\d+),\d+\) \(\1,\)", what):
+        told += " Does a sum or a maximum need keepdims=True?"
     return f"{name} raised in line {number}, `{line}`: {what}.{told}"
 
 

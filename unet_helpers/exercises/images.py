@@ -93,8 +93,8 @@ def judge_resize_mask(attempt):
         cases = []
         for old, new in sizes:
             check_resized(attempt, old, new)
-            each_its_own = np.arange(math.prod(old), dtype=np.uint8).reshape(old)
-            cases.append((each_its_own, new))
+            labels = np.arange(math.prod(old), dtype=np.uint8)  # another one for each pixel
+            cases.append((labels.reshape(old), new))
         compare(attempt, cases, resize_mask, RESIZING_MISTAKES, convert=as_array)
     kind = as_array(attempt(*cases[0])).dtype
     if kind.kind not in "iu":

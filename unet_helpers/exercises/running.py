@@ -352,9 +352,9 @@ def explain_momentum(model):
     norms = (x for x in flat_layers(model) if isinstance(x, layers.BatchNormalization))
     momentum = max((norm.momentum for norm in norms), default=0)
     if momentum > 0.95:
-        told = f"With momentum {momentum} the moving averages, which prediction uses, follow within"
-        told += f" {1 / (1 - momentum):.0f} batches or so. That is too slow for the few hundred of"
-        raise Incorrect(f"{told} notebook 05: write BatchNormalization(momentum=0.9).")
+        told = f"Momentum {momentum} is too slow: moving averages, which prediction uses, follow"
+        told += f" within {1 / (1 - momentum):.0f} batches or so; notebook 05 has a few hundred."
+        raise Incorrect(f"{told} Write BatchNormalization(momentum=0.9).")
 
 
 def note_on_biases(stages):

@@ -242,7 +242,7 @@ TEXTS = {
         "np.flatnonzero(before - after > tolerance), with before and after the IoUs of the two.",
     ),
     "fold": (
-        "(kernel, bias) of the one convolution that does what it and its normalisation do.",
+        "(kernel, bias) of one convolution that does what another and its normalisation do.",
         "y becomes gamma * (y - mean) / sqrt(variance + epsilon) + beta. Which part multiplies y?",
         "Scaling the kernel by a factor scales y by it. What does not contain y is the bias.",
         "factor = gamma / np.sqrt(variance + epsilon); kernel * factor and beta - mean * factor.",

@@ -294,7 +294,7 @@ def judge_backbone_skips(attempt):
             raise Incorrect(sentence)
     for backbone, names, wanted in zip(backbones(), given, right, strict=True):
         if len(names) != 4:
-            raise Unexplained(f"It returns {len(names)} tensors; expected four (strides 2 to 16).")
+            raise Unexplained(f"It returns {len(names)} tensors; expected four, strides 2 to 16.")
         sizes = {layer.name: "{1}x{2}".format(*layer.output.shape) for layer in backbone.layers}
         for stride, name, last in zip(STRIDES, names, wanted, strict=True):
             if name != last:

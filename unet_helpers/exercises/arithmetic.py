@@ -68,10 +68,9 @@ def judge_receptive_field(attempt):
         "Each kernel is counted whole. A 3x3 kernel adds 2 pixels; the start is 1, the pixel "
         "itself.": edited(receptive_field, "field = 1 -> field = 0", "(kernel - 1) -> kernel"),
         "Each kernel is counted by half; a 3x3 adds 2 pixels.": "(kernel - 1) -> kernel // 2",
-        "The poolings are left out. They look at 2 pixels, and they spread what comes after.": [
-            lambda layers: receptive_field([(k, s) for k, s in layers if s == 1]),
-            f"{growth} -> {growth} * (stride == 1)",
-        ],
+        "The poolings are left out. They look at 2 pixels, and they spread what comes after.": (
+            lambda layers: receptive_field([(k, s) for k, s in layers if s == 1])
+        ),
         "Kernel and stride are swapped.": "kernel, stride in -> stride, kernel in",
     }
     compare(attempt, [(layers,) for layers in chains], receptive_field, mistakes)
@@ -184,20 +183,18 @@ def judge_transposed_convolution(attempt):
     compare(attempt, cases, stamps, mistakes, convert=as_array)
 
 
-def fold_case(random, height, width, n_in, n_out, epsilon):
-    """Draw a kernel and the numbers of a normalisation, every channel different."""
-    gamma, beta = (random.normal(1, 1, n_out) for _ in range(2))
-    # both above 0: a learner who swaps them gets numbers, and a sentence about them
-    mean, variance = (random.uniform(0.2, 3, n_out) for _ in range(2))
-    return random.normal(0, 1, (height, width, n_in, n_out)), gamma, beta, mean, variance, epsilon
-
-
 def judge_fold(attempt):
     random = np.random.default_rng(12)
     # First as many channels in as out, or a factor on the wrong axis could not even be multiplied;
     # and an epsilon large enough to be missed.
-    sizes = [(1, 1, 2, 2, 0.1), (3, 3, 4, 4, 0.3), (2, 3, 5, 5, 0.001)]
-    cases = [fold_case(random, *size) for size in (*sizes, (3, 3, 2, 6, 0.01), (1, 1, 7, 1, 0.01))]
+    shapes = {(1, 1, 2, 2): 0.1, (3, 3, 4, 4): 0.3, (2, 3, 5, 5): 0.001}
+    shapes |= {(3, 3, 2, 6): 0.01, (1, 1, 7, 1): 0.01}
+    cases = []
+    for shape, epsilon in shapes.items():
+        gamma, beta = random.normal(1, 1, (2, shape[-1]))
+        # both above 0: a learner who swaps them gets numbers, and a sentence about them
+        mean, variance = random.uniform(0.2, 3, (2, shape[-1]))
+        cases.append((random.normal(0, 1, shape), gamma, beta, mean, variance, epsilon))
     mistakes = {
         "epsilon is added after the root. It belongs to the variance, under the root.": [
             "np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)",

@@ -1,8 +1,4 @@
-"""Compare an answer's results with the right ones, and name the mistake that explains them.
-
-An exercise lists the mistakes of its own. What can be done wrong in any exercise (per cent, a
-wrong sign, swapped arguments, a sum for a mean, one too many) is looked for here, in all of them.
-"""
+"""Compare an answer's results with the right ones, and name the mistake that explains them."""
 
 import copy
 import functools
@@ -52,24 +48,22 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
     """Compare an answer with the reference on all cases, and name the mistake it makes.
 
     A mistake counts when it gives the answer's results in every case and at least two of these are
-    wrong. The exercise's own mistakes come first, then those that can be made anywhere, with an
-    argument or with the result, then small slips in the reference. When nothing explains all, the
-    first part that is wrong is looked at alone, and the wrong cases, or those of one word.
+    wrong. The exercise's own come first, then those that can be made anywhere, then small slips in
+    the reference; at last the first wrong part is looked at alone, and some of the cases.
 
     Args:
         attempt: runs the learner's function.
         cases: list of tuples of arguments.
-        reference: function that gives the right result of a case. Its parameters' names are used
-            to tell the learner about arguments.
+        reference: gives the right result of a case; messages use the names of its parameters.
         mistakes: dict from a sentence to a wrong function, to an edit "old -> new" of the
-            reference's source that makes one, or to a list of these.
+            reference's source, or to a list of these.
         tolerance: largest difference that is rounding.
-        convert: turns a result into an array or a tuple of arrays, and raises Incorrect when it is
-            of another kind; by default a number, or a pair of arrays where parts are named.
+        convert: turns a result into an array or a tuple of arrays, or raises Incorrect; by default
+            a number, or a pair of arrays where parts are named.
         parts: names of the two parts of a result.
 
-    Raises Incorrect with the mistake's sentence, or Unexplained with that of a slip or of a mistake
-    in some cases; if there is none, with the first case and place that differ.
+    Raises Incorrect with the mistake's sentence, or Unexplained with that of a slip, of a mistake
+    in some cases, or of the first difference.
     """
     if convert is None:
         convert = (lambda value: as_pair(value, *parts)) if parts else as_number
@@ -98,16 +92,14 @@ def compare(attempt, cases, reference, mistakes, tolerance=1e-5, convert=None, p
     groups = groups_of(cases, wrong, names)
     if len(wrong) > 1:
         explain = functools.partial(explain_groups, answers, right, parts, tolerance)
-
-        def results_of_all(functions):
-            return [(told, results_of(function, cases, as_tuple)) for told, function in functions]
-
-        results = results_of_all(known_mistakes(reference, mistakes, parts))
+        known = known_mistakes(reference, mistakes, parts)
+        known += with_other_arguments(reference, cases, names)
+        results = [(told, results_of(mistake, cases, as_tuple)) for told, mistake in known]
         results.append((f"It is always {shown(answers[0])}.", answers[:1] * len(cases)))
-        results += results_of_all(with_other_arguments(reference, cases, names))
         explain(results, groups[:1], Incorrect)
         # of less weight: a change to the learner's own code, if there is one, says it better
-        explain(results + results_of_all(slips(reference)), groups, Unexplained)
+        results += [(told, results_of(slip, cases, as_tuple)) for told, slip in slips(reference)]
+        explain(results, groups, Unexplained)
     if failed:
         raise failed
     first, place = wrong[0], next(place for place, group in groups if group == wrong)
@@ -131,10 +123,7 @@ def known_mistakes(reference, mistakes, parts=()):
 
 
 def groups_of(cases, wrong, names):
-    """List (what to say of it, numbers of its cases) of the groups in which a mistake may be made.
-
-    These are all cases, the wrong ones with each word, and all wrong ones.
-    """
+    """List (what to say, numbers) of all cases, of the wrong ones with each word, of all wrong."""
     told = f" This is so in {{}} of {len(cases)} cases"
     groups = [("", list(range(len(cases))))]
     for index, name in enumerate(names):
@@ -145,15 +134,10 @@ def groups_of(cases, wrong, names):
 
 
 def explain_groups(answers, right, parts, tolerance, results, groups, kind):
-    """Raise an error with the first mistake that explains a group of cases.
+    """Raise an error of a kind with the first mistake that explains a group of cases.
 
-    Args:
-        answers, right: the learner's and the right results, a tuple of arrays for each case.
-        parts, tolerance: as for `compare`.
-        results: list of (sentence, what this mistake gives in each case, None where nothing).
-            Outside the group it must give the right results.
-        groups: as from `groups_of`.
-        kind: Incorrect or Unexplained, the error's class.
+    answers and right have a tuple of arrays for each case, and so has a mistake in results, a list
+    of (sentence, what it gives). Outside the group it must give the right results.
     """
     part = 0  # the first that is wrong: what is wrong in the next may follow from it
     while same([a[part] for a in answers], [r[part] for r in right], tolerance):

@@ -30,8 +30,7 @@ def decoder_model(attempt, below, skip, n_filters, **options):
 
     value = running.run(attempt, *inputs, n_filters, explain=explain, **options)
     output = running.one_tensor(value, "What it returns")
-    # The inputs go out as well: some versions of Keras refuse a model that leaves one unused,
-    # which is for the check to explain.
+    # The inputs go out as well: some versions of Keras refuse a model that leaves one unused.
     passed_on = [layers.Identity()(tensor) for tensor in inputs]
     return keras.Model(inputs, [output, *passed_on])
 
@@ -45,17 +44,7 @@ def explain_decoder_shape(model, height, width, n_filters):
 
 
 def decoded(pair, stages, training, steps, interpolation, relu_after_up, skip_first):
-    """Compute a decoder block with parts of it exchanged.
-
-    Args:
-        pair: features from below and the skip connection.
-        stages: weights of its convolutions.
-        training: whether a normalisation takes the batch's own mean and variance.
-        steps: what follows each convolution after the join.
-        interpolation: of an upsampling before a convolution; None for the transposed one.
-        relu_after_up: whether a ReLU follows the upsampling.
-        skip_first: whether the skip connection's channels come first.
-    """
+    """Compute a decoder block of [features from below, skip connection] with `CHOICES` made."""
     below, skip = pair
     transposed, first, second = stages  # raises ValueError for any other number of kernels
     if interpolation:
@@ -70,14 +59,14 @@ def decoded(pair, stages, training, steps, interpolation, relu_after_up, skip_fi
 
 
 CHOICES = {  # what a right block may have, by what it is called; "" is the course's
-    "interpolation": {
+    "interpolation": {  # of an upsampling before a convolution; None: a transposed convolution
         "": None,
         "nearest upsampling and a convolution": "nearest",
         "bilinear upsampling and a convolution": "bilinear",
     },
     "relu_after_up": {"": False, "a ReLU right after upsampling": True},
     "skip_first": {"": False, "the skip connection first": True},
-    "steps": running.NORMALISATIONS,
+    "steps": running.NORMALISATIONS,  # after each convolution after the join
 }
 PARTS = {  # of all right blocks, by the names of their choices
     " and ".join(filter(None, names)): {

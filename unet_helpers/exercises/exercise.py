@@ -18,7 +18,6 @@ import numpy as np
 from unet_helpers.exercises import kept
 from unet_helpers.exercises.showing import filled, show_code, show_verdict
 from unet_helpers.exercises.slips import find_repair, parsed
-from unet_helpers.exercises.tasks import TASKS
 
 
 class Incorrect(Exception):
@@ -42,33 +41,24 @@ class Exercise:
 
     Args:
         name: the exercise's name.
-        judge: function (attempt) that calls `attempt(...)` as often as it likes, which runs the
-            learner's function, and raises Incorrect with what is wrong. It may return a note about
-            a choice that differs from the course's but is as good.
+        judge: function (attempt). It runs the learner's function by `attempt(...)` and raises
+            Incorrect with what is wrong; it may return a note on a choice that is as good.
         reference: a function that passes its own check.
-        shown: functions or classes of the package whose source is the solution; by default the
-            reference.
-        texts: the Task with its minutes, task and hints; by default `tasks.TASKS[name]`.
+        texts: its Task.
+        shown: the functions whose source is the solution; by default the reference.
     """
 
     seconds = 60  # limit for one call of an answer; right ones take up to 20 on a busy machine
 
-    def __init__(self, name, judge, reference, shown=(), texts=None):
+    def __init__(self, name, judge, reference, texts, shown=()):
         self.name, self.judge, self.reference = name, judge, reference
         self.shown = tuple(shown) or (reference,)
-        texts = texts or TASKS[name]
         self.minutes, self.task, self.hints = texts.minutes, texts.task, texts.hints
         self.call = texts.call or f"my_{name}{inspect.signature(reference)}"
         self.hints_given = 0
 
     def check(self, answer):
-        """Judge an answer by what it does, and print the verdict in a sentence.
-
-        Args:
-            answer: the learner's function (the function itself, not what it returns).
-
-        Returns True when the answer is right. Nothing an answer does raises here.
-        """
+        """Judge a learner's function by what it does and print the verdict; True if it passed."""
         passed, sentence = self.verdict(answer)
         if passed and f"my_{self.name}" in kept.PARTS:
             sentence = f"{sentence} {kept.keep(f'my_{self.name}', answer, self.verdict)}".strip()
@@ -76,10 +66,7 @@ class Exercise:
         return passed
 
     def yours(self):
-        """Return the learner's function that passed this check, from my_unet.py.
-
-        Where there is none, returns the course's. Prints which of the two it is, and why.
-        """
+        """Return the learner's function from my_unet.py, or the course's; prints which, and why."""
         name = f"my_{self.name}"
         if name not in kept.PARTS:
             raise ValueError(f"No answer to {self.name} is kept, only {', '.join(kept.PARTS)}.")
@@ -89,10 +76,7 @@ class Exercise:
         return function or self.reference
 
     def verdict(self, answer, quickly=False):
-        """Judge an answer; returns (passed, sentence) and prints nothing.
-
-        quickly: without looking for the cause of a wrong result.
-        """
+        """Judge an answer, `quickly` without looking for the cause; returns (passed, sentence)."""
         own = f"exercises.{self.name}"
         if not callable(answer):
             told = f"not yet. check() takes your function itself, and got {describe(answer)}."
@@ -142,14 +126,11 @@ class Exercise:
         )
         show_code("\n".join(sources))
 
-    def __repr__(self):
-        return filled(f"Exercise {self.name} (about {self.minutes} minutes): {self.task}")
-
 
 def attempt(exercise, answer, args, options):
-    """Run the learner's function on copies of the arguments; raise Incorrect when that fails.
+    """Run the learner's function on copies of the arguments.
 
-    Raises NotAttempted when the function is still the empty stub.
+    Raises Incorrect when that fails, and NotAttempted for the empty stub.
     """
     given = [copied(argument) for argument in args]
     name = function_name(answer)
@@ -239,8 +220,6 @@ def what_raised(exercise, answer, error):
     told = f" The shapes in this line: {', '.join(shapes)}." if shapes else ""
     if "index 255 " in what:
         told += " 255 is void, not a class: leave these pixels out first."
-    elif re.search(r"index (\d+) is out of bounds for axis \d+ with size \1\b", what):
-        told += " Indices count from 0, so the last one is the size minus 1."
     elif re.search(r"shapes \((\d+),\d+\) \(\1,\)", what):
         told += " Does a sum or a maximum need keepdims=True?"
     return f"{name} raised in line {number}, `{line}`: {what}.{told}"

@@ -198,9 +198,7 @@ def build_left(parts, size):
     model = parts["build"]()
     shape = tuple(model.output_shape[1:])
     if shape != (*size, 13):
-        told = (
-            f"Script {parts['number']} has 13 classes and images of {size}; the model's output is"
-        )
+        told = f"Script {parts['number']} has 13 classes and images of {size}; the model gives"
         raise Incorrect(f"{told} {shape}. Was its first line changed, or another script pasted?")
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
     output = numbers(model(images))

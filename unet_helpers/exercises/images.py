@@ -90,11 +90,11 @@ def judge_resize_mask(attempt):
     whole_factors = [((9, 15), (3, 5)), ((15, 9), (3, 3))]
     any_factors = [((7, 11), (4, 6)), ((5, 7), (15, 7)), ((5, 7), (8, 9)), ((9, 5), (6, 13))]
     for sizes in (whole_factors, any_factors):
+        cases = []
         for old, new in sizes:
             check_resized(attempt, old, new)
-        # masks in which every pixel has a label of its own
-        masks = [np.arange(math.prod(old), dtype=np.uint8).reshape(old) for old, _ in sizes]
-        cases = [(mask, new) for mask, (_, new) in zip(masks, sizes, strict=True)]
+            labels = np.arange(math.prod(old), dtype=np.uint8)  # another one for each pixel
+            cases.append((labels.reshape(old), new))
         compare(attempt, cases, resize_mask, RESIZING_MISTAKES, convert=as_array)
     kind = as_array(attempt(*cases[0])).dtype
     if kind.kind not in "iu":
@@ -140,11 +140,7 @@ def inside(shift, height, width):
 
 
 def move_of(new, old):
-    """Find the move that made a new image or mask of an old one of random values, or None.
-
-    A move is (mirrored, pixels down, pixels to the right). What lies outside the old one may be
-    anything.
-    """
+    """Find the move (mirrored, pixels down, pixels right) of an image of random values, or None."""
     height, width = new.shape[:2]
     top, left = (height - 3) // 2, (width - 3) // 2
     patch = new[top : top + 3, left : left + 3]
@@ -169,15 +165,14 @@ def random_pair(seed, height, width):
 
 
 def judge_augmentation(attempt):
+    def augmented(pair, seed):
+        return as_image_and_mask(attempt(*pair, np.random.default_rng(seed)), *pair)
+
     images, masks = [], []  # their moves
     for seed in range(100):
         pair = random_pair(seed, *((36, 44), (35, 41))[seed % 2])
-
-        def augmented(pair=pair, seed=seed):
-            return as_image_and_mask(attempt(*pair, np.random.default_rng(seed)), *pair)
-
-        new_image, new_mask = augmented()
-        if seed < 10 and not all(map(np.array_equal, augmented(), (new_image, new_mask))):
+        new_image, new_mask = augmented(pair, seed)
+        if seed < 10 and not all(map(np.array_equal, augmented(pair, seed), (new_image, new_mask))):
             raise Incorrect("Two generators of one seed differ: not all is drawn from rng.")
         images.append(explained_move(new_image, pair[0], "image"))
         masks.append(explained_move(new_mask, pair[1], "mask"))

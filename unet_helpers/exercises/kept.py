@@ -1,8 +1,4 @@
-"""The learner's own U-Net, kept in my_unet.py for the notebooks that follow.
-
-The file has a part for each of three exercises that has passed its check; the course's functions
-stand in for the others.
-"""
+"""The learner's own U-Net, kept in my_unet.py for the notebooks that follow."""
 
 import ast
 import inspect
@@ -35,12 +31,8 @@ PARTS = {"my_conv_block": "02", "my_upsampling_block": "03", "my_unet_model": "0
 def keep(name, answer, check):
     """Keep the functions and imports of a right answer's cell as its part of the file.
 
-    Args:
-        name: the part, such as "my_conv_block".
-        answer: the learner's function.
-        check: function (answer) -> (passed, sentence), for the function as it is in the file.
-
-    Returns a sentence that says so, or why not; empty for a function of the course or the file.
+    check, a function (answer) -> (passed, sentence), judges it as it is in the file. Returns a
+    sentence that says so, or why not; empty for a function of the course or the file.
     """
     if str(getattr(answer, "__module__", "")).split(".")[0] in ("unet_helpers", FILE.stem):
         return ""
@@ -64,10 +56,7 @@ def keep(name, answer, check):
 
 
 def find(name):
-    """Find the learner's function in the file.
-
-    Returns (function, None), or (None, why) with the reason in words when there is none.
-    """
+    """Find the learner's function in the file: (function, None), or (None, why there is none)."""
     try:
         parts = read_parts()
         if name in parts:
@@ -92,10 +81,7 @@ def path():
 
 
 def read_parts():
-    """Read the file's parts: a dict from names to sources, empty without a file.
-
-    Raises DataError when the file is not one that `keep` wrote.
-    """
+    """Read the file's parts, {name: source}; raises DataError when `keep` did not write it."""
     if not path().exists():
         return {}
     try:
@@ -110,10 +96,7 @@ def read_parts():
 
 
 def part_of(name, answer):
-    """Return the functions and imports of the cell that defines an answer.
-
-    Raises DataError when the answer is not a function with a `def` of its own in a cell.
-    """
+    """Return the functions and imports of the cell that defines an answer, or raise DataError."""
     try:
         lines, _ = inspect.findsource(answer)
         nodes = ast.parse("".join(lines)).body
@@ -128,10 +111,9 @@ def part_of(name, answer):
 
 
 def names_in_file(parts, name):
-    """Run the file's parts up to one of them, and return this one's names, a dict.
+    """Run the file's parts up to one of them; returns this one's names, or raises DataError.
 
-    Each has a namespace of its own, so that helpers of one name do not get mixed up. Raises
-    DataError if a part does not run.
+    Each has a namespace of its own, so that helpers of one name do not get mixed up.
     """
     functions = {}
     for each in filter(parts.get, PARTS):

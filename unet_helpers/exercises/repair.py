@@ -5,6 +5,7 @@ that gives the right numbers tells what is wrong, whatever the model looks like.
 """
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple
@@ -36,8 +37,7 @@ def passed_on(*values):
 def calls_of(model):
     """List a functional model's calls in the order of computing, those of models inside included.
 
-    Returns (inputs, calls, outputs), the first and last as lists of Keras tensors. Raises some
-    exception for a model that is not functional.
+    Returns (inputs, calls, outputs). Any other model raises some exception.
     """
     calls = []
 
@@ -77,10 +77,8 @@ def names_of(inputs, calls):
     """Name calls ("the second Conv2D at 8x12") and tensors for the learner: (list, dict by id)."""
     kinds = []
     for operation, _, _, outputs in calls:
-        kind = type(operation).__name__
-        if isinstance(operation, layers.Activation):
-            kind = f"{operation.activation.__name__} activation"
-        kinds.append((kind, f" at {'x'.join(map(str, outputs[0].shape[1:-1]))}"))
+        size = "x".join(map(str, outputs[0].shape[1:-1]))
+        kinds.append((type(operation).__name__, f" at {size}"))
     names = []
     for i, (kind, place) in enumerate(kinds):
         before = kinds[:i].count((kind, place))
@@ -205,9 +203,8 @@ def reached(numbers, calls):
 def repairs(model, inputs, training=False, called=("The result",)):
     """Yield the changes to one layer of a model, or to all of a kind; none if not functional.
 
-    model, inputs, called: as for `running.explain_model`; training: whether to run it in training.
-
-    Yields (sentence, function (number of the input) -> outputs, list of layers left out).
+    A change is (sentence, function (number of the input) -> outputs, list of layers left out); the
+    arguments are as for `running.explain_model`.
     """
     try:
         tensors, calls, outputs = calls_of(model)
@@ -220,6 +217,7 @@ def repairs(model, inputs, training=False, called=("The result",)):
     for sentence, changed, new_outputs, without in changes(tensors, calls, outputs, called):
         again = [changed.get(number, calls[number]) for number in reached(changed, calls)[0]]
 
+        @functools.cache
         def compute_outputs(number, again=again, new_outputs=new_outputs):
             values = compute(again, dict(runs[number]), training)
             return [values[id(tensor)] for tensor in new_outputs]

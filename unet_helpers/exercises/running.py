@@ -23,9 +23,6 @@ def raise_first(faults):
             raise Incorrect(sentence)
 
 
-# ---------------------------------------------------------------- tensors and models
-
-
 def one_tensor(value, what):
     """Take a Keras tensor; raises Incorrect for anything else, above all an uncalled layer."""
     told = f"{what} is {describe(value)}"
@@ -50,10 +47,7 @@ def close(a, b, tolerance=1e-3):
 
 
 def explain_shape(what, shape, expected, half, twice):
-    """Raise Incorrect unless a result's shape (height, width, channels) is the expected one.
-
-    half, twice: why it may have half or twice the height and width.
-    """
+    """Raise Incorrect unless a shape is as expected; half, twice: why its sides may be so."""
     (*found, channels), (height, width, n_filters) = shape, expected
     lost = [height - found[0], width - found[1]]
     told = f"{what} is {found[0]}x{found[1]} instead of {height}x{width}"
@@ -93,8 +87,6 @@ def explain_settings(model):
             raise Incorrect(f"A convolution has {option}={found}; in this block it is {value}.")
 
 
-# ---------------------------------------------------------------- what is raised
-
 SHAPE = re.compile(r"[(\[]((?:None|\d+)(?:, ?\d+)+)[)\]]")
 CAUSES = {  # a likely cause: what Keras says then
     "One layer object is called twice, which would share its weights: make a new layer for each "
@@ -112,8 +104,7 @@ CAUSES = {  # a likely cause: what Keras says then
 def run(attempt, *args, explain=lambda shapes: "", **options):
     """Call a learner's function, and return its result; where it raises, add the likely cause.
 
-    explain: function (shapes) -> sentence, or "" where it knows none. The shapes are those of the
-        error's text, without the batch.
+    explain: function (shapes in the error's text, without the batch) -> sentence, or "".
     """
     try:
         return attempt(*args, **options)
@@ -136,11 +127,9 @@ def run(attempt, *args, explain=lambda shapes: "", **options):
 
 
 def explain_join(up, skip, below, expected):
-    """Return why upsampled features and a skip connection cannot be joined, or "".
+    """Return why features of shape up cannot be joined with a skip connection of shape skip, or "".
 
-    Args:
-        up, skip: shapes (height, width, channels) of the two.
-        below, expected: shapes of what comes from below, and of the right skip connection.
+    below, expected: shapes of what comes from below, and of the right skip connection.
     """
     side = f"{expected[0]}x{expected[1]}"
     if up[:2] == below[:2]:
@@ -157,14 +146,10 @@ def explain_join(up, skip, below, expected):
     return ""
 
 
-# ---------------------------------------------------------------- the course's own, with weights
-
-
 def stages_of(model, without=()):
     """Sort a model's weights by convolution: a list of dicts, each with all up to the next kernel.
 
-    The keys are Keras's names: kernel, bias, and gamma, beta, moving_mean, moving_variance of a
-    batch normalisation. Weights of the layers to do without are left out.
+    The keys are Keras's names, such as kernel or moving_mean; some layers can be left out.
     """
     left_out = {id(weight) for layer in without for weight in layer.weights}
     stages = []
@@ -190,10 +175,7 @@ NORMALISATIONS = {"": BEFORE, "the normalisation after each ReLU": AFTER}
 
 
 def chain(x, stages, training=False, steps=BEFORE):
-    """Convolve with the kernels of all stages, each followed by steps.
-
-    Without weights for it, `normalise` is left out.
-    """
+    """Convolve with all kernels, each followed by steps; `normalise` only if it has weights."""
     for stage in stages:
         if x.shape[-1] != stage["kernel"].shape[2]:
             raise ValueError("The kernel takes another number of channels.")
@@ -204,9 +186,6 @@ def chain(x, stages, training=False, steps=BEFORE):
             elif "moving_mean" in stage:
                 x = normalise(x, stage, training)
     return x
-
-
-# ---------------------------------------------------------------- comparing
 
 
 def in_both_ways(judge):
@@ -232,15 +211,14 @@ def explain_model(
     Args:
         model: the learner's, its weights filled.
         inputs: two inputs, each an array or a list of arrays.
-        right: dict from a note to a function (input, stages, training) -> list of tensors. Outputs
-            of the model beyond these are not compared.
+        right: dict from a note to a function (input, stages, training) -> list of tensors, the
+            model's first outputs.
         kernels: what `explain_kernels` expects.
         batch_norm: whether the convolutions of its blocks should be normalised.
         modes: whether to run it in training, one after the other.
         called: what the learner calls the outputs.
 
-    Returns the note of the right one. Raises Incorrect with what is wrong: its weights, the change
-    to its layers that makes it right, or that nobody knows why.
+    Returns the note of the right one.
     """
     if told := shared_layer(model):
         raise Incorrect(told)
@@ -260,25 +238,19 @@ def explain_model(
         if told := explain_by_repair(model, inputs, right, kernels, batch_norm, training, called):
             raise Incorrect(told)
         explain_kernels(stages, kernels)
-        told = "With the same weights as the course's it gives other numbers. Compare the order of"
-        raise Incorrect(f"{told} your layers with the task, and what each of them takes.")
+        told = "With the same weights as the course's it gives other numbers."
+        raise Incorrect(f"{told} Compare the order of your layers with the task.")
     return name
 
 
 WRONG_MODE = {  # in training, and at prediction
-    True: "In training it does not use the batch's mean and variance. Is training=False set? Keras "
-    "passes it on.",
-    False: "At prediction it still normalises with the batch's own mean, so an image's mask would "
-    "depend on its neighbours in the batch. Do not set training=True; Keras passes it on.",
+    True: "In training it does not use the batch's mean and variance. Is training=False set?",
+    False: "At prediction it still uses the batch's mean and variance. Do not set training=True.",
 }
 
 
 def explain_by_repair(model, inputs, right, kernels, batch_norm, training, called):
-    """Return how a change to a model's layers makes it right, as a sentence, or None.
-
-    The arguments are those of `explain_model`. A change that makes the model the course's own, of
-    the name "", is preferred.
-    """
+    """Return the change to a model's layers that makes it right, at best the course's own, ""."""
 
     @functools.cache
     def expected(without):
@@ -293,24 +265,21 @@ def explain_by_repair(model, inputs, right, kernels, batch_norm, training, calle
     found = None
     for sentence, compute_outputs, without in repairs(model, inputs, training, called):
         wanted = expected(tuple(layer for layer in without if getattr(layer, "weights", ())))
-        names = list(wanted)
         with contextlib.suppress(Exception):  # what the change gives may not fit the next layer
-            for number in range(len(inputs)) if names else ():
-                outputs = compute_outputs(number)
-                names = [name for name in names if agree(wanted[name][number], outputs)]
-                if not names:
-                    break
+            names = [
+                name
+                for name, results in wanted.items()
+                if all(agree(result, compute_outputs(i)) for i, result in enumerate(results))
+            ]
             if "" in names:
                 return sentence
-            found = found or (sentence if names else None)
+            if names:
+                found = found or sentence
     return found
 
 
 def first_fit(right, stages, inputs, given, training):
-    """Find the first right model that gives a learner's results for all inputs; returns its note.
-
-    right, stages, inputs: as in `explain_model`; given: the learner's results for the inputs.
-    """
+    """Return the note of the first right model that gives a learner's results for all inputs."""
     for name, function in right.items():
         with contextlib.suppress(Exception):  # weights that do not fit
             if all(map(agree, (function(x, stages, training) for x in inputs), given)):
@@ -330,9 +299,7 @@ def agree(expected, given):
 def explain_kernels(stages, expected):
     """Raise Incorrect with the first kernel that is not as expected.
 
-    Args:
-        stages: weights of the learner's convolutions.
-        expected: list of (place, sides that will do or None for any, channels in, filters).
+    expected: list of (place, sides that will do or None for any, channels in, filters).
     """
     used = ""
     if len(stages) != len(expected):
@@ -346,8 +313,7 @@ def explain_kernels(stages, expected):
             told += f"{sides[0]}x{sides[0]}, " if sides else ""
             told += f"from {channels[0]} channels to {channels[1]}."
             if sides and 2 * shape[2] == channels[0] == 2 * channels[1]:
-                told += " Is the skip connection left out, added or joined later? U-Net joins it "
-                told += "with the upsampled features, so that the next convolution takes both."
+                told += " Is the skip connection left out, added or joined later?"
             raise Incorrect(told)
     if used:
         more = f"{expected[len(stages)][0]} is missing." if len(stages) < len(expected) else ""
@@ -355,10 +321,7 @@ def explain_kernels(stages, expected):
 
 
 def explain_normalised(stages, kernels, batch_norm):
-    """Raise Incorrect unless the right convolutions have a batch normalisation.
-
-    These are, with batch_norm, the first and the second of every block, and else none.
-    """
+    """Raise Incorrect unless, with batch_norm only, both convolutions of a block are normalised."""
     named = {place: stage for (place, *_), stage in zip(kernels, stages, strict=False)}
     normalised = [place for place, stage in named.items() if "moving_mean" in stage]
     if normalised and not batch_norm:
@@ -384,29 +347,23 @@ def explain_normalised(stages, kernels, batch_norm):
 def explain_momentum(model):
     """Raise Incorrect when moving averages are too slow for a training run of some hundred steps.
 
-    They forget a batch at the rate 1 - momentum, so they lag behind the weights by about
-    1 / (1 - momentum) batches, and prediction uses them (Ioffe and Szegedy 2015, section 3.1).
+    They follow within 1 / (1 - momentum) batches or so (Ioffe and Szegedy 2015, section 3.1).
     """
     norms = (x for x in flat_layers(model) if isinstance(x, layers.BatchNormalization))
     momentum = max((norm.momentum for norm in norms), default=0)
     if momentum > 0.95:
-        told = f"All is right but the momentum, {momentum}: the moving averages follow within"
-        told += f" {1 / (1 - momentum):.0f} batches or so, too slowly for the few hundred of"
-        told += " notebook 05, and prediction uses them. Write BatchNormalization(momentum=0.9)."
-        raise Incorrect(told)
+        told = f"Momentum {momentum} is too slow: moving averages, which prediction uses, follow"
+        told += f" within {1 / (1 - momentum):.0f} batches or so; notebook 05 has a few hundred."
+        raise Incorrect(f"{told} Write BatchNormalization(momentum=0.9).")
 
 
 def note_on_biases(stages):
-    """Return a note when a convolution has both a bias and a normalisation, else None.
-
-    Raises Incorrect when one has neither.
-    """
+    """Return a note when a convolution has both a bias and a normalisation; raise when neither."""
     if any("bias" not in stage and "beta" not in stage for stage in stages):
         told = "A convolution has no bias, and no normalisation after it whose beta replaces it."
         raise Incorrect(told)
     if any("bias" in stage and "moving_mean" in stage for stage in stages):
-        told = "The biases of your convolutions do nothing: the normalisation subtracts them again."
-        return f"{told} use_bias=False saves them."
+        return "The biases of your convolutions do nothing before a normalisation: use_bias=False."
     return None
 
 

@@ -284,10 +284,8 @@ def as_classes(value):
     """Take a list of class ids, in any order; raises Incorrect for anything else."""
     found = as_array(value)
     if found.ndim != 1 or found.dtype.kind == "b":
-        told = f"It returns {describe(value)}; expected the ids of the classes that lose, such as"
-        raise Incorrect(
-            f"{told} [1, 4], and [] when none does. np.flatnonzero gives the places of True."
-        )
+        told = f"It returns {describe(value)}; expected the ids of the classes that lose"
+        raise Incorrect(f"{told}, such as [1, 4]. np.flatnonzero gives the places of True.")
     return np.sort(found)
 
 

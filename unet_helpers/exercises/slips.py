@@ -1,8 +1,6 @@
-"""Small slips in Python code: those that an answer may have made, and the one that repairs it.
+"""Small slips in Python code, such as a forgotten term or a wrong operator.
 
-A forgotten term or line, a wrong operator, a number off by one, a sum for a mean. Put into the
-solution one at a time, they give what an answer with this slip gives; put into the learner's own
-code, one of them may take the slip back.
+One in the solution may give what an answer gives; one in the learner's code may make it right.
 """
 
 import ast
@@ -93,10 +91,7 @@ def slips(function):
 def find_repair(answer, case, check):
     """Find a change to a learner's code that makes it right; returns a sentence or None.
 
-    Args:
-        answer: the learner's function.
-        case: tuple of its arguments.
-        check: function (changed answer, quickly) -> (whether it is right, sentence).
+    case is a tuple of its arguments, check a function (answer, quickly) -> (passed, sentence).
     """
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -119,11 +114,9 @@ def find_repair(answer, case, check):
 def variants(function, kinds, lists=()):
     """Yield (old code, new code, function) for every change of some kinds to a function.
 
-    Args:
-        function: nothing is yielded for one without Python source, nor for one with a `while`,
-            which could run for ever after a change.
-        kinds: function (node of the syntax tree, variables) -> nodes to put in its place.
-        lists: positions of the arguments that take no other variable's place.
+    kinds is a function (node of the syntax tree, variables) -> nodes to put in its place; arguments
+    at the positions in lists take no other variable's place. Nothing is yielded for a function
+    without source, nor for one with a `while`, which could run for ever after a change.
     """
     tree = parsed(function)
     nodes = list(ast.walk(tree)) if tree else [ast.While()]

@@ -47,10 +47,7 @@ def judge_unet_model(attempt):
 
 
 def note_on_size_and_precision(attempt, image=(16, 16, 1), n_filters=2, n_classes=3):
-    """Judge a network of other sizes, without dropout, in half precision; returns a note or None.
-
-    Raises Incorrect when its logits have another shape, or in training other values.
-    """
+    """Judge a network of other sizes, without dropout, in half precision; returns a note."""
     with computing("mixed_bfloat16"):
         model = built(attempt, image, n_filters, n_classes, dropout_prob=0.0, batch_norm=False)
     fill(model)  # or all ReLUs of a few filters may be dead by chance, and dropout unseen
@@ -120,11 +117,7 @@ def explain_logits(logits, image, n_classes):
 
 
 def wired(x, stages, training, steps, **parts):
-    """Compute the logits of a U-Net with parts of it exchanged.
-
-    x is a batch of images, and the stages, of all convolutions, decide on the widths; the other
-    arguments are those of `decoded`.
-    """
+    """Compute the logits of a U-Net from the weights of all its convolutions; parts: `CHOICES`."""
     if len(stages) not in (23, 24):
         raise ValueError("One more convolution before the last is all that may differ.")
     x, skips = x / 255, []
@@ -150,8 +143,7 @@ def explain_scale(model, image):
             values = numbers(keras.Model(model.inputs[0], first.input)(image))
     if not close(values, image / 255, 5e-3):
         told = f"The first convolution takes values from {values.min():.3g} to {values.max():.3g};"
-        told += " in the course's networks they are 0 to 1. Divide the image by 255, once:"
-        raise Incorrect(f"{told} layers.Rescaling(1 / 255).")
+        raise Incorrect(f"{told} in the course's networks they are 0 to 1. Divide by 255, once.")
 
 
 def kernels(stages):
@@ -193,9 +185,6 @@ CUT_MISTAKES = {
     "them.": f"{CUT} -> kernel[:, :, : join.input[0].shape[-1]] = 0",
     "All weights are zero; those for the upsampled features stay.": f"{CUT} -> kernel[:] = 0",
     "Nothing is cut. set_weights puts a changed kernel back.": lambda model, level: model,
-    "All four skip connections are cut, not this one alone.": (
-        lambda model, level: functools.reduce(cut_skip, (1, 2, 3, 4), model)
-    ),
 }
 CUTS = [("", cut_skip), *known_mistakes(cut_skip, CUT_MISTAKES)]
 
@@ -224,17 +213,14 @@ def judge_cut_skip(attempt):
             raise Incorrect(f"It returns {describe(answer)}; expected a model.")
         given[level] = numbers(answer(image))
         if not all(map(np.array_equal, before, model.get_weights())):
-            told = "The model itself is changed. Cut a copy: keras.models.clone_model(model), which"
-            raise Incorrect(f"{told} gets the weights of the model by set_weights.")
+            raise Incorrect("The model itself is changed. Cut a copy, by keras.models.clone_model.")
     for mistake, cut in CUTS:
         if all(close(logits, logits_of(cut, level)) for level, logits in given.items()):
             if mistake:
                 raise Incorrect(mistake)
             return
-    told = (
-        "It gives other logits than the model with this skip connection at zero. Has the copy its"
-    )
-    raise Incorrect(f"{told} weights? clone_model draws new ones; set_weights copies them.")
+    told = "It gives other logits than the model with this skip at zero. Has the copy its weights?"
+    raise Incorrect(f"{told} clone_model draws new ones; set_weights copies them.")
 
 
 STRIDES = (2, 4, 8, 16)
@@ -250,11 +236,7 @@ def backbone_skips(backbone):
 
 @functools.cache
 def backbones():
-    """Make two small backbones, untrained.
-
-    One pools after its convolutions, as VGG does. One halves in a convolution after a padding, and
-    weighs channels by a branch of size 1x1, as MobileNetV3 does.
-    """
+    """Make two small backbones: one pools, as VGG; one pads, then halves, as MobileNetV3."""
     x = image = keras.Input(PHOTO, name="image")
     for stage in range(1, 6):
         for number in (1, 2):
@@ -279,11 +261,9 @@ def names_of(value, backbone):
     for tensor in value:
         told = f"It returns a list with {describe(tensor)}"
         if isinstance(tensor, str | layers.Layer):
-            told += "; expected tensors. backbone.get_layer(name) is a layer"
-            raise Incorrect(f"{told}, and layer.output its tensor.")
+            raise Incorrect(f"{told}; expected tensors, such as the output of a layer.")
         if id(tensor) not in known:
-            told += ", which is not the output of a layer of the backbone"
-            raise Unexplained(f"{told}; expected layer.output of four layers in backbone.layers.")
+            raise Unexplained(f"{told}, which is not the output of a layer in backbone.layers.")
     return [known[id(tensor)] for tensor in value]
 
 
@@ -314,9 +294,7 @@ def judge_backbone_skips(attempt):
             raise Incorrect(sentence)
     for backbone, names, wanted in zip(backbones(), given, right, strict=True):
         if len(names) != 4:
-            told = f"It returns {len(names)} tensors; expected four, of strides 2, 4, 8 and 16."
-            told += " Stride 1 is the image's own size, and at stride 32 the decoder begins."
-            raise Unexplained(told)
+            raise Unexplained(f"It returns {len(names)} tensors; expected four, strides 2 to 16.")
         sizes = {layer.name: "{1}x{2}".format(*layer.output.shape) for layer in backbone.layers}
         for stride, name, last in zip(STRIDES, names, wanted, strict=True):
             if name != last:

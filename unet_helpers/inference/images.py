@@ -23,8 +23,8 @@ from unet_helpers.datasets.images import (
 from unet_helpers.datasets.pairs import by_name
 from unet_helpers.files import atomic_write, checksum, explained
 from unet_helpers.inference.predict import to_mask
-from unet_helpers.inference.tiles import TILE, choose_tile, tile_logits, total_stride
-from unet_helpers.labels import VOID, DataError, check_number, check_values
+from unet_helpers.inference.tiles import TILE, tile_logits
+from unet_helpers.labels import VOID, DataError, check_values
 
 MOST = 16  # small images in one step; more are no faster
 LIST = "predicted_masks.json"  # in a folder of masks: their names and checksums
@@ -39,7 +39,7 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
         scale: factor by which the image is resized for the model; the mask is resized back
             (nearest). Choose it so that objects are as large as they were in training.
         threshold: for the sigmoid of a model with a single logit.
-        options: tile, overlap, blend, margin, flips and batch_size of `tile_logits`.
+        options: tile, overlap, blend, margin and flips of `tile_logits`.
 
     Returns uint8 (H, W), the mask of the image as viewers show it, turned by its EXIF tag. Raises
     DataError for an image that cannot be read, a model that does not fit, or invalid options. The
@@ -49,22 +49,18 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
     return mask
 
 
-def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **options):
+def predict_images(model, images, scale=1.0, threshold=0.5, **options):
     """Predict the masks of many images, small ones of one size several at a time.
 
     A processor's cores share the work on several small images better than that on one
     (benchmarks/prediction.py). images are files or arrays, of any sizes, read one after the other.
-    batch_size is that of images or tiles; None is as many as have the pixels of one tile of TILE x
-    TILE together, but at most MOST. The other arguments are as for `predict_image`.
+    The other arguments are as for `predict_image`.
 
     Yields (uint8 (H, W, 3), uint8 (H, W)): each image and its mask, in the given order. Raises
     DataError as `predict_image`.
     """
     if not isinstance(scale, numbers.Real) or not 0 < scale < np.inf:
         raise DataError(f"scale is {scale!r}; it must be positive, and 1 keeps the image's size.")
-    check_number("margin", options.get("margin", 0), 0, whole=True)
-    if batch_size is not None:
-        check_number("batch_size", batch_size, 1, whole=True)
     for shape, group in itertools.groupby(map(as_image, images), lambda image: image.shape):
         size = shape[:2]
         small = [max(1, round(side * scale)) for side in size]
@@ -73,16 +69,12 @@ def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **o
                 f"scale is {scale}, which makes {small[0]}x{small[1]} pixels of {size[0]}x{size[1]}"
                 f"; {MAX_PIXELS:,} are the most. Choose a smaller one."
             )
-        whole = [side + 2 * options.get("margin", 0) for side in small]
-        tile = choose_tile(model, whole, options.get("tile"), total_stride(model))
-        most = batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), MOST)
-        if whole[0] > tile[0] or whole[1] > tile[1]:
-            most = 1  # each needs memory for a whole row of tiles
+        # as many as have the pixels of one tile together
+        most = min(max(1, TILE**2 // math.prod(small)), MOST)
         while step := list(itertools.islice(group, most)):
             stack = np.stack([resize_image(image, small) for image in step])
             masks = np.empty(stack.shape[:3], np.uint8)
-            tiles = batch_size or len(step)
-            for row, logits in tile_logits(model, stack, batch_size=tiles, **options):
+            for row, logits in tile_logits(model, stack, **options):
                 masks[:, row : row + logits.shape[1]] = to_mask(logits, threshold)
             yield from zip(step, [resize_mask(mask, size) for mask in masks], strict=True)
 

@@ -185,7 +185,7 @@ def predict_folder(model, source, target, labels=None, **options):
         raise DataError(f"{source} contains no images. Accepted endings: {endings}.")
     if Path(target).exists() and Path(target).samefile(source):
         raise DataError(f"{target} is the folder of the images; choose another one for the masks.")
-    named, readable, broken = by_name(files), [], []
+    named, waiting, broken = by_name(files), [], []
 
     def read():
         for name, file in tqdm(named.items(), "images"):
@@ -194,19 +194,17 @@ def predict_folder(model, source, target, labels=None, **options):
             except DataError as error:  # one bad file must not stop a thousand good ones
                 broken.append(error)
                 continue
-            readable.append(name)
+            waiting.append(name)
             yield image
 
     def predict():
-        done = 0
         try:
             for _, mask in predict_images(model, read(), **options):
-                yield readable[done], mask
-                done += 1
+                yield waiting.pop(0), mask
         except DataError as error:
-            if done == len(readable):  # no image is to blame
+            if not waiting:  # no image is to blame
                 raise
-            raise DataError(f"{named[readable[done]]} cannot be predicted. {error}") from error
+            raise DataError(f"{named[waiting[0]]} cannot be predicted. {error}") from error
 
     paths = save_masks(target, predict(), labels)
     if broken:

@@ -33,9 +33,9 @@ def fuse_adam(adam):
         index = adam._get_variable_index(variable)
         steps = tf.cast(adam.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
-            var=handle(variable),
-            m=handle(adam._momentums[index]),
-            v=handle(adam._velocities[index]),
+            var=variable.handle,  # Keras passes it as a tf.Variable
+            m=adam._momentums[index].value.handle,
+            v=adam._velocities[index].value.handle,
             beta1_power=adam.beta_1**steps,
             beta2_power=adam.beta_2**steps,
             lr=tf.cast(learning_rate, variable.dtype),
@@ -96,8 +96,3 @@ def fused_call(layer):
         return outputs
 
     return call
-
-
-def handle(variable):
-    """Return TensorFlow's handle of a variable, Keras's or its own."""
-    return (variable if isinstance(variable, tf.Variable) else variable.value).handle

@@ -26,7 +26,7 @@ import sys
 import keras
 import numpy as np
 model = keras.saving.load_model(sys.argv[1], compile=False)
-np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), batch_size=1, verbose=0))
+np.save("logits.npy", model.predict(np.load("images.npy"), batch_size=1, verbose=0))
 """
 
 
@@ -217,15 +217,13 @@ def run_in_new_process(path, images):
     """
     load_model(path)  # it refuses code from outside Keras
     with tempfile.TemporaryDirectory() as work:
-        source, target = Path(work) / "images.npy", Path(work) / "logits.npy"
-        np.save(source, images)
+        np.save(Path(work) / "images.npy", images)
         command = [sys.executable, "-c", LOAD_AND_RUN, str(Path(path).resolve())]
-        command += [str(source), str(target)]
         result = subprocess.run(command, capture_output=True, text=True, cwd=work, check=False)
         if result.returncode:
             last = next(iter(result.stderr.strip().splitlines()[-1:]), "no message")
             raise DataError(f"A new process could not run {path}: {last}")
-        return np.load(target)
+        return np.load(Path(work) / "logits.npy")
 
 
 def megabytes(path):

@@ -11,16 +11,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from unet_helpers.datasets.images import (
-    IMAGE_ENDINGS,
-    MAX_PIXELS,
-    EncodedImage,
-    image_files,
-    read_image,
-    resize_image,
-    resize_mask,
-)
-from unet_helpers.datasets.pairs import by_name
+from unet_helpers import datasets
 from unet_helpers.files import atomic_write, checksum, explained
 from unet_helpers.inference.predict import to_mask
 from unet_helpers.inference.tiles import TILE, tile_logits
@@ -64,25 +55,25 @@ def predict_images(model, images, scale=1.0, threshold=0.5, **options):
     for shape, group in itertools.groupby(map(as_image, images), lambda image: image.shape):
         size = shape[:2]
         small = [max(1, round(side * scale)) for side in size]
-        if scale > 1 and math.prod(small) > MAX_PIXELS:
+        if scale > 1 and math.prod(small) > datasets.images.MAX_PIXELS:
             raise DataError(
                 f"scale is {scale}, which makes {small[0]}x{small[1]} pixels of {size[0]}x{size[1]}"
-                f"; {MAX_PIXELS:,} are the most. Choose a smaller one."
+                f"; {datasets.images.MAX_PIXELS:,} are the most. Choose a smaller one."
             )
         # as many as have the pixels of one tile together
         most = min(max(1, TILE**2 // math.prod(small)), MOST)
         while step := list(itertools.islice(group, most)):
-            stack = np.stack([resize_image(image, small) for image in step])
+            stack = np.stack([datasets.resize_image(image, small) for image in step])
             masks = np.empty(stack.shape[:3], np.uint8)
             for row, logits in tile_logits(model, stack, **options):
                 masks[:, row : row + logits.shape[1]] = to_mask(logits, threshold)
-            yield from zip(step, [resize_mask(mask, size) for mask in masks], strict=True)
+            yield from zip(step, [datasets.resize_mask(mask, size) for mask in masks], strict=True)
 
 
 def as_image(image):
     """Return uint8 (H, W, 3) for a file or a uint8 array, which may be grey or transparent."""
-    if isinstance(image, str | os.PathLike | EncodedImage):
-        return read_image(image)
+    if isinstance(image, str | os.PathLike | datasets.images.EncodedImage):
+        return datasets.read_image(image)
     image = np.asarray(image)
     if image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 1):
         image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=-1)
@@ -158,7 +149,7 @@ def earlier_masks(folder):
     with explained(f"{folder} cannot be used for masks", "Choose another folder."):
         if (folder / LIST).is_file():
             known = json.loads((folder / LIST).read_text())
-        files = image_files(folder)
+        files = datasets.image_files(folder)
         other = [f for f in files if not f.is_file() or known.get(f.name) != checksum(f)]
     if other:
         raise DataError(
@@ -179,18 +170,18 @@ def predict_folder(model, source, target, labels=None, **options):
     Returns the masks' paths, in the order of the images' names. Raises DataError for no images, two
     of one name, a target that holds other images; or, after the others, unreadable ones.
     """
-    files = image_files(source)
+    files = datasets.image_files(source)
     if not files:
-        endings = ", ".join(IMAGE_ENDINGS)
+        endings = ", ".join(datasets.images.IMAGE_ENDINGS)
         raise DataError(f"{source} contains no images. Accepted endings: {endings}.")
     if Path(target).exists() and Path(target).samefile(source):
         raise DataError(f"{target} is the folder of the images; choose another one for the masks.")
-    named, waiting, broken = by_name(files), [], []
+    named, waiting, broken = datasets.pairs.by_name(files), [], []
 
     def read():
         for name, file in tqdm(named.items(), "images"):
             try:
-                image = read_image(file)
+                image = datasets.read_image(file)
             except DataError as error:  # one bad file must not stop a thousand good ones
                 broken.append(error)
                 continue

@@ -67,8 +67,9 @@ class Progress(keras.callbacks.Callback):
         self.bar.close()
         line = f"{self.title}: loss ≈ {logs['loss']:.3f}"
         if "val_mean_iou" in logs:
-            accuracy, iou = logs["val_accuracy"], logs["val_mean_iou"]
-            line += f", accuracy ≈ {accuracy:.2f}, mean IoU ≈ {iou:.2f}"
+            line += (
+                f", accuracy ≈ {logs['val_accuracy']:.2f}, mean IoU ≈ {logs['val_mean_iou']:.2f}"
+            )
         print(line, flush=True)
 
 
@@ -83,13 +84,12 @@ class PredictionGif(keras.callbacks.Callback):
     def __init__(self, image, labels, path, truth):
         super().__init__()
         self.image, self.labels, self.path, self.truth = image, labels, Path(path), truth
-        self.kept = self.path.with_suffix(".npy")
-
-    def on_train_begin(self, logs=None):
-        self.masks = []
+        self.kept, self.masks = self.path.with_suffix(".npy"), []
 
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch and not self.masks:
+        if not epoch:
+            self.masks = []
+        elif not self.masks:
             with contextlib.suppress(OSError, ValueError, EOFError):
                 self.masks = [*np.load(self.kept)][: epoch + 1]
         if not self.masks:

@@ -17,7 +17,7 @@ BATCH_SIZE = 4  # small batches make many steps, which a short training run need
 
 
 def schedule(learning_rate, steps):
-    """Make a schedule: up to learning_rate over the first 15 % of the steps, down along a cosine.
+    """Make a schedule: up to learning_rate in the first 15 % of the steps, down along a cosine.
 
     Source: Loshchilov and Hutter 2017.
     """
@@ -34,9 +34,8 @@ def schedule(learning_rate, steps):
 def compile_model(model, steps, learning_rate=5e-3, loss=None):
     """Compile a model with the course's recipe; returns it.
 
-    Adam with a learning rate that warms up over the first 15 % of the steps and falls to almost
-    zero along a cosine: the last epoch is usually the best, and a short training run uses all of
-    its budget.
+    Adam with the rates of `schedule`: the last epoch is usually the best, and a short training run
+    uses all of its budget.
 
     Args:
         model: returns logits (B, H, W, C).

@@ -52,10 +52,9 @@ def dilate(region, radius):
 def boundary_distance(masks, maximum=20):
     """Compute for each pixel the distance to the nearest boundary between two classes.
 
-    Shapes: integer (N, H, W), classes or void -> int64 (N, H, W). A pixel with a neighbour of
-    another class above, below, left or right has distance 0; others count the steps to such a
-    pixel, diagonal ones too, cut to maximum. Void makes no boundary. Raises ValueError for another
-    shape.
+    Shapes: integer (N, H, W), classes or void -> int64 (N, H, W). A pixel with another class above,
+    below, left or right has distance 0; others count the steps to such a pixel, diagonal ones too,
+    cut to maximum. Void makes no boundary. Raises ValueError for another shape.
     """
     masks = np.asarray(masks)
     if masks.ndim != 3:

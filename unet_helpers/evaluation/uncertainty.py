@@ -135,11 +135,12 @@ def with_dropout_on(model, seed=0):
 
 def average_predictions(predictions):
     """Average an iterable of logits (N, H, W, C) to an Ensemble, one at a time in memory."""
-    total, entropies = 0.0, 0.0
-    for count, logits in enumerate(predictions, start=1):  # noqa: B007
+    total, entropies, count = 0.0, 0.0, 0
+    for logits in predictions:
         probabilities = to_probabilities(logits)
         total = total + probabilities
         entropies = entropies + entropy(probabilities)
+        count += 1
     mean = total / count
     # never below zero in exact arithmetic (Jensen), so neither here
     return Ensemble(mean, np.maximum(entropy(mean) - entropies / count, 0))

@@ -70,8 +70,7 @@ def to_tflite(model, path, samples=None):
     """Write a model of a fixed input size as a .tflite file for LiteRT, as on phones.
 
     With samples, uint8 (N, H, W, 3), a few dozen training images, all weights and activations
-    become 8-bit integers, in the ranges that these produce, and so do input and output. None keeps
-    float32.
+    become 8-bit integers, in the ranges that these produce, and so do input and output.
 
     Returns Path. Raises DataError when the input size is open, LiteRT lacks an operation (in 8
     bits), or the file cannot be written.

@@ -67,9 +67,8 @@ class Progress(keras.callbacks.Callback):
         self.bar.close()
         line = f"{self.title}: loss ≈ {logs['loss']:.3f}"
         if "val_mean_iou" in logs:
-            line += (
-                f", accuracy ≈ {logs['val_accuracy']:.2f}, mean IoU ≈ {logs['val_mean_iou']:.2f}"
-            )
+            accuracy, iou = logs["val_accuracy"], logs["val_mean_iou"]
+            line += f", accuracy ≈ {accuracy:.2f}, mean IoU ≈ {iou:.2f}"
         print(line, flush=True)
 
 

@@ -25,8 +25,7 @@ def fuse_adam(adam):
     plain = adam.update_step
 
     def update_step(gradient, variable, learning_rate):
-        missing = [name for name in ADAM_NEEDS if not hasattr(adam, name)]
-        if missing:
+        if missing := [name for name in ADAM_NEEDS if not hasattr(adam, name)]:
             adam.update_step = plain
             warnings.warn(f"No Adam.{missing[0]}: Keras's own, slower step is used.", stacklevel=2)
             return plain(gradient, variable, learning_rate)

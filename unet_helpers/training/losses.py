@@ -44,15 +44,13 @@ class CrossEntropyAndDice(keras.losses.Loss):
     """Add soft Dice to cross-entropy: one looks at pixels, the other at whole classes.
 
     Call with integer labels (B, H, W) and logits (B, H, W, C), C = 1 for a binary mask; void
-    pixels are left out of both parts. dice_weight is the weight of Dice; that of cross-entropy
-    is 1, and pixel weights apply to cross-entropy only.
+    pixels are left out of both parts. Pixel weights apply to cross-entropy only.
 
     Source: Isensee et al. 2021, methods ("loss function").
     """
 
-    def __init__(self, dice_weight=1.0, name="cross_entropy_and_dice", **options):
+    def __init__(self, name="cross_entropy_and_dice", **options):
         super().__init__(name=name, **options)
-        self.dice_weight = dice_weight
         sparse = keras.losses.SparseCategoricalCrossentropy
         self.cross_entropy = sparse(from_logits=True, ignore_class=VOID)
 
@@ -63,10 +61,7 @@ class CrossEntropyAndDice(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         dice = super().__call__(y_true, y_pred)
         y_pred = two_logits(y_pred) if y_pred.shape[-1] == 1 else y_pred
-        return self.cross_entropy(y_true, y_pred, sample_weight) + self.dice_weight * dice
-
-    def get_config(self):
-        return super().get_config() | {"dice_weight": self.dice_weight}
+        return self.cross_entropy(y_true, y_pred, sample_weight) + dice
 
 
 @keras.saving.register_keras_serializable("unet_helpers")
@@ -92,8 +87,7 @@ def median_frequency_weights(masks, n_classes):
 
     Shapes: integer (H, W) each, classes or void -> float32 (n_classes,): 1 for the median class,
     more for rarer ones, 0 for one that never occurs. A frequency is a class's pixels over all
-    labelled pixels of the images in which it occurs. Raises ValueError for masks without a labelled
-    pixel.
+    labelled pixels of the images in which it occurs. Raises ValueError if no pixel has a label.
 
     Source: Eigen and Fergus 2015, section 6.2.
     """

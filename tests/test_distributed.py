@@ -158,7 +158,7 @@ def test_fill_adds_copies_that_are_void():
 
 
 def test_whole_batch_is_the_loss_itself_on_one_device_and_can_be_saved():
-    inner = training.CrossEntropyAndDice(dice_weight=0.5)
+    inner = training.CrossEntropyAndDice()
     loss = distributed.WholeBatch(inner)
     masks = np.array([[[0, 1], [2, 255]]])
     logits = np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype(np.float32)

@@ -43,8 +43,8 @@ def test_cross_entropy_is_the_mean_over_the_labelled_pixels(logits):
 def test_losses_of_an_all_void_image_are_zero(logits):
     void = np.full_like(TRUTH, 255)
     assert float(cross_entropy()(void, logits)) == 0
-    assert float(CrossEntropyAndDice(dice_weight=0)(void, logits)) == 0
-    assert np.isfinite(float(soft_dice_loss(void, logits)))
+    dice = float(soft_dice_loss(void, logits))
+    assert float(CrossEntropyAndDice()(void, logits)) == dice and np.isfinite(dice)
 
 
 # ---------------------------------------------------------------- Dice
@@ -82,25 +82,26 @@ def test_soft_dice_of_a_perfect_and_of_a_wrong_prediction():
 
 def test_sum_of_cross_entropy_and_dice():
     truth, logits = dice_case()
-    together = float(CrossEntropyAndDice(dice_weight=0.5)(truth, logits))
+    together = float(CrossEntropyAndDice()(truth, logits))
     expected = np.nanmean(slow_cross_entropy(truth, logits))
-    expected += 0.5 * float(soft_dice_loss(truth, logits))
+    expected += float(soft_dice_loss(truth, logits))
     assert together == pytest.approx(expected, rel=1e-5)
 
 
 def test_sum_passes_pixel_weights_to_cross_entropy():
     truth, logits = dice_case()
     weights = np.array([[[2.0, 0.0], [1.0, 0.0]]], np.float32)
-    weighted = float(CrossEntropyAndDice(dice_weight=0)(truth, logits, weights))
+    weighted = float(CrossEntropyAndDice()(truth, logits, weights))
+    weighted -= float(soft_dice_loss(truth, logits))
     assert weighted == pytest.approx(float(cross_entropy()(truth, logits, weights)), rel=1e-6)
     assert weighted != pytest.approx(float(cross_entropy()(truth, logits)), rel=1e-2)
 
 
 def test_sum_survives_saving_and_loading():
-    loss = CrossEntropyAndDice(dice_weight=0.25, name="mine")
+    loss = CrossEntropyAndDice(name="mine")
     back = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert isinstance(back, CrossEntropyAndDice)
-    assert (back.dice_weight, back.name) == (0.25, "mine")
+    assert back.name == "mine"
     truth, logits = dice_case()
     assert float(back(truth, logits)) == pytest.approx(float(loss(truth, logits)))
 

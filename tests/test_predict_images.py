@@ -77,18 +77,18 @@ def stitched(model, image, **options):
 )
 def test_tiles_of_a_pointwise_model_give_the_whole_image(model, rng, size, options):
     image = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
-    tiled = inference.predict_image(model, image, tile=(16, 12), batch_size=3, **options)
+    tiled = inference.predict_image(model, image, tile=(16, 12), **options)
     whole = inference.predict_masks(model, image[None])[0]
     assert tiled.dtype == np.uint8
     np.testing.assert_array_equal(tiled, whole)
 
 
-def test_tiles_reach_the_model_in_its_size_in_batches_of_a_row(rng):
+def test_tiles_reach_the_model_in_its_size(rng):
     model = noting(pointwise(size=(16, 16)))
     image = rng.integers(0, 256, (37, 53, 3)).astype(np.uint8)
-    assert inference.predict_image(model, image, overlap=4, batch_size=3).shape == (37, 53)
+    assert inference.predict_image(model, image, overlap=4).shape == (37, 53)
     # rows start at 0, 12, 21; columns at 0, 12, 24, 36, 37
-    assert model.shapes == [(3, 16, 16, 3), (2, 16, 16, 3)] * 3
+    assert model.shapes == [(1, 16, 16, 3)] * 3 * 5
 
 
 def test_a_small_image_goes_through_a_model_of_any_size_at_once(unet, rng):
@@ -217,7 +217,6 @@ def test_margin_shows_the_model_a_mirrored_image_around(rng):
         ({"overlap": 16}, r"For tiles of 16 pixels, overlap is 16; .* whole number from 0 to 15"),
         ({"overlap": 2.5}, "overlap is 2.5; expected a whole number"),
         ({"margin": -4}, "margin is -4; expected a whole number of 0 or more"),
-        ({"batch_size": 0}, "batch_size is 0; expected a whole number of 1 or more"),
         ({"tile": 64}, r"tile is 64; expected positive whole numbers such as \(64, 96\)"),
         ({"threshold": 5}, "threshold is 5; expected a number from 0 to 1"),
         ({"scale": "2"}, "scale is '2'"),
@@ -538,16 +537,6 @@ def test_small_images_of_one_size_go_together_and_keep_their_order(unet, rng):
         np.testing.assert_array_equal(mask, inference.predict_image(unet, given))
 
 
-@pytest.mark.parametrize(
-    ("batch_size", "shapes"), [(None, [5]), (2, [2, 2, 1]), (1, [1, 1, 1, 1, 1])]
-)
-def test_batches_of_images(rng, batch_size, shapes):
-    model = noting(pointwise(size=(16, 16)))
-    images = rng.integers(0, 256, (5, 12, 16, 3)).astype(np.uint8)
-    list(inference.predict_images(model, images, batch_size=batch_size))
-    assert model.shapes == [(n, 16, 16, 3) for n in shapes]
-
-
 def test_many_small_images_go_in_steps(rng, monkeypatch):
     monkeypatch.setattr(image_inference, "MOST", 4)
     model = noting(pointwise(size=(16, 16)))
@@ -556,10 +545,10 @@ def test_many_small_images_go_in_steps(rng, monkeypatch):
     assert [shape[0] for shape in model.shapes] == [4, 4, 1]
 
 
-def test_images_larger_than_a_tile_go_alone(rng):
+def test_images_larger_than_a_tile_go_together_too(rng):
     model = noting(pointwise(size=(16, 16)))
     images = rng.integers(0, 256, (2, 16, 30, 3)).astype(np.uint8)
-    list(inference.predict_images(model, images, overlap=0, batch_size=2))
+    list(inference.predict_images(model, images, overlap=0))
     assert [shape[0] for shape in model.shapes] == [2, 2]  # two tiles of each
     model.shapes.clear()
     # halved they fit
@@ -567,9 +556,11 @@ def test_images_larger_than_a_tile_go_alone(rng):
     assert [shape[0] for shape in model.shapes] == [2]
 
 
-def test_large_tiles_go_one_by_one(monkeypatch):
-    monkeypatch.setattr(image_inference, "TILE", 32)
-    images = np.zeros((3, 32, 32, 3), np.uint8)
+@pytest.mark.parametrize("side", [32, 8])
+def test_large_tiles_go_one_by_one(monkeypatch, side):
+    for module in (image_inference, tiles):
+        monkeypatch.setattr(module, "TILE", 32)
+    images = np.zeros((3, side, side, 3), np.uint8)
     model = noting(pointwise(size=(32, 32)))
     list(inference.predict_images(model, images))
     assert [shape[0] for shape in model.shapes] == [1, 1, 1]
@@ -580,7 +571,7 @@ def test_large_tiles_go_one_by_one(monkeypatch):
 )
 def test_images_together_take_all_options(unet, rng, options):
     images = rng.integers(0, 256, (3, 24, 20, 3)).astype(np.uint8)
-    together = stitched(unet, images, batch_size=2, **options)
+    together = stitched(unet, images, **options)
     for i in range(3):
         alone = stitched(unet, images[i], **options)
         np.testing.assert_allclose(together[i], alone, atol=1e-5)

@@ -334,7 +334,7 @@ def run_again(
         (dict(weights=[1, 2]), "training images or weights"),
         (dict(scored=3), "validation masks, validation images or weights"),
         (dict(n_classes=3), "network"),
-        (dict(loss=training.CrossEntropyAndDice(0.5)), "loss"),
+        (dict(loss=training.CrossEntropyAndDice()), "loss"),
         (dict(rate=0.1), "optimizer"),
     ],
 )

@@ -7,8 +7,7 @@ from unet_helpers.labels import VOID
 
 def colour_bins(images):
     """Number colours in 16 steps per channel: uint8 (..., 3) -> uint16 (...), 0 to 4095."""
-    red, green, blue = np.moveaxis(np.asarray(images) // 16, -1, 0)
-    return 256 * red.astype(np.uint16) + 16 * green.astype(np.uint16) + blue
+    return np.uint16(np.asarray(images) // 16) @ np.array([256, 16, 1], np.uint16)
 
 
 def learn(pairs, n_classes):
@@ -18,12 +17,10 @@ def learn(pairs, n_classes):
     `colour_bins`. The majority class has the most labelled pixels; colours get their most frequent
     class, and those without a labelled pixel the majority class.
     """
-    counts = np.zeros(4096 * n_classes, int)
+    counts = np.zeros((4096, n_classes), int)
     for image, mask in pairs:
         valid = mask != VOID
-        places = n_classes * colour_bins(image)[valid].astype(int) + mask[valid]
-        counts += np.bincount(places, minlength=len(counts))
-    counts = counts.reshape(4096, n_classes)
+        np.add.at(counts, (colour_bins(image)[valid], mask[valid]), 1)
     common = counts.sum(axis=0).argmax()
     by_colour = np.where(counts.any(axis=1), counts.argmax(axis=1), common)
     majority = np.full(4096, common, np.uint8)

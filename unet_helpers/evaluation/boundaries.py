@@ -25,12 +25,10 @@ def boundary_f1(y_true, y_pred, n_classes, tolerance=2):
     for c in range(n_classes):
         true = border(y_true == c, valid)
         pred = border((y_pred == c) & valid, valid)
-        if not true.any() and not pred.any():
-            continue
-        met_pred = (pred & dilate(true, tolerance)).sum()
-        met_true = (true & dilate(pred, tolerance)).sum()
-        precision, recall = met_pred / max(pred.sum(), 1), met_true / max(true.sum(), 1)
-        f1[c] = 2 * precision * recall / max(precision + recall, 1e-12)
+        if true.any() or pred.any():
+            precision = (pred & dilate(true, tolerance)).sum() / max(pred.sum(), 1)
+            recall = (true & dilate(pred, tolerance)).sum() / max(true.sum(), 1)
+            f1[c] = 2 * precision * recall / max(precision + recall, 1e-12)
     return f1
 
 
@@ -54,10 +52,9 @@ def dilate(region, radius):
 def boundary_distance(masks, maximum=20):
     """Compute for each pixel the distance to the nearest boundary between two classes.
 
-    Shapes: integer (N, H, W), classes or void -> int64 (N, H, W). A pixel with a neighbour of
-    another class above, below, left or right has distance 0; others count the steps to such a
-    pixel, diagonal ones too, cut to maximum. Void makes no boundary. Raises ValueError for another
-    shape.
+    Shapes: integer (N, H, W), classes or void -> int64 (N, H, W). A pixel with another class above,
+    below, left or right has distance 0; others count the steps to such a pixel, diagonal ones too,
+    cut to maximum. Void makes no boundary. Raises ValueError for another shape.
     """
     masks = np.asarray(masks)
     if masks.ndim != 3:

@@ -79,18 +79,18 @@ class Ensemble:
     mutual_information: np.ndarray  # (N, H, W), entropy of the mean minus mean entropy, in nats
 
 
-def flip_tta(model, images, batch_size=8):
+def flip_tta(model, images):
     """Predict images as they are and mirrored left to right: test-time augmentation by flips.
 
     Shapes: uint8 (N, H, W, 3) -> Ensemble of both predictions, the second one mirrored back.
-    batch_size is the number of images per step. Raises DataError as `inference.predict_logits`.
+    Raises DataError as `inference.predict_logits`.
     """
     images = np.asarray(images)
     views = (np.s_[:], np.s_[:, :, ::-1])
-    return average_predictions(predict_logits(model, images[v], batch_size)[v] for v in views)
+    return average_predictions(predict_logits(model, images[v])[v] for v in views)
 
 
-def mc_dropout(model, images, times=10, seed=0, batch_size=8):
+def mc_dropout(model, images, times=10, seed=0):
     """Predict images several times with dropout left on: Monte Carlo dropout.
 
     Shapes: uint8 (N, H, W, 3) -> Ensemble of all predictions by a copy of the model, which returns
@@ -101,7 +101,7 @@ def mc_dropout(model, images, times=10, seed=0, batch_size=8):
     """
     check_number("times", times, 1, whole=True)
     random = with_dropout_on(model, seed)
-    return average_predictions(predict_logits(random, images, batch_size) for _ in range(times))
+    return average_predictions(predict_logits(random, images) for _ in range(times))
 
 
 class DropoutLeftOn(keras.layers.Dropout):

@@ -26,7 +26,7 @@ import sys
 import keras
 import numpy as np
 model = keras.saving.load_model(sys.argv[1], compile=False)
-np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), batch_size=1, verbose=0))
+np.save("logits.npy", model.predict(np.load("images.npy"), batch_size=1, verbose=0))
 """
 
 
@@ -70,8 +70,7 @@ def to_tflite(model, path, samples=None):
     """Write a model of a fixed input size as a .tflite file for LiteRT, as on phones.
 
     With samples, uint8 (N, H, W, 3), a few dozen training images, all weights and activations
-    become 8-bit integers, in the ranges that these produce, and so do input and output. None keeps
-    float32.
+    become 8-bit integers, in the ranges that these produce, and so do input and output.
 
     Returns Path. Raises DataError when the input size is open, LiteRT lacks an operation (in 8
     bits), or the file cannot be written.
@@ -217,15 +216,13 @@ def run_in_new_process(path, images):
     """
     load_model(path)  # it refuses code from outside Keras
     with tempfile.TemporaryDirectory() as work:
-        source, target = Path(work) / "images.npy", Path(work) / "logits.npy"
-        np.save(source, images)
+        np.save(Path(work) / "images.npy", images)
         command = [sys.executable, "-c", LOAD_AND_RUN, str(Path(path).resolve())]
-        command += [str(source), str(target)]
         result = subprocess.run(command, capture_output=True, text=True, cwd=work, check=False)
         if result.returncode:
             last = next(iter(result.stderr.strip().splitlines()[-1:]), "no message")
             raise DataError(f"A new process could not run {path}: {last}")
-        return np.load(target)
+        return np.load(Path(work) / "logits.npy")
 
 
 def megabytes(path):

@@ -11,20 +11,11 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from unet_helpers.datasets.images import (
-    IMAGE_ENDINGS,
-    MAX_PIXELS,
-    EncodedImage,
-    image_files,
-    read_image,
-    resize_image,
-    resize_mask,
-)
-from unet_helpers.datasets.pairs import by_name
+from unet_helpers import datasets
 from unet_helpers.files import atomic_write, checksum, explained
 from unet_helpers.inference.predict import to_mask
-from unet_helpers.inference.tiles import TILE, choose_tile, tile_logits, total_stride
-from unet_helpers.labels import VOID, DataError, check_number, check_values
+from unet_helpers.inference.tiles import TILE, tile_logits
+from unet_helpers.labels import VOID, DataError, check_values
 
 MOST = 16  # small images in one step; more are no faster
 LIST = "predicted_masks.json"  # in a folder of masks: their names and checksums
@@ -39,7 +30,7 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
         scale: factor by which the image is resized for the model; the mask is resized back
             (nearest). Choose it so that objects are as large as they were in training.
         threshold: for the sigmoid of a model with a single logit.
-        options: tile, overlap, blend, margin, flips and batch_size of `tile_logits`.
+        options: tile, overlap, blend, margin and flips of `tile_logits`.
 
     Returns uint8 (H, W), the mask of the image as viewers show it, turned by its EXIF tag. Raises
     DataError for an image that cannot be read, a model that does not fit, or invalid options. The
@@ -49,48 +40,40 @@ def predict_image(model, image, scale=1.0, threshold=0.5, **options):
     return mask
 
 
-def predict_images(model, images, scale=1.0, threshold=0.5, batch_size=None, **options):
+def predict_images(model, images, scale=1.0, threshold=0.5, **options):
     """Predict the masks of many images, small ones of one size several at a time.
 
     A processor's cores share the work on several small images better than that on one
     (benchmarks/prediction.py). images are files or arrays, of any sizes, read one after the other.
-    batch_size is that of images or tiles; None is as many as have the pixels of one tile of TILE x
-    TILE together, but at most MOST. The other arguments are as for `predict_image`.
+    The other arguments are as for `predict_image`.
 
     Yields (uint8 (H, W, 3), uint8 (H, W)): each image and its mask, in the given order. Raises
     DataError as `predict_image`.
     """
     if not isinstance(scale, numbers.Real) or not 0 < scale < np.inf:
         raise DataError(f"scale is {scale!r}; it must be positive, and 1 keeps the image's size.")
-    check_number("margin", options.get("margin", 0), 0, whole=True)
-    if batch_size is not None:
-        check_number("batch_size", batch_size, 1, whole=True)
     for shape, group in itertools.groupby(map(as_image, images), lambda image: image.shape):
         size = shape[:2]
         small = [max(1, round(side * scale)) for side in size]
-        if scale > 1 and math.prod(small) > MAX_PIXELS:
+        if scale > 1 and math.prod(small) > datasets.images.MAX_PIXELS:
             raise DataError(
                 f"scale is {scale}, which makes {small[0]}x{small[1]} pixels of {size[0]}x{size[1]}"
-                f"; {MAX_PIXELS:,} are the most. Choose a smaller one."
+                f"; {datasets.images.MAX_PIXELS:,} are the most. Choose a smaller one."
             )
-        whole = [side + 2 * options.get("margin", 0) for side in small]
-        tile = choose_tile(model, whole, options.get("tile"), total_stride(model))
-        most = batch_size or min(max(1, TILE**2 // (tile[0] * tile[1])), MOST)
-        if whole[0] > tile[0] or whole[1] > tile[1]:
-            most = 1  # each needs memory for a whole row of tiles
+        # as many as have the pixels of one tile together
+        most = min(max(1, TILE**2 // math.prod(small)), MOST)
         while step := list(itertools.islice(group, most)):
-            stack = np.stack([resize_image(image, small) for image in step])
+            stack = np.stack([datasets.resize_image(image, small) for image in step])
             masks = np.empty(stack.shape[:3], np.uint8)
-            tiles = batch_size or len(step)
-            for row, logits in tile_logits(model, stack, batch_size=tiles, **options):
+            for row, logits in tile_logits(model, stack, **options):
                 masks[:, row : row + logits.shape[1]] = to_mask(logits, threshold)
-            yield from zip(step, [resize_mask(mask, size) for mask in masks], strict=True)
+            yield from zip(step, [datasets.resize_mask(mask, size) for mask in masks], strict=True)
 
 
 def as_image(image):
     """Return uint8 (H, W, 3) for a file or a uint8 array, which may be grey or transparent."""
-    if isinstance(image, str | os.PathLike | EncodedImage):
-        return read_image(image)
+    if isinstance(image, str | os.PathLike | datasets.images.EncodedImage):
+        return datasets.read_image(image)
     image = np.asarray(image)
     if image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 1):
         image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=-1)
@@ -166,7 +149,7 @@ def earlier_masks(folder):
     with explained(f"{folder} cannot be used for masks", "Choose another folder."):
         if (folder / LIST).is_file():
             known = json.loads((folder / LIST).read_text())
-        files = image_files(folder)
+        files = datasets.image_files(folder)
         other = [f for f in files if not f.is_file() or known.get(f.name) != checksum(f)]
     if other:
         raise DataError(
@@ -187,34 +170,32 @@ def predict_folder(model, source, target, labels=None, **options):
     Returns the masks' paths, in the order of the images' names. Raises DataError for no images, two
     of one name, a target that holds other images; or, after the others, unreadable ones.
     """
-    files = image_files(source)
+    files = datasets.image_files(source)
     if not files:
-        endings = ", ".join(IMAGE_ENDINGS)
+        endings = ", ".join(datasets.images.IMAGE_ENDINGS)
         raise DataError(f"{source} contains no images. Accepted endings: {endings}.")
     if Path(target).exists() and Path(target).samefile(source):
         raise DataError(f"{target} is the folder of the images; choose another one for the masks.")
-    named, readable, broken = by_name(files), [], []
+    named, waiting, broken = datasets.pairs.by_name(files), [], []
 
     def read():
         for name, file in tqdm(named.items(), "images"):
             try:
-                image = read_image(file)
+                image = datasets.read_image(file)
             except DataError as error:  # one bad file must not stop a thousand good ones
                 broken.append(error)
                 continue
-            readable.append(name)
+            waiting.append(name)
             yield image
 
     def predict():
-        done = 0
         try:
             for _, mask in predict_images(model, read(), **options):
-                yield readable[done], mask
-                done += 1
+                yield waiting.pop(0), mask
         except DataError as error:
-            if done == len(readable):  # no image is to blame
+            if not waiting:  # no image is to blame
                 raise
-            raise DataError(f"{named[readable[done]]} cannot be predicted. {error}") from error
+            raise DataError(f"{named[waiting[0]]} cannot be predicted. {error}") from error
 
     paths = save_masks(target, predict(), labels)
     if broken:

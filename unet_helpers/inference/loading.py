@@ -40,19 +40,18 @@ def check_parts(path):
             raise DataError(f"{path} would become 20 times as large: it is not a model. Delete it.")
         config = json.loads(archive.read("config.json"))
     config.pop("compile_config", None)  # loss and optimizer are not loaded
-    remaining = [config]
-    while remaining:
-        part = remaining.pop()
-        remaining += part.values() if isinstance(part, dict) else part
-        remaining = [part for part in remaining if isinstance(part, dict | list)]
-        if isinstance(part, dict) and "class_name" in part:
-            module, name = part.get("module"), part["class_name"]
-            if name == "function":
-                name = part.get("config")
-            # a name with a dot leads out of the module: utils.get_file
-            dotted = "." in str(name)
-            if name in FOREIGN or dotted or (module is not None and module not in KERAS_MODULES):
-                raise DataError(
-                    f"{path} asks for {module}.{name}, which runs code from outside Keras. It was "
-                    "not run. If you trust its source, load it with keras.saving.load_model."
-                )
+
+    def check(part):
+        module, name = part.get("module"), part.get("class_name")
+        if name == "function":
+            name = part.get("config")
+        # a name with a dot leads out of the module: utils.get_file
+        foreign = name in FOREIGN or "." in str(name) or module not in {None, *KERAS_MODULES}
+        if "class_name" in part and foreign:
+            raise DataError(
+                f"{path} asks for {module}.{name}, which runs code from outside Keras. It was "
+                "not run. If you trust its source, load it with keras.saving.load_model."
+            )
+        return part
+
+    json.loads(json.dumps(config), object_hook=check)  # every dict in it, the innermost first

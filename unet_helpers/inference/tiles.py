@@ -1,5 +1,7 @@
 """Logits of an image of any size, by overlapping tiles."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -13,9 +15,7 @@ TILE = 512  # side of a tile where the model takes any size
 FLIPS = {"none": ((),), "left-right": ((), 2), "all": ((), 2, 1, (1, 2))}
 
 
-def tile_logits(
-    model, image, tile=None, overlap=None, blend=True, margin=0, flips="none", batch_size=1
-):
+def tile_logits(model, image, tile=None, overlap=None, blend=True, margin=0, flips="none"):
     """Predict an image by overlapping tiles and yield its logits a band of rows at a time.
 
     Args:
@@ -32,7 +32,6 @@ def tile_logits(
             model, which a model trained with padded convolutions has learned.
         flips: "none", "left-right", or "all" (upside down as well, for images without a natural
             top). The logits of all views are averaged; each view costs another prediction.
-        batch_size: tiles per step.
 
     Yields (first row, float32 (rows, W, C)): bands from top to bottom, which make up the image. The
     next step may overwrite a band: copy what you keep. (N, rows, W, C) for several images. Raises
@@ -41,7 +40,6 @@ def tile_logits(
     Source: the overlap-tile strategy of Ronneberger et al. 2015, figure 2.
     """
     check_number("margin", margin, 0, whole=True)
-    check_number("batch_size", batch_size, 1, whole=True)
     stack = image if image.ndim == 4 else image[None]
     height, width = stack.shape[1:3]
     grid = total_stride(model)
@@ -50,32 +48,25 @@ def tile_logits(
         raise DataError(f"flips is {flips!r}; expected one of {', '.join(FLIPS)}.")
     # Tiles start on multiples of the total stride. Others would pool other pixels together than
     # the whole image does, and differ from it everywhere.
-    starts, shares, mirrored = [], [], []
+    sides = []  # for height and width: where tiles start, their shares, the pixels under them
     for side, length in zip((height, width), tile, strict=True):
         most = length - grid if side + 2 * margin > length else np.inf
         shared = min(length // 4, length - grid) if overlap is None else overlap
         check_number(f"For tiles of {length} pixels, overlap", shared, 0, most, whole=True)
         begins = tile_starts(side + 2 * margin, length, shared, grid)
         after = begins[-1] + length - margin - side
-        starts.append(begins)
-        shares.append(blend_weights(begins, length, shared, blend))
-        mirrored.append(np.pad(np.arange(side), (margin, after), "symmetric"))
-    (rows, columns), band = starts, None
-    # tiles go from left to right, and at each place through all images
-    sides = [(slice(x, x + tile[1]), share) for x, share in zip(columns, shares[1], strict=True)]
-    places = [(n, *side) for side in sides for n in range(len(stack))]
+        mirrored = np.pad(np.arange(side), (margin, after), "symmetric")
+        sides.append((begins, blend_weights(begins, length, shared, blend), mirrored))
+    (rows, row_shares, down), (columns, column_shares, along) = sides
+    shape = (len(stack), tile[0], columns[-1] + tile[1], model.output_shape[-1])
+    band = np.zeros(shape, np.float32)
     ends = [*rows[1:], rows[-1] + tile[0]]  # no later tile reaches above the next row of tiles
-    for row, end, row_share in zip(rows, ends, shares[0], strict=True):
-        lines = mirrored[0][row : row + tile[0]]
-        for first in range(0, len(places), batch_size):
-            group = places[first : first + batch_size]
-            tiles = [stack[n][np.ix_(lines, mirrored[1][across])] for n, across, _ in group]
-            logits = mean_logits(model, np.stack(tiles), flips)
-            if band is None:
-                shape = (len(stack), tile[0], columns[-1] + tile[1], logits.shape[-1])
-                band = np.zeros(shape, np.float32)
-            for (n, across, share), part in zip(group, logits, strict=True):
-                band[n, :, across] += part * np.outer(row_share, share)[..., None]
+    for row, end, row_share in zip(rows, ends, row_shares, strict=True):
+        lines = stack[:, down[row : row + tile[0]]]
+        for column, share in zip(columns, column_shares, strict=True):
+            across = slice(column, column + tile[1])
+            logits = mean_logits(model, lines[:, :, along[across]], flips)
+            band[:, :, across] += logits * np.outer(row_share, share)[..., None]
         top, bottom = max(row, margin), min(end, margin + height)
         if top < bottom:
             part = band[:, top - row : bottom - row, margin : margin + width]
@@ -102,10 +93,13 @@ def choose_tile(model, size, tile, grid):
 
 
 def mean_logits(model, tiles, flips):
-    """Average the logits (N, H, W, C) of all views of a batch of tiles, flipped back."""
-    total = 0
+    """Average the logits (N, H, W, C) of all views of some tiles, flipped back.
+
+    A step takes no more pixels than one tile of TILE x TILE has.
+    """
+    total, together = 0, max(1, TILE**2 // math.prod(tiles.shape[1:3]))
     for axes in FLIPS[flips]:
-        logits = predict_logits(model, np.flip(tiles, axes), len(tiles))
+        logits = predict_logits(model, np.flip(tiles, axes), together)
         if logits.shape[:3] != tiles.shape[:3]:
             raise DataError(
                 f"{model.name} returns {logits.shape[1]}x{logits.shape[2]} for a tile of "

@@ -42,7 +42,7 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
     # H.264 stores colours at half the size, so sides must be even; imageio would resize to
     # multiples of 16
     timing = {"duration": 1000 / fps, "loop": 0} if gif else {"fps": fps, "macro_block_size": 1}
-    count, size = 0, None
+    size = None
     errors = (OSError, ValueError, ImportError, RuntimeError, SyntaxError)
     frames = image_files(source) if source.is_dir() else read_video(source)
     with (
@@ -50,17 +50,17 @@ def predict_video(model, source, target, labels, opacity=0.5, fps=10, **options)
         atomic_write(target) as part,
         imageio.get_writer(part, mode="I", **timing) as writer,
     ):
-        for image, mask in predict_images(model, tqdm(frames, source.name), **options):
+        predicted = predict_images(model, tqdm(frames, source.name), **options)
+        for count, (image, mask) in enumerate(predicted, start=1):
             size = size or image.shape
             if image.shape != size:
                 raise DataError(
-                    f"Frame {count + 1} of {source} is {image.shape[0]}x{image.shape[1]}, the "
+                    f"Frame {count} of {source} is {image.shape[0]}x{image.shape[1]}, the "
                     f"first is {size[0]}x{size[1]}. All frames of a video must have one size."
                 )
             frame = overlay(image, mask, labels, opacity)
             writer.append_data(frame if gif else pad_to_multiple(frame, 2))
-            count += 1
-        if not count:
+        if not size:
             raise DataError(f"{source} contains no images.")
     return count
 

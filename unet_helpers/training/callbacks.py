@@ -4,7 +4,6 @@ import contextlib
 import time
 from pathlib import Path
 
-import imageio.v2 as imageio
 import keras
 import numpy as np
 from PIL import Image
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from unet_helpers.evaluation import metrics
 from unet_helpers.files import atomic_write
 from unet_helpers.inference import predict
-from unet_helpers.labels import VOID, DataError, mask_to_colour
+from unet_helpers.labels import DataError, mask_to_colour
 
 
 class Scores(keras.callbacks.Callback):
@@ -30,35 +29,26 @@ class Scores(keras.callbacks.Callback):
         self.start = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        check_finite("loss", logs["loss"], epoch)
-        confusion, loss, pixels = 0, 0.0, 0
+        if not np.isfinite(logs["loss"]):
+            raise DataError(
+                f"The loss of epoch {epoch + 1} is {logs['loss']}, not a finite number, so the "
+                "model can no longer learn. Build it anew with a smaller learning_rate, and if "
+                "that does not help, in float32. Does the loss take logits, and leave void out?"
+            )
+        confusion, loss = 0, 0.0
         for images, masks, *_ in self.validation or ():
-            logits = predict.predict_logits(self.model, images, len(images))
             masks = np.asarray(masks)
-            # the loss of a batch is the mean over its valid pixels
-            valid = int((masks != VOID).sum())
-            if valid:
-                loss += valid * float(self.model.compute_loss(y=masks, y_pred=logits))
-            pixels += valid
-            check_finite("validation loss", loss, epoch)
+            logits = predict.predict_logits(self.model, images, len(images))
             predicted = predict.to_mask(logits)
-            confusion += metrics.confusion_matrix(masks, predicted, max(self.n_classes, 2))
+            counts = metrics.confusion_matrix(masks, predicted, max(self.n_classes, 2))
+            if counts.any():  # the loss of a batch is the mean over its valid pixels
+                loss += counts.sum() * float(self.model.compute_loss(y=masks, y_pred=logits))
+            confusion += counts
         if self.validation is not None:
             scores = metrics.scores(confusion)
-            logs["val_loss"] = loss / pixels
-            logs["val_accuracy"] = float(scores.pixel_accuracy)
-            logs["val_mean_iou"] = float(scores.mean_iou)
+            logs["val_loss"] = float(loss / confusion.sum())
+            logs["val_accuracy"], logs["val_mean_iou"] = scores.pixel_accuracy, scores.mean_iou
         logs["seconds"] = time.monotonic() - self.start
-
-
-def check_finite(name, loss, epoch):
-    """Raise DataError for a loss that is infinite or not a number."""
-    if not np.isfinite(loss):
-        raise DataError(
-            f"The {name} of epoch {epoch + 1} is {loss}, not a finite number, so the model can no "
-            "longer learn. Build it anew with a smaller learning_rate, and if that does not help, "
-            "in float32. Does the loss take logits, and leave void out?"
-        )
 
 
 class Progress(keras.callbacks.Callback):
@@ -93,13 +83,12 @@ class PredictionGif(keras.callbacks.Callback):
     def __init__(self, image, labels, path, truth):
         super().__init__()
         self.image, self.labels, self.path, self.truth = image, labels, Path(path), truth
-        self.kept = self.path.with_suffix(".npy")
-
-    def on_train_begin(self, logs=None):
-        self.masks = []
+        self.kept, self.masks = self.path.with_suffix(".npy"), []
 
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch and not self.masks:
+        if not epoch:
+            self.masks = []
+        elif not self.masks:
             with contextlib.suppress(OSError, ValueError, EOFError):
                 self.masks = [*np.load(self.kept)][: epoch + 1]
         if not self.masks:
@@ -118,13 +107,10 @@ class PredictionGif(keras.callbacks.Callback):
         frames = [self.frame(number, mask) for number, mask in enumerate(self.masks)]
         # One palette for all: with its own, each frame would store image and truth anew.
         palette = Image.fromarray(np.concatenate(frames)).quantize(dither=Image.Dither.NONE)
-        frames = [
-            np.asarray(Image.fromarray(frame).quantize(palette=palette, dither=0).convert("RGB"))
-            for frame in frames
-        ]
-        milliseconds = [500] * (len(frames) - 1) + [1500]
+        first, *others = (Image.fromarray(x).quantize(palette=palette, dither=0) for x in frames)
+        times = {"duration": [500] * len(others) + [1500], "loop": 0}
         with atomic_write(self.path) as part:
-            imageio.mimwrite(part, frames, format="GIF", duration=milliseconds, loop=0)
+            first.save(part, format="GIF", save_all=True, append_images=others, **times)
 
     def frame(self, number, mask):
         """Draw one frame, magnified: image, prediction, truth, and a bar that grows with epochs."""

@@ -12,9 +12,6 @@ from unet_helpers.inference.export import to_keras
 from unet_helpers.labels import DataError
 from unet_helpers.models.folding import flat_layers
 
-# what a damaged folder makes Keras and Python raise
-DAMAGED = (ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError)
-
 
 class Checkpointer(keras.callbacks.History):
     """Keep a training run in a folder, so that it can resume after the process was killed.
@@ -40,13 +37,13 @@ class Checkpointer(keras.callbacks.History):
         if not self.state.is_file():
             return
         advice = "Delete the folder to start afresh, or choose another one."
-        with explained(f"The training run in {self.folder} cannot be read", advice, DAMAGED):
+        with explained(f"The training run in {self.folder} cannot be read", advice):
             kept = json.loads(self.state.read_text(encoding="utf-8"))
             columns = list(dict(kept["history"]).values())
             numbers = [value for column in columns for value in column]
             if len(set(map(len, columns))) != 1 or {type(value) for value in numbers} != {float}:
                 raise ValueError("its history is not one number for every epoch")
-            weights = self.weights(len(columns[0]))
+            weights = self.folder / f"epoch-{len(columns[0])}.weights.h5"
             if not weights.is_file():  # reading a pipe would never end
                 raise ValueError(f"{weights.name} is missing")
             if checksum(weights) != kept["sha256"]:
@@ -70,15 +67,11 @@ class Checkpointer(keras.callbacks.History):
         self.set_model(model)
         self.finish(weights)  # the process may have been killed after writing history.json
 
-    def weights(self, epochs):
-        """Return the path of the weights after so many epochs."""
-        return self.folder / f"epoch-{epochs}.weights.h5"
-
     def on_epoch_end(self, epoch, logs=None):
         for name in self.history | logs:  # a part of the run may have had no validation
             column = self.history.setdefault(name, [math.nan] * epoch)
             column.append(float(logs.get(name, math.nan)))
-        weights = self.weights(epoch + 1)
+        weights = self.folder / f"epoch-{epoch + 1}.weights.h5"
         with atomic_write(weights) as part:
             # A full disk can crash HDF5, and the process with it. So zeros are written first, a
             # little more of them than HDF5 needs.

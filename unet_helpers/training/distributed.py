@@ -16,24 +16,22 @@ from unet_helpers.labels import VOID, DataError
 def strategy(names=None):
     """Return what spreads a training run over the devices of this machine, or of all machines.
 
-    names are devices, such as ["GPU:0", "GPU:1"]; None takes all GPUs. With the JAX backend all
-    devices are always taken. The model must be built and compiled in the `scope()` of what is
-    returned: tf.distribute.MirroredStrategy, with JAX keras.distribution.DataParallel, and with a
-    single device TensorFlow's default, which does nothing.
+    The model must be built and compiled in its `scope()`. It is tf.distribute.MirroredStrategy over
+    names, such as ["GPU:0", "GPU:1"], or all GPUs; with JAX keras.distribution.DataParallel over
+    all devices; and with a single device TensorFlow's default, which does nothing.
 
     Source: the data-parallel step of Goyal et al. 2017, section 3.
     """
-    if keras.backend.backend() == "jax":
-        if len(keras.distribution.list_devices()) == 1:
-            return tf.distribute.get_strategy()
+    backend = keras.backend.backend()
+    if backend == "jax" and len(keras.distribution.list_devices()) > 1:
         # `share` divides the data: Keras's own division stops at a smaller last batch.
         found = keras.distribution.DataParallel(auto_shard_dataset=False)
         keras.distribution.set_distribution(found)  # `fit` needs it too, after the scope
         return found
     names = names or [f"GPU:{i}" for i in range(len(tf.config.list_physical_devices("GPU")))]
-    if keras.backend.backend() != "tensorflow" or len(names) < 2:
-        return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy(names)
+    if backend == "tensorflow" and len(names) > 1:
+        return tf.distribute.MirroredStrategy(names)
+    return tf.distribute.get_strategy()
 
 
 def find_gpus():
@@ -81,12 +79,12 @@ def own_folder(folder):
 
     Saving on one process deadlocks, so each keeps a copy in a folder below, such as `process-1`.
     """
-    number = 0
     if keras.backend.backend() == "jax":
         import jax
 
-        number = jax.process_index()
-    return Path(folder) / f"process-{number}" if number else Path(folder)
+        if number := jax.process_index():
+            return Path(folder) / f"process-{number}"
+    return Path(folder)
 
 
 def check_same(done, folder):

@@ -25,17 +25,16 @@ def fuse_adam(adam):
     plain = adam.update_step
 
     def update_step(gradient, variable, learning_rate):
-        missing = [name for name in ADAM_NEEDS if not hasattr(adam, name)]
-        if missing:
+        if missing := [name for name in ADAM_NEEDS if not hasattr(adam, name)]:
             adam.update_step = plain
             warnings.warn(f"No Adam.{missing[0]}: Keras's own, slower step is used.", stacklevel=2)
             return plain(gradient, variable, learning_rate)
         index = adam._get_variable_index(variable)
         steps = tf.cast(adam.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
-            var=handle(variable),
-            m=handle(adam._momentums[index]),
-            v=handle(adam._velocities[index]),
+            var=variable.handle,  # Keras passes it as a tf.Variable
+            m=adam._momentums[index].value.handle,
+            v=adam._velocities[index].value.handle,
             beta1_power=adam.beta_1**steps,
             beta2_power=adam.beta_2**steps,
             lr=tf.cast(learning_rate, variable.dtype),
@@ -96,8 +95,3 @@ def fused_call(layer):
         return outputs
 
     return call
-
-
-def handle(variable):
-    """Return TensorFlow's handle of a variable, Keras's or its own."""
-    return (variable if isinstance(variable, tf.Variable) else variable.value).handle

@@ -1,8 +1,9 @@
-"""Losses and pixel weights that Keras lacks: soft Dice, binary masks with void, class weights."""
+"""Losses that Keras lacks, soft Dice and binary masks with void; weights of classes and pixels."""
 
 import keras
 import numpy as np
 from keras import ops
+from scipy import ndimage
 
 from unet_helpers.inference.predict import two_logits
 from unet_helpers.labels import VOID
@@ -29,11 +30,10 @@ def soft_dice_loss(y_true, logits, smooth=1.0):
     # void becomes class 0 only for the one-hot lookup; the mask removes it again
     truth = ops.one_hot(ops.where(y_true == VOID, 0, y_true), n_classes, dtype="float32") * valid
     probabilities = ops.softmax(ops.cast(logits, "float32"), axis=-1) * valid
-    axes = (0, 1, 2)
-    overlap = ops.sum(truth * probabilities, axis=axes)
-    sizes = ops.sum(truth, axis=axes) + ops.sum(probabilities, axis=axes)
-    dice = (2 * overlap + smooth) / (sizes + smooth)
-    present = ops.cast(ops.sum(truth, axis=axes) > 0, "float32")
+    parts = (truth * probabilities, truth, probabilities)
+    overlap, true, predicted = (ops.sum(part, axis=(0, 1, 2)) for part in parts)
+    dice = (2 * overlap + smooth) / (true + predicted + smooth)
+    present = ops.cast(true > 0, "float32")
     if binary:
         dice, present = dice[1:], present[1:]
     return 1 - ops.sum(dice * present) / ops.maximum(ops.sum(present), 1.0)
@@ -44,15 +44,13 @@ class CrossEntropyAndDice(keras.losses.Loss):
     """Add soft Dice to cross-entropy: one looks at pixels, the other at whole classes.
 
     Call with integer labels (B, H, W) and logits (B, H, W, C), C = 1 for a binary mask; void
-    pixels are left out of both parts. dice_weight is the weight of Dice; that of cross-entropy
-    is 1, and pixel weights apply to cross-entropy only.
+    pixels are left out of both parts. Pixel weights apply to cross-entropy only.
 
     Source: Isensee et al. 2021, methods ("loss function").
     """
 
-    def __init__(self, dice_weight=1.0, name="cross_entropy_and_dice", **options):
+    def __init__(self, name="cross_entropy_and_dice", **options):
         super().__init__(name=name, **options)
-        self.dice_weight = dice_weight
         sparse = keras.losses.SparseCategoricalCrossentropy
         self.cross_entropy = sparse(from_logits=True, ignore_class=VOID)
 
@@ -63,10 +61,7 @@ class CrossEntropyAndDice(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         dice = super().__call__(y_true, y_pred)
         y_pred = two_logits(y_pred) if y_pred.shape[-1] == 1 else y_pred
-        return self.cross_entropy(y_true, y_pred, sample_weight) + self.dice_weight * dice
-
-    def get_config(self):
-        return super().get_config() | {"dice_weight": self.dice_weight}
+        return self.cross_entropy(y_true, y_pred, sample_weight) + dice
 
 
 @keras.saving.register_keras_serializable("unet_helpers")
@@ -92,8 +87,7 @@ def median_frequency_weights(masks, n_classes):
 
     Shapes: integer (H, W) each, classes or void -> float32 (n_classes,): 1 for the median class,
     more for rarer ones, 0 for one that never occurs. A frequency is a class's pixels over all
-    labelled pixels of the images in which it occurs. Raises ValueError for masks without a labelled
-    pixel.
+    labelled pixels of the images in which it occurs. Raises ValueError if no pixel has a label.
 
     Source: Eigen and Fergus 2015, section 6.2.
     """
@@ -135,3 +129,26 @@ def with_class_weights(dataset, class_weights):
     table = np.zeros(256, np.float32)  # void stays 0
     table[: len(class_weights)] = class_weights
     return dataset.map(lambda x, masks: (x, masks, tf.gather(table, tf.cast(masks, tf.int32))))
+
+
+def border_weights(labels, class_weights=(1.0, 1.0), w0=10.0, sigma=5.0):
+    """Weigh the pixels of an image so that narrow gaps between cells count most.
+
+    w(x) = w_c(x) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2)), the second term only outside the
+    cells, and only where there are two or more. d1 and d2 are the distances to the nearest cell and
+    to the second nearest, in pixels, and class_weights the w_c of background and cells.
+
+    Shapes: integer (H, W), 0 the background, every cell a number of its own -> float32 (H, W).
+
+    Source: Ronneberger et al. 2015, equation 2.
+    """
+    inside = labels > 0
+    weights = np.where(inside, class_weights[1], class_weights[0]).astype(np.float32)
+    cells = np.unique(labels[inside])
+    if len(cells) < 2:
+        return weights
+    # distance_transform_edt measures from each pixel that is true to the nearest that is not
+    distances = [ndimage.distance_transform_edt(labels != cell) for cell in cells]
+    d1, d2 = np.partition(distances, 1, axis=0)[:2]
+    border = w0 * np.exp(-((d1 + d2) ** 2) / (2 * sigma**2))
+    return np.where(inside, weights, weights + border).astype(np.float32)

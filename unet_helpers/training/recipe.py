@@ -17,7 +17,7 @@ BATCH_SIZE = 4  # small batches make many steps, which a short training run need
 
 
 def schedule(learning_rate, steps):
-    """Make a schedule: up to learning_rate over the first 15 % of the steps, down along a cosine.
+    """Make a schedule: up to learning_rate in the first 15 % of the steps, down along a cosine.
 
     Source: Loshchilov and Hutter 2017.
     """
@@ -34,16 +34,14 @@ def schedule(learning_rate, steps):
 def compile_model(model, steps, learning_rate=5e-3, loss=None):
     """Compile a model with the course's recipe; returns it.
 
-    Adam with a learning rate that warms up over the first 15 % of the steps and falls to almost
-    zero along a cosine: the last epoch is usually the best, and a short training run uses all of
-    its budget.
+    Adam, with a rate that rises over the first 15 % of the steps and falls along a cosine: the last
+    epoch is usually the best, and a short training run uses all of its budget.
 
     Args:
         model: returns logits (B, H, W, C).
         steps: batches of the whole training run.
         learning_rate: the highest rate.
-        loss: a Keras loss; None is the cross-entropy without void, with a single logit a binary
-            one.
+        loss: a Keras loss; None is the cross-entropy without void, binary for a single logit.
 
     Source: Kingma and Ba 2015 (Adam), Loshchilov and Hutter 2017 (cosine).
     """

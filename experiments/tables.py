@@ -38,6 +38,7 @@ TABLES = {
             "pets, plain",
             "pets, course",
             "pets, course, 4 epochs",
+            "pets, small images first, 6 epochs",
             "pets, pets first, 1 epoch",
             "pets, pets first, 2 epochs",
         ),

@@ -24,9 +24,6 @@ NETWORKS = {
     "fcn_8s": functools.partial(FCN, stride=8),
     "unet": UNET,
     "unet_without_skip_1": functools.partial(UNET, skips=(2, 3, 4)),
-    "unet_without_skip_2": functools.partial(UNET, skips=(1, 3, 4)),
-    "unet_without_skip_3": functools.partial(UNET, skips=(1, 2, 4)),
-    "unet_without_skip_4": functools.partial(UNET, skips=(1, 2, 3)),
     "unet_without_skips": functools.partial(UNET, skips=()),
 }
 # To start from: trained by experiments/pretrain.py on images drawn for the purpose.

@@ -57,7 +57,7 @@ def error_map(image, truth, prediction):
     """Paint the wrong pixels orange on a pale grey image, void black; uint8 (H, W, 3)."""
     grey = 155 + image.mean(axis=-1, keepdims=True) * 0.35
     painted = np.repeat(grey, 3, axis=-1).astype(np.uint8)
-    painted[truth != prediction] = [int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)]
+    painted[truth != prediction] = list(bytes.fromhex(ORANGE[1:]))
     painted[truth == VOID] = VOID_COLOUR
     return painted
 

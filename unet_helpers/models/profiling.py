@@ -169,12 +169,11 @@ def needed(layer, place, axis):
     stride = getattr(layer, "strides", (1, 1))[axis]
     if kernel == stride == 1:
         return place, place
+    taken, given = layer.input.shape[1 + axis], layer.output.shape[1 + axis]
     if isinstance(layer, layers.Conv2DTranspose):
-        before = max(kernel - stride, 0) // 2 if layer.padding == "same" else 0
+        before = max((taken - 1) * stride + kernel - given, 0) // 2  # of padding
         return -((kernel - 1 - place - before) // stride), (place + before) // stride
-    size = layer.input.shape[1 + axis]
-    same = layer.padding == "same"
-    before = max((-(-size // stride) - 1) * stride + kernel - size, 0) // 2 if same else 0
+    before = max((given - 1) * stride + kernel - taken, 0) // 2
     return place * stride - before, place * stride - before + kernel - 1
 
 

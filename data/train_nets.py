@@ -1,7 +1,7 @@
 """Train the nets that notebooks 01 to 04 compare and store them: python data/train_nets.py [NAMES]
 
 Prints the scores of each stored net on the recording dataE, which training has not seen. All of
-them take about an hour and a half on two cores.
+them take about an hour on two cores.
 """
 
 import argparse

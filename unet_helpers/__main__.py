@@ -25,8 +25,7 @@ def main(arguments=None):
     """Run the command line; returns the exit status, 1 or 130 with a sentence when it stops."""
     parser = argparse.ArgumentParser(prog="python -m unet_helpers", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    sets = ("carla", "pets", "camvid", "folder")
-    parser.add_argument("--dataset", choices=sets, default="carla")
+    parser.add_argument("--dataset", choices=("carla", "pets", "camvid", "folder"), default="carla")
     parser.add_argument("--data", default="sample", help="sample, full, or the path of a folder")
     parser.add_argument("--filters", type=positive, default=16, help="filters of the first block")
     parser.add_argument("--epochs", type=positive, default=24)

@@ -57,7 +57,7 @@ def error_map(image, truth, prediction):
     """Paint the wrong pixels orange on a pale grey image, void black; uint8 (H, W, 3)."""
     grey = 155 + image.mean(axis=-1, keepdims=True) * 0.35
     painted = np.repeat(grey, 3, axis=-1).astype(np.uint8)
-    painted[truth != prediction] = [int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)]
+    painted[truth != prediction] = list(bytes.fromhex(ORANGE[1:]))
     painted[truth == VOID] = VOID_COLOUR
     return painted
 
@@ -187,11 +187,9 @@ def show_class_bars(values, labels, title, series=None, log=False, percent=False
     for i, group in enumerate(groups):
         place = where + (i - (len(groups) - 1) / 2) * height
         name = series[i] if series else None
-        axis.barh(place, np.nan_to_num(group), height * 0.9, color=colours[i], label=name)
-        for y, value in zip(place, group, strict=True):
-            text = "absent" if np.isnan(value) else f"{value:.1%}" if percent else f"{value:.2f}"
-            style = dict(xytext=(3, 0), textcoords="offset points", va="center", fontsize=9)
-            axis.annotate(text, (np.nan_to_num(value), y), **style)
+        bars = axis.barh(place, np.nan_to_num(group), height * 0.9, color=colours[i], label=name)
+        texts = ["absent" if np.isnan(x) else f"{x:.1%}" if percent else f"{x:.2f}" for x in group]
+        axis.bar_label(bars, texts, padding=3, fontsize=9)
     axis.set_yticks(where, [*map(plain, labels.classes)], fontsize=9)
     axis.invert_yaxis()
     axis.set_title(title, fontsize=10)

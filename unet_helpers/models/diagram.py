@@ -1,13 +1,15 @@
 """Draw a network from its live layers: boxes for feature maps, arrows for the layers."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from keras import layers
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from unet_helpers.models import profiling
 from unet_helpers.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, legend_size, new_figure
+
+WORDS = {"BatchNormalization": ", BN", "ReLU": ", ReLU"}  # for what follows a layer
 
 
 @dataclass(eq=False)
@@ -18,11 +20,12 @@ class Box:
     width: int
     channels: int
     level: int
-    arrows: list = field(default_factory=list)
+    arrows: list
     copied: int = 0
     dropout: bool = False
     upsampled: bool = False  # and nothing joined to it yet
     x: float = 0.0
+    drawn: tuple = (0.0, 0.0)  # width and height in the drawing, in units of the grid
 
 
 def draw_model(model):
@@ -44,14 +47,13 @@ def draw_model(model):
     figure, ((axis,),) = new_figure((width, 1.25 * depth + 0.75))
     axis.set(xlim=(-0.6, span - 0.3), ylim=(-depth + 0.6, 0.68))
     axis.axis("off")
-    tallest = max(box.height for box in boxes)
     longest = max(len(f"{box.height}x{box.width}") for box in boxes)
     points = min(11, 64 / longest)  # so that the texts of neighbouring boxes do not touch
     kinds = {}
     for box in boxes:
-        draw_box(axis, box, tallest, points)
+        draw_box(axis, box, points)
         for start, text, colour in box.arrows:
-            kinds[text] = draw_arrow(axis, start, box, colour, boxes, tallest)
+            kinds[text] = draw_arrow(axis, start, box, colour, boxes)
     if any(box.dropout for box in boxes):
         kinds["dashed: dropout"] = Rectangle((0, 0), 1, 1, fill=False, linestyle=":", linewidth=1.5)
     size = legend_size(width)
@@ -69,7 +71,7 @@ def boxes_of(model):
     boxes = []
     for layer, fact in zip(model.layers, profiling.layer_facts(model), strict=True):
         sources = [box_of[name] for name in fact.inputs]
-        arrow = describe(layer, following(model, layer))
+        arrow = describe(layer)
         box = next((source for source in sources if source.upsampled), None)
         if isinstance(layer, (layers.Concatenate, layers.Add)) and box:
             # one box of the upsampled features and the skip connection, as in the paper
@@ -86,6 +88,9 @@ def boxes_of(model):
             # a small layer, such as ReLU, dropout or cropping, belongs to the box before it
             (box,) = sources
             box.dropout |= isinstance(layer, layers.Dropout)
+            if len(box.arrows) == 1:
+                [(source, text, colour)] = box.arrows
+                box.arrows = [(source, text + WORDS.get(type(layer).__name__, ""), colour)]
         else:
             arrows = [(source, *(arrow or ("join", GREY))) for source in sources]
             box = Box(*fact.output_shape, levels[layer.name], arrows)
@@ -95,31 +100,18 @@ def boxes_of(model):
     return boxes
 
 
-def following(model, layer):
-    """Name the normalisation and activation that follow a layer: ", BN, ReLU"."""
-    text, current = "", layer.output
-    words = {"BatchNormalization": ", BN", "ReLU": ", ReLU"}
-    for _ in range(2):
-        after = [la for la in model.layers if [current] == profiling.input_tensors(la)]
-        if len(after) != 1 or type(after[0]).__name__ not in words:
-            break
-        text += words[type(after[0]).__name__]
-        current = after[0].output
-    return text
-
-
-def describe(layer, after):
+def describe(layer):
     """Return the text and colour of the arrow that a layer draws; None for small layers."""
     if isinstance(layer, layers.Conv2DTranspose):
         side, stride = layer.kernel_size[0], layer.strides[0]
-        return f"{side}x{side} transposed convolution, stride {stride}{after}", GREEN
+        return f"{side}x{side} transposed convolution, stride {stride}", GREEN
     if isinstance(layer, layers.UpSampling2D):
         return f"upsampling by {layer.size[0]}, {layer.interpolation}", GREEN
     if isinstance(layer, layers.Conv2D):
         side = layer.kernel_size[0]
         stride = f", stride {layer.strides[0]}" if layer.strides[0] > 1 else ""
         valid = ", valid" if layer.padding == "valid" and side > 1 else ""
-        return f"{side}x{side} convolution{valid}{stride}{after}", BLUE if side > 1 else PURPLE
+        return f"{side}x{side} convolution{valid}{stride}", BLUE if side > 1 else PURPLE
     if isinstance(layer, (layers.MaxPooling2D, layers.AveragePooling2D)):
         kind = "max" if isinstance(layer, layers.MaxPooling2D) else "average"
         return f"{layer.pool_size[0]}x{layer.pool_size[1]} {kind} pooling", ORANGE
@@ -127,22 +119,20 @@ def describe(layer, after):
 
 
 def place(boxes):
-    """Set the x of every box: right of what leads to it, straight below or above a resize."""
+    """Set the size of every box and its x: right of what leads to it, below or above a resize."""
+    tallest = max(box.height for box in boxes)
     taken = {}  # level -> the last x in use
     for box in boxes:
         x = max((start.x + (start.level == box.level) for start, _, _ in box.arrows), default=0)
         box.x = max(x, taken.get(box.level, -1) + 1)
         taken[box.level] = box.x
+        height = 0.1 + 0.5 * (box.height / tallest) ** 0.5
+        box.drawn = 0.07 + 0.055 * math.log2(box.channels), height
 
 
-def size_of(box, tallest):
-    """Return the width and height of a box in the drawing, in units of the grid."""
-    return 0.07 + 0.055 * math.log2(box.channels), 0.1 + 0.5 * (box.height / tallest) ** 0.5
-
-
-def draw_box(axis, box, tallest, points):
+def draw_box(axis, box, points):
     """Draw one box, its copied part white, with channels and size over it, so many points high."""
-    width, height = size_of(box, tallest)
+    width, height = box.drawn
     left, bottom = box.x - width / 2, -box.level - height / 2
     style = dict(linewidth=1.3 if box.dropout else 0.8, linestyle=":" if box.dropout else "-")
     axis.add_patch(Rectangle((left, bottom), width, height, fc="#c9d8ee", ec="0.2", **style))
@@ -154,9 +144,9 @@ def draw_box(axis, box, tallest, points):
     axis.text(box.x, -box.level + height / 2 + 0.02, text, **place)
 
 
-def draw_arrow(axis, start, end, colour, boxes, tallest):
+def draw_arrow(axis, start, end, colour, boxes):
     """Draw an arrow between two boxes, bent below those in the row that are in its way."""
-    (w0, h0), (w1, h1) = size_of(start, tallest), size_of(end, tallest)
+    (w0, h0), (w1, h1) = start.drawn, end.drawn
     text, bend = 0.3, 0  # the height of the two lines over a box, and no bend
     if start.level == end.level:
         a, b = (start.x + w0 / 2, -start.level), (end.x - w1 / 2, -end.level)

@@ -18,20 +18,13 @@ def fcn_model(
 ):
     """Build a fully convolutional network: an encoder, scores, and upsampling of the scores.
 
-    Scores that are added to others are upsampled by learned transposed convolutions that start as
-    bilinear interpolation. The last upsampling stays bilinear.
+    With a stride of 32 the deepest scores are upsampled at once; with 16 those of the fourth
+    pooling are added first, with 8 also those of the third. Before an addition, transposed
+    convolutions upsample the scores; they start as bilinear interpolation and learn. The last
+    upsampling is not learned, as in the paper. Dropout is in the fifth block, the deepest.
 
-    Args:
-        input_size: (H, W, channels), H and W divisible by 32, or None for any such size.
-        n_filters: filters of the first of five blocks.
-        n_classes: number of logits per pixel.
-        stride: 32 upsamples the deepest scores at once; 16 first adds the scores of the fourth
-            pooling, 8 also those of the third.
-        dropout_prob: in the fifth block.
-        batch_norm: convolution, batch normalisation, ReLU.
-
-    Returns a keras.Model as `unet_model` does. Raises ValueError for a side that cannot be halved
-    five times, or an unknown stride.
+    Other arguments and the keras.Model are as for `unet_model`, but H and W are divisible by 32.
+    Raises ValueError for a side that cannot be halved five times, or an unknown stride.
 
     Source: Long et al. 2015, sections 4.2 and 4.3 and figure 3.
     """
@@ -55,7 +48,6 @@ def fcn_model(
     if stride <= 8:
         scores = upsample(scores, n_classes, 2)
         scores = layers.Add()([scores, layers.Conv2D(n_classes, 1, name="score_pool3")(pool3)])
-    # The last upsampling is not learned, as in the paper (section 4.3).
     last = layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name="logits")
     return keras.Model(inputs, last(scores), name=name or f"fcn_{stride}s")
 

@@ -144,20 +144,18 @@ def fold_layers(convolution, normalisation):
 
 def flat_layers(model):
     """List a model's layers; a model used as a layer is replaced by its own layers."""
-    return [
-        layer
-        for outer in model.layers
-        for layer in (flat_layers(outer) if isinstance(outer, keras.Model) else [outer])
-    ]
+    found = []
+    for layer in model.layers:
+        found += flat_layers(layer) if isinstance(layer, keras.Model) else [layer]
+    return found
 
 
 def in_precision(model, policy):
     """Give a model's twin in another precision, or the model itself if it computes in this one.
 
-    policy is the name of a Keras policy, such as "mixed_bfloat16" or "float32"; a processor is fast
-    only in what it multiplies in hardware (`training.describe_machine`). Models used as layers are
-    converted as well. Half precision is too coarse for logits: the layers that give the outputs
-    change to float32 only.
+    policy is the name of a Keras policy, such as "mixed_bfloat16" or "float32". Models used as
+    layers are converted as well. Half precision is too coarse for logits: the layers that give the
+    outputs change to float32 only.
 
     Returns a keras.Model, not compiled, with float32 weights. Raises ValueError for an unknown
     policy, or a model as in `fold_batch_norm`.

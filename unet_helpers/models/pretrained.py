@@ -1,37 +1,33 @@
 """Networks trained before: those stored by `data/train_nets.py`, and encoders to start from."""
 
-import functools
 import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from unet_helpers.files import atomic_write, explained, sample_folder
-from unet_helpers.labels import CARLA, PETS
+from unet_helpers.labels import PETS
 from unet_helpers.models import blocks, fcn, unet
 
 SIZE = (160, 192)  # near the sample's own 150 x 200, and divisible by 32
 EPOCHS = 24
 WEIGHT_POWER = 0.75  # of the median-frequency weights
-CLASSES = dict(n_classes=CARLA.n_classes, batch_norm=True)
-UNET = functools.partial(unet.unet_model, n_filters=8, dropout_prob=0, **CLASSES)
-FCN = functools.partial(fcn.fcn_model, n_filters=11, **CLASSES)
+UNET = partial(unet.unet_model, n_filters=8, n_classes=13, dropout_prob=0, batch_norm=True)
+FCN = partial(fcn.fcn_model, n_filters=11, n_classes=13, batch_norm=True)
 NETWORKS = {
-    "fcn_32s": functools.partial(FCN, stride=32),
-    "fcn_16s": functools.partial(FCN, stride=16),
-    "fcn_8s": functools.partial(FCN, stride=8),
+    "fcn_32s": partial(FCN, stride=32),
+    "fcn_16s": partial(FCN, stride=16),
+    "fcn_8s": partial(FCN, stride=8),
     "unet": UNET,
-    "unet_without_skip_1": functools.partial(UNET, skips=(2, 3, 4)),
-    "unet_without_skip_2": functools.partial(UNET, skips=(1, 3, 4)),
-    "unet_without_skip_3": functools.partial(UNET, skips=(1, 2, 4)),
-    "unet_without_skip_4": functools.partial(UNET, skips=(1, 2, 3)),
-    "unet_without_skips": functools.partial(UNET, skips=()),
+    "unet_without_skip_1": partial(UNET, skips=(2, 3, 4)),
+    "unet_without_skips": partial(UNET, skips=()),
 }
 # To start from: trained by experiments/pretrain.py on images drawn for the purpose.
-START = functools.partial(UNET, n_filters=16)
-STARTS = {"streets": START, "pets": functools.partial(START, n_classes=PETS.n_classes)}
+START = partial(UNET, n_filters=16)
+STARTS = {"streets": START, "pets": partial(START, n_classes=PETS.n_classes)}
 
 
 def build(name):
@@ -97,7 +93,6 @@ def pretrained_unet(
     n_filters=None,
     n_classes=13,
     frozen=True,
-    name="pretrained_unet",
 ):
     """Build a U-Net whose encoder has been trained before, for classes of your own.
 
@@ -118,9 +113,9 @@ def pretrained_unet(
     what it has learned. Raises ValueError for an unknown encoder, weights that are not its own and
     sizes that do not fit, and DataError where weights cannot be loaded.
     """
-    if encoder != "course" and encoder not in ENCODERS:
-        known = ", ".join(["course", *ENCODERS])
-        raise ValueError(f"There is no encoder {encoder!r}; there are {known}.")
+    encoders = ["course", *ENCODERS]
+    if encoder not in encoders:
+        raise ValueError(f"There is no encoder {encoder!r}; there are {', '.join(encoders)}.")
     own = list(STARTS) if encoder == "course" else ["imagenet"]
     weights = own[0] if weights == "default" else weights
     if weights not in (*own, None) and (encoder == "course" or weights in STARTS):
@@ -137,7 +132,7 @@ def pretrained_unet(
         image, x, trained = backbone_unet(encoder, weights, input_size, n_filters or 8)
     for layer in trained:
         layer.trainable = not frozen and not isinstance(layer, keras.layers.BatchNormalization)
-    return keras.Model(image, unet.logits_layer(x, n_classes), name=name)
+    return keras.Model(image, unet.logits_layer(x, n_classes), name="pretrained_unet")
 
 
 def course_unet(weights, input_size):
@@ -158,8 +153,8 @@ def backbone_unet(encoder, weights, input_size, n_filters):
     image = keras.Input(input_size, name="image")
     advice = 'Without a network, give the file that a machine with one has downloaded, or "course".'
     problem = f"The weights {weights} of {encoder} cannot be loaded"
-    with explained(problem, advice), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about images that are not square: they may be
+    # Keras warns of images that are not square, which they need not be.
+    with explained(problem, advice), warnings.catch_warnings(action="ignore"):
         backbone = getattr(module, encoder)(
             include_top=False, weights=weights, input_tensor=module.preprocess_input(image)
         )

@@ -33,25 +33,9 @@ def layer_facts(model):
             f"{model.name} takes images of any size (its input is {model.input_shape[1:]}), and "
             "its layers have no sizes to count with. Build it with numbers as input_size."
         )
-    return [
-        LayerFacts(
-            name=layer.name,
-            kind=type(layer).__name__,
-            inputs=inputs,
-            output_shape=tuple(layer.output.shape[1:]),
-            parameters=layer.count_params(),
-            macs=macs(layer),
-            values=math.prod(layer.output.shape[1:]),
-        )
-        for layer, inputs in zip(model.layers, input_layers(model), strict=True)
-    ]
-
-
-def input_layers(model):
-    """List for every layer of a model the names of the layers it takes its inputs from."""
     producer = {id(tensor): None for tensor in model.inputs}  # a Sequential hides its input layer
     producer |= {id(layer.output): layer.name for layer in model.layers}
-    found = []
+    facts = []
     for layer in model.layers:
         tensors = input_tensors(layer)
         if any(id(tensor) not in producer for tensor in tensors):
@@ -60,8 +44,19 @@ def input_layers(model):
                 "another model. keras.models.clone_model makes a copy with layers of its own."
             )
         names = [producer[id(tensor)] for tensor in tensors]
-        found.append(tuple(name for name in names if name))
-    return found
+        shape = layer.output.shape[1:]
+        facts.append(
+            LayerFacts(
+                name=layer.name,
+                kind=type(layer).__name__,
+                inputs=tuple(name for name in names if name),
+                output_shape=tuple(shape),
+                parameters=layer.count_params(),
+                macs=macs(layer),
+                values=math.prod(shape),
+            )
+        )
+    return facts
 
 
 def input_tensors(layer):
@@ -116,8 +111,9 @@ def totals(model):
 def levels(model):
     """Count for every layer, by its name, how often its input has been halved, from the strides."""
     strides = {}  # layer name -> how many input pixels lie between neighbours in its output
-    for layer, inputs in zip(model.layers, input_layers(model), strict=True):
-        strides[layer.name] = stride_of(layer) * max((strides[name] for name in inputs), default=1)
+    for layer, fact in zip(model.layers, layer_facts(model), strict=True):
+        before = max((strides[name] for name in fact.inputs), default=1)
+        strides[layer.name] = before * stride_of(layer)
     return {name: round(math.log2(stride)) for name, stride in strides.items()}
 
 
@@ -173,12 +169,11 @@ def needed(layer, place, axis):
     stride = getattr(layer, "strides", (1, 1))[axis]
     if kernel == stride == 1:
         return place, place
+    taken, given = layer.input.shape[1 + axis], layer.output.shape[1 + axis]
     if isinstance(layer, layers.Conv2DTranspose):
-        before = max(kernel - stride, 0) // 2 if layer.padding == "same" else 0
+        before = max((taken - 1) * stride + kernel - given, 0) // 2  # of padding
         return -((kernel - 1 - place - before) // stride), (place + before) // stride
-    size = layer.input.shape[1 + axis]
-    same = layer.padding == "same"
-    before = max((-(-size // stride) - 1) * stride + kernel - size, 0) // 2 if same else 0
+    before = max((given - 1) * stride + kernel - taken, 0) // 2
     return place * stride - before, place * stride - before + kernel - 1
 
 

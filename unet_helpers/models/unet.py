@@ -89,7 +89,7 @@ def gated_unet(unet):
     return keras.Model([image, gates], tensors[id(unet.output)], name=f"gated_{unet.name}")
 
 
-def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_unet"):
+def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2):
     """Build the U-Net of the paper: valid convolutions, cropped skips, 23 convolutional layers.
 
     Returns a keras.Model: images (batch, 572, 572, 1) -> float32 logits (batch, 388, 388, 2) of the
@@ -120,7 +120,7 @@ def paper_unet(input_size=(572, 572, 1), n_filters=64, n_classes=2, name="paper_
     x = upsampling_block(x, skip3, 4 * f, up_kernel_size=2, **valid)
     x = upsampling_block(x, skip2, 2 * f, up_kernel_size=2, **valid)
     x = upsampling_block(x, skip1, f, up_kernel_size=2, **valid)
-    return keras.Model(inputs, logits_layer(x, n_classes), name=name)
+    return keras.Model(inputs, logits_layer(x, n_classes), name="paper_unet")
 
 
 def logits_layer(x, n_classes, kernel_size=1):
@@ -138,10 +138,9 @@ def check_divisible(input_size, divisor):
     fit = [None if side is None else next_multiple(side, divisor) for side in (height, width)]
     if fit != [height, width]:
         raise ValueError(
-            f"{height}x{width} is not divisible by {divisor}; "
-            f"the next size that is: {fit[0]}x{fit[1]}. "
-            f"The encoder halves the image {divisor.bit_length() - 1} times, and the decoder "
-            "must meet the same sizes on its way up."
+            f"{height}x{width} is not divisible by {divisor}; the next size that is: "
+            f"{fit[0]}x{fit[1]}. The encoder halves the image {divisor.bit_length() - 1} times, "
+            "and the decoder must meet the same sizes on its way up."
         )
 
 

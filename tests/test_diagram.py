@@ -64,7 +64,7 @@ def test_sizes_and_kinds_can_be_read_in_the_figure():
         "3x3 transposed convolution, stride 2",
         "skip connection, copied",
         "1x1 convolution",
-        "dashed: dropout",
+        "dotted: dropout",
     ]
     title = diagram.draw_model(models.unet_model((96, 128, 3), 32, 13)).axes[0].get_title()
     assert title == "unet: 8,640,141 parameters"

@@ -7,7 +7,7 @@ from keras import layers
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from unet_helpers.models import profiling
-from unet_helpers.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, legend_size, new_figure
+from unet_helpers.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, legend_size, new_figure
 
 WORDS = {"BatchNormalization": ", BN", "ReLU": ", ReLU"}  # for what follows a layer
 
@@ -55,7 +55,7 @@ def draw_model(model):
         for start, text, colour in box.arrows:
             kinds[text] = draw_arrow(axis, start, box, colour, boxes)
     if any(box.dropout for box in boxes):
-        kinds["dashed: dropout"] = Rectangle((0, 0), 1, 1, fill=False, linestyle=":", linewidth=1.5)
+        kinds["dotted: dropout"] = Rectangle((0, 0), 1, 1, fill=False, linestyle=":", linewidth=1.5)
     size = legend_size(width)
     columns = max(1, min(3, int(width / (0.4 * size))))
     style = dict(loc="outside lower center", ncols=columns, fontsize=size, frameon=False)
@@ -106,7 +106,7 @@ def describe(layer):
         side, stride = layer.kernel_size[0], layer.strides[0]
         return f"{side}x{side} transposed convolution, stride {stride}", GREEN
     if isinstance(layer, layers.UpSampling2D):
-        return f"upsampling by {layer.size[0]}, {layer.interpolation}", GREEN
+        return f"upsampling by {layer.size[0]}, {layer.interpolation}", YELLOW
     if isinstance(layer, layers.Conv2D):
         side = layer.kernel_size[0]
         stride = f", stride {layer.strides[0]}" if layer.strides[0] > 1 else ""

@@ -31,9 +31,7 @@ def choose(cache, n_bytes, folder):
         raise DataError("A cache on disk needs an image_size, such as (96, 128), to resize to.")
     place = Path(folder) if cache == "disk" else Path(cache).expanduser()
     if len(place.parts) < 2 and not place.is_dir():  # a word that was misspelt makes no folder
-        raise DataError(
-            f"The cache is {str(cache)!r}; expected auto, memory, disk, or a folder's whole path."
-        )
+        raise DataError(f"The cache is {str(cache)!r}; expected auto, memory, disk or a full path.")
     return place
 
 

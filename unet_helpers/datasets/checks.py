@@ -323,11 +323,10 @@ def shifted(measured, images, masks):
         inner = np.s_[REACH - down : -REACH - down, REACH - right : -REACH - right]
         return fit(centres, masks, inner)
 
-    shift, last = (0, 0), None
-    while shift != last and max(map(abs, shift)) < REACH - 1:  # uphill, a cell at a time
-        last = shift
-        around = [(last[0] + i, last[1] + j) for i in (0, -1, 1) for j in (0, -1, 1)]
-        shift = max(around, key=lambda place: fits(*place).mean())
+    reach = range(1 - REACH, REACH)
+    right = max(reach, key=lambda right: fits(0, right).mean())
+    down = max(reach, key=lambda down: fits(down, right).mean())
+    shift = down, max(reach, key=lambda right: fits(down, right).mean())
     # Clean masks may fit best one cell away, and farther by chance.
     better = np.mean(fits(*shift) > fits(0, 0))
     if max(map(abs, shift)) < 2 or better < 0.5 + 1.2 / np.sqrt(len(measured)):

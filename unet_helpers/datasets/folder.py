@@ -113,7 +113,7 @@ def read_classes(path, label_map):
 
     One channel holds ids, or, where `labels.csv` has colours only, grey levels or a palette of
     these colours; several channels hold colours. Raises DataError for a file that is not an image,
-    or for an id or a colour that is missing from `labels.csv`.
+    or an id or colour that `labels.csv` lacks.
     """
     with open_image(path) as image:
         painted = len(image.getbands()) > 1 or not label_map.ids
@@ -187,10 +187,7 @@ def ids_to_classes(values, label_map, path):
 
 
 def read_label_map(root):
-    """Read and check the `labels.csv` of a folder; returns a LabelMap.
-
-    Without colours, `labels.distinct_colours` chooses them. Raises DataError that names the line.
-    """
+    """Read the `labels.csv` of a folder: LabelMap; raises DataError that names the line."""
     file = find(root) / "labels.csv"
     rows = csv.reader(read_lines(file, "name,id,colour and a line for every class"))
     with explained(f"{file} is not a table of cells between commas", "Export it again.", csv.Error):
@@ -206,10 +203,8 @@ def read_label_map(root):
     for number, row in rows[1:]:
         where = f"Line {number} of {file}"
         if len(row) > len(columns):
-            raise DataError(
-                f"{where} has {len(row)} cells, the first line {len(columns)}. Write a colour as "
-                "#804080 or as 128 64 128, without commas."
-            )
+            counts = f"{len(row)} cells, the first line {len(columns)}"
+            raise DataError(f"{where} has {counts}. Write colours without commas: 128 64 128.")
         cells = dict(zip(columns, row, strict=False))
         name = cells.pop("name")
         if ";" in name or "\t" in name:
@@ -275,10 +270,8 @@ def parse_colour(text, where):
     parts = text.split()
     if len(parts) == 3 and all(re.fullmatch("[0-9]{1,3}", p) and int(p) <= 255 for p in parts):
         return tuple(map(int, parts))
-    raise DataError(
-        f"{where} has the colour {text!r}; expected six hexadecimal digits such as #804080, or "
-        "red, green and blue from 0 to 255 such as 128 64 128."
-    )
+    expected = "six hexadecimal digits (#804080) or three numbers from 0 to 255 (128 64 128)"
+    raise DataError(f"{where} has the colour {text!r}; expected {expected}.")
 
 
 def read_lines(file, expected):
@@ -308,8 +301,7 @@ def read_lists(folder, pairs):
         file = folder / f"{split}.txt"
         if not file.exists():
             raise DataError(
-                f"{folder} has no {file.name}, but another list. Write all of train.txt, val.txt "
-                "and test.txt, or none: then the images are split at random."
+                f"{folder} has no {file.name}, but another list. Write all three, or none."
             )
         lines = read_lines(file, "the name of an image in every line")
         for number, line in enumerate(map(str.strip, lines), 1):
@@ -323,8 +315,7 @@ def read_lists(folder, pairs):
                 )
             if name in seen:
                 raise DataError(
-                    f"Line {number} of {file} names {name!r}, which is in {seen[name]} already. "
-                    "An image belongs to one split, once."
+                    f"Line {number} of {file} names {name!r}, already in {seen[name]}. Delete one."
                 )
             if line:
                 seen[name] = file.name

@@ -49,9 +49,8 @@ def read_image(path):
             values = np.asarray(image)
             if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
                 raise DataError(
-                    f"{path} holds {values.dtype} numbers from {values.min():g} to "
-                    f"{values.max():g}; expected 8 or 16 bits. Scale them to 0 .. 255 yourself "
-                    "and save the result as PNG."
+                    f"{path} holds {values.dtype} numbers from {values.min():g} to {values.max():g}"
+                    "; expected 8 or 16 bits. Scale them to 0 .. 255 and save them as PNG."
                 )
             grey = (values.astype(np.uint32) * 255 + 32767) // 65535
             image = Image.fromarray(grey.astype(np.uint8))
@@ -69,10 +68,9 @@ def read_mask(path):
     with open_image(path) as image:
         if image.mode not in ("L", "P", "1", "I", "I;16", "I;16B", "I;16L"):
             raise DataError(
-                f"{path} is a {image.mode} image with {len(image.getbands())} channels; a "
-                "mask has one channel of class ids. If its classes are colours, convert it with "
-                "unet_helpers.labels.colour_to_mask and save the result as PNG, or read the whole "
-                "folder with unet_helpers.datasets.folder."
+                f"{path} is a {image.mode} image with {len(image.getbands())} channels; a mask has "
+                "one channel of class ids. If its classes are colours, convert it to a PNG of ids "
+                "by labels.colour_to_mask, or read its folder by datasets.folder."
             )
         check_lossless(image, path)
         values = np.asarray(image)

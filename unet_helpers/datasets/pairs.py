@@ -38,8 +38,7 @@ def pair_up(image_folder, mask_folder):
     """Pair the images and masks of two folders by name, without the ending.
 
     Returns a list of (image Path, mask Path), sorted by name, and says which files it leaves out.
-    Raises DataError if there are no images, an image or mask has no partner, two files have the
-    same name, or at least half of the pairs have endings that are not read or lie in sub-folders.
+    Raises DataError for no images, a file without partner, two of one name, or half left out.
     """
     images, masks = by_name(image_files(image_folder)), by_name(image_files(mask_folder))
     if not images and not masks:
@@ -86,8 +85,7 @@ def by_name(files):
         name = plain_name(file)
         if name in found:
             raise DataError(
-                f"{found[name]} and {file.name!r} have the same name, so either could be the "
-                "partner of that name. Delete or rename one of them."
+                f"{found[name]} and {file.name!r} have the same name. Delete or rename one of them."
             )
         found[name] = file
     return found

@@ -1,7 +1,4 @@
-"""Oxford-IIIT Pet: find or download (by TFDS, else the official archives), split, decode.
-
-Trimaps hold 1 pet, 2 background, 3 outline; classes are one less.
-"""
+"""Oxford-IIIT Pet: find or download (by TFDS, else the official archives), split, decode."""
 
 import os
 import struct
@@ -26,7 +23,6 @@ ARCHIVE_FILES = (  # folder inside, bytes, sha256
     ("images", 791_918_971, "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d"),
     ("annotations", 19_173_078, "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91"),
 )
-VAL_SHARE = 0.15
 
 
 def load(split, root=None, image_size=(128, 128), seed=0, cache="auto"):
@@ -53,14 +49,15 @@ def find_pairs(split, root=None, seed=0):
     pairs = read(folder, official)
     names = sorted(pairs)
     if split != "test":
-        names = split_at_random(names, (1 - VAL_SHARE, VAL_SHARE, 0), seed)[split]
+        names = split_at_random(names, (0.85, 0.15, 0), seed)[split]
     return [pairs[name] for name in names]
 
 
 def read_pair(image_source, trimap_source):
     """Read one image and its trimap: (uint8 (H, W, 3), uint8 (H, W), labels minus one).
 
-    Raises DataError for an image that cannot be read, or a trimap with other values than 1, 2, 3.
+    Raises DataError for an image that cannot be read, or a trimap with other values than 1 pet, 2
+    background, 3 outline.
     """
     trimap = read_mask(trimap_source)
     wrong = np.setdiff1d(trimap, (1, 2, 3))

@@ -50,7 +50,8 @@ def find_pairs(split, root=None, split_by="recording", seed=0):
     if not wanted:
         raise DataError(
             f"The {split} split is the recording {', '.join(RECORDINGS[split])}, but {folder} "
-            f"has {', '.join(recordings)}. Load split='all', or split_by='random' (near copies!)."
+            f"has {', '.join(recordings)}. Load split='all', or split_by='random', where "
+            "near copies end up in different splits."
         )
     if set(recordings) != set().union(*RECORDINGS.values()):
         found = (f"{name} ({len(frames)} frames)" for name, frames in recordings.items())
@@ -81,7 +82,7 @@ def find_recordings(folder):
         masks = max(cameras - {"CameraRGB"}, default="CameraSeg")  # CameraSeg, if it has both
         if lacking := {"CameraRGB", masks} - cameras:
             problem = f"The recording {here} has no {lacking.pop()}"
-            raise DataError(f"{problem}. Is a download incomplete? Get it again, or move this.")
+            raise DataError(f"{problem}. Is a download incomplete? Get it again, or move it away.")
         if here.name in found:
             one = found[here.name][0].parent
             raise DataError(f"Two recordings are called {here.name}: {one} and {here}. Rename one.")

@@ -347,9 +347,8 @@ def absent(shares, class_names):
     filled = [split for split in shares if shares[split].any()]
     lacking = {}
     for i, name in enumerate(class_names):
-        without = tuple(split for split in filled if not shares[split][i])
-        lacking.setdefault(without, []).append(name)
-    lacking.pop((), None)
+        if without := tuple(split for split in filled if not shares[split][i]):
+            lacking.setdefault(without, []).append(name)
     for without, names in lacking.items():
         advice = "It will have no score there (nan, left out of the mean)."
         if "train" in without:
@@ -364,8 +363,7 @@ def copies(seen, splits):
     for first, second in combinations(splits, 2):
         mine, theirs = ([s for s in seen if s.split == split] for split in (first, second))
         known = {s.fingerprint: s for s in mine}
-        same = [s for s in theirs if s.fingerprint in known]
-        if same:
+        if same := [s for s in theirs if s.fingerprint in known]:
             sentence = (
                 f"{len(same)} of {len(theirs)} images of {second} are also in {first}, pixel by "
                 f"pixel, such as {same[0].image} = {known[same[0].fingerprint].image}. A score on "
@@ -374,8 +372,7 @@ def copies(seen, splits):
             yield Finding("error", "copies across splits", sentence, tuple(s.image for s in same))
         partners = near_copies([s.thumbnail for s in theirs], [s.thumbnail for s in mine])
         pairs = zip(theirs, partners, strict=True)
-        near = [(s, mine[p]) for s, p in pairs if p >= 0 and s.fingerprint not in known]
-        if near:
+        if near := [(s, mine[p]) for s, p in pairs if p >= 0 and s.fingerprint not in known]:
             sentence = (
                 f"{len(near)} of {len(theirs)} images of {second} look almost like one of {first}, "
                 f"such as {near[0][0].image} and {near[0][1].image}. Are they frames of one "

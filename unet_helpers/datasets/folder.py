@@ -164,7 +164,7 @@ def compare_palette(mask, image, label_map, path):
             raise DataError(
                 f"{path} contradicts itself in row {row}, column {column}: its id there means "
                 f"{names[mask[row, column]]}, the colour of its palette {names[value]}. Remove the "
-                f"column id from {label_map.file.name}, or correct the colours there."
+                f"column id from {label_map.file.name} to go by the colours, or correct them there."
             )
 
 
@@ -301,7 +301,8 @@ def read_lists(folder, pairs):
         file = folder / f"{split}.txt"
         if not file.exists():
             raise DataError(
-                f"{folder} has no {file.name}, but another list. Write all three, or none."
+                f"{folder} has no {file.name}, but another list. Write all of train.txt, val.txt "
+                "and test.txt, or none: then the images are split at random."
             )
         lines = read_lines(file, "the name of an image in every line")
         for number, line in enumerate(map(str.strip, lines), 1):

@@ -23,8 +23,7 @@ def image_files(folder):
     problem = f"There is no folder {folder} to read images from"
     with explained(problem, "Check its name and permissions.", OSError):
         files = sorted(Path(folder).iterdir())
-    visible = (file for file in files if not file.name.startswith("."))
-    return [file for file in visible if file.suffix.lower() in IMAGE_ENDINGS]
+    return [f for f in files if f.suffix.lower() in IMAGE_ENDINGS and not f.name.startswith(".")]
 
 
 class EncodedImage:

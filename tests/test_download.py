@@ -235,17 +235,3 @@ def test_unpack_makes_no_links_out_of_its_folder_and_no_devices(tmp_path, kind):
     with pytest.raises(DataError, match=r"a\.tar\.gz cannot be unpacked to"):
         download.unpack(tmp_path / "a.tar.gz", tmp_path / "out", "top")
     assert names(tmp_path) == ["a.tar.gz"]
-
-
-@KINDS
-def test_unpack_stops_an_archive_that_grows_without_measure(tmp_path, name, monkeypatch):
-    archive = make_archive(tmp_path / name)
-    with monkeypatch.context() as patch:
-        patch.setattr(download, "MOST_BYTES", 10_000)
-        patch.setattr(download, "MOST_TIMES", 0.5)
-        with pytest.raises(DataError, match=r"would make more than [0-9,]+ bytes"):
-            download.unpack(archive, tmp_path / "out", "top")
-    monkeypatch.setattr(download, "MOST_ENTRIES", 2)
-    with pytest.raises(DataError, match=r"or 2 files"):
-        download.unpack(archive, tmp_path / "out", "top")
-    assert names(tmp_path) == [name]

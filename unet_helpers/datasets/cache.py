@@ -8,11 +8,11 @@ deleted, because another data set may be reading it.
 import hashlib
 import itertools
 import os
-import re
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import tensorflow as tf
 
 from unet_helpers.files import check_space, explained
@@ -31,21 +31,16 @@ def choose(cache, n_bytes, folder):
         raise DataError("A cache on disk needs an image_size, such as (96, 128), to resize to.")
     place = Path(folder) if cache == "disk" else Path(cache).expanduser()
     if len(place.parts) < 2 and not place.is_dir():  # a word that was misspelt makes no folder
-        raise DataError(
-            f"The cache is {str(cache)!r}; expected auto, memory, disk, or a folder's whole path."
-        )
+        raise DataError(f"The cache is {str(cache)!r}; expected auto, memory, disk or a full path.")
     return place
 
 
 def free_memory():
-    """Return the bytes of memory available to this process; 4 GB if the system is not Linux."""
-    free = [4_000_000_000]
-    with suppress(OSError):
-        free = re.findall(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text())
-        free = [1024 * int(kilobytes) for kilobytes in free]
+    """Return the bytes of memory available to this process."""
+    free = psutil.virtual_memory().available
     with suppress(OSError, ValueError):  # not in a container, or "max": no limit
-        free.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(free)
+        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return free
 
 
 def fingerprint(pairs, load, settings):

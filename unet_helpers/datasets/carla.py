@@ -62,8 +62,8 @@ def find_pairs(split, root=None, split_by="recording", seed=0):
 def find_recordings(folder):
     """Find the recordings, also behind links: dict from name to (image folder, mask folder).
 
-    A recording is named after the folder that holds CameraRGB. Raises DataError if there are none,
-    if two have one name, if one lacks images or masks, or if a folder cannot be read.
+    Each is named after the folder that holds CameraRGB. Raises DataError for none, two of one name,
+    one that lacks images or masks, or a folder that cannot be read.
     """
 
     def refuse(error):
@@ -81,10 +81,8 @@ def find_recordings(folder):
             continue
         masks = max(cameras - {"CameraRGB"}, default="CameraSeg")  # CameraSeg, if it has both
         if lacking := {"CameraRGB", masks} - cameras:
-            raise DataError(
-                f"The recording {here} has no {lacking.pop()}. Is a download incomplete? Get it "
-                "again, or move the recording elsewhere."
-            )
+            problem = f"The recording {here} has no {lacking.pop()}"
+            raise DataError(f"{problem}. Is a download incomplete? Get it again, or move it away.")
         if here.name in found:
             one = found[here.name][0].parent
             raise DataError(f"Two recordings are called {here.name}: {one} and {here}. Rename one.")

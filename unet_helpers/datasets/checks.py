@@ -1,10 +1,8 @@
 """Look for mistakes in a data set before training, and report them in sentences."""
 
 import hashlib
-import os
 import textwrap
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -19,6 +17,7 @@ from unet_helpers.datasets.images import (
     resize_image,
     resize_mask,
 )
+from unet_helpers.datasets.pipeline import in_threads
 from unet_helpers.labels import CAMVID, CARLA, PETS, VOID, DataError, printable
 
 # How the files of the course's data sets encode classes: check_pairs(splits, **CARLA_FILES)
@@ -82,15 +81,14 @@ def check_pairs(splits, codes, class_names=None, void=(VOID,), read_code=read_ma
     """Look through all pairs of a data set for mistakes that raise no error in training.
 
     It finds unreadable files; images and masks of different sizes; labels outside the classes;
-    masks that were resized with averaging (unless neighbouring classes have neighbouring codes,
-    which leave nothing in between); masks that are shifted, flipped, or belong to another image;
-    classes missing from a split; and the same or nearly the same image in two splits.
+    masks resized with averaging, except between neighbouring codes; masks that are shifted,
+    flipped, or belong to another image; classes missing from a split; images in two splits.
 
     Args:
         splits: dict from a split's name to its list of (image, mask), from `find_pairs`.
         codes: the values in the mask files that mean classes, in the classes' order.
-        class_names: their names in the same order; None uses the codes as names.
-        void: further values that the files may hold and that mean no class.
+        class_names: in the same order; None uses the codes as names.
+        void: further values in the files, which mean no class.
         read_code: function (mask path) -> uint8 (H, W), the values in the file.
         sample: alignment is measured on at most this many pairs of each split.
 
@@ -107,9 +105,8 @@ def check_pairs(splits, codes, class_names=None, void=(VOID,), read_code=read_ma
         for split, pairs in splits.items()
         for pair, chosen in zip(pairs, choose_sample(len(pairs), sample), strict=True)
     ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        seen = pool.map(lambda job: look_at(read_code, job), jobs)
-        seen = list(tqdm(seen, "checking", len(jobs), disable=len(jobs) < 1000))
+    seen = in_threads(lambda job: look_at(read_code, *job), jobs)
+    seen = list(tqdm(seen, "checking", len(jobs), disable=len(jobs) < 1000))
     shares = {}
     for split in splits:
         counts = sum((s.counts for s in seen if s.split == split), np.zeros(256, np.int64))[codes]
@@ -149,9 +146,8 @@ class Seen:
     small: tuple = None  # image and mask at the size of GRID, if their alignment is measured
 
 
-def look_at(read_code, job):
+def look_at(read_code, split, image_path, mask_path, chosen):
     """Read one pair and keep what the checks need; a file that fails is noted, not raised."""
-    split, image_path, mask_path, chosen = job
     seen = Seen(split, printable(image_path), printable(mask_path))
     try:
         image = read_image(image_path)
@@ -172,9 +168,8 @@ def look_at(read_code, job):
 def count_invented(mask):
     """Count the borders of a mask that pass through a value in between, and all its borders.
 
-    A value in between is a run of one or two pixels, along a row or a column, whose label lies
-    strictly between the labels at its two ends. Averaging creates one at nearly every border.
-    Where there is none, a border is a step of 2 or more from pixel to pixel.
+    Averaging creates them: runs of one or two pixels, along a row or a column, whose label lies
+    strictly between those at the two ends. Other borders are steps of 2 or more between pixels.
     """
     between = jumps = 0
     # Lines of a very large mask are sampled; each line stays whole.
@@ -197,9 +192,8 @@ def thumbnail(image):
 def near_copies(images, others):
     """Find a near copy of each image among others: the most similar one, if it is similar enough.
 
-    Two images are near copies when their grey thumbnails correlate by at least 0.88 and differ
-    by at most 12 grey levels on average. Neighbouring frames of a recording do; frames of
-    different streets do not. Images that share one composition, such as X-rays, may do as well.
+    Grey thumbnails of near copies correlate by at least 0.88 and differ by at most 12 grey levels
+    on average, as neighbouring frames of a recording do, and images of one composition (X-rays).
 
     Shapes: sequences of uint8 (H, W, 3), or of (16, 16) thumbnails -> int (len(images),): index
     into others, -1 where there is no near copy.
@@ -211,18 +205,15 @@ def near_copies(images, others):
         np.float32([i if i.ndim == 2 else thumbnail(i) for i in group]).reshape(len(group), -1)
         for group in (images, others)
     )
-    for i, correlation in enumerate(normalise_rows(mine) @ normalise_rows(theirs).T):
+    # products of rows of mean 0 and norm 1 are their correlations
+    centred = (rows - rows.mean(axis=1, keepdims=True) for rows in (mine, theirs))
+    a, b = (r / np.maximum(np.linalg.norm(r, axis=1, keepdims=True), 1e-3) for r in centred)
+    for i, correlation in enumerate(a @ b.T):
         alike = np.flatnonzero(correlation >= ALIKE)
         apart = np.abs(theirs[alike] - mine[i]).mean(axis=1)
         if apart.min(initial=np.inf) <= APART:
             found[i] = alike[apart.argmin()]
     return found
-
-
-def normalise_rows(rows):
-    """Scale each row to mean 0 and norm 1, so that products of rows are their correlations."""
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3)
 
 
 def wrong_files(seen, codes, void):
@@ -270,8 +261,7 @@ def misaligned(measured):
     images, masks = zip(*(s.small for s in measured), strict=True)
     flips = {name: fit(images, masks, flip) for name, flip in FLIPS.items()}
     found = mismatched(images, masks, flips) or flipped(measured, flips)
-    found = found or shifted(measured, images, masks)
-    if found:
+    if found := found or shifted(measured, images, masks):
         yield Finding("error", *found)
 
 
@@ -295,8 +285,7 @@ def mismatched(images, masks, flips):
         if better > 0.7 and other.mean() > flips[""].mean():
             return "pairs off by one", (
                 f"{better:.0%} of the images fit the mask of the {where} pair better than their "
-                "own. Were the two folders sorted differently, or is one image missing? Pair by "
-                "file name, not by position in a list."
+                "own. Is an image missing, or the order another? Pair by file name, not position."
             )
     half = len(masks) // 2  # so far away, even a video shows something else
     others = [fit(images, masks[half:] + masks[:half], flip) for flip in FLIPS.values()]
@@ -304,8 +293,8 @@ def mismatched(images, masks, flips):
     better = np.mean(own > np.max(others, axis=0))
     if len(masks) >= 10 and better < 0.7 - 0.4 / np.sqrt(len(masks)):
         return "masks of other images", (
-            "the masks hardly fit their images better than those of other images do. Are the pairs "
-            "mixed up? Look at a few with plots.show_pairs, and pair by file name."
+            "the masks hardly fit their images better than those of other images do. Look at a few "
+            "with plots.show_pairs, and pair by file name."
         )
 
 
@@ -334,11 +323,10 @@ def shifted(measured, images, masks):
         inner = np.s_[REACH - down : -REACH - down, REACH - right : -REACH - right]
         return fit(centres, masks, inner)
 
-    shift, last = (0, 0), None
-    while shift != last and max(map(abs, shift)) < REACH - 1:  # uphill, a cell at a time
-        last = shift
-        around = [(last[0] + i, last[1] + j) for i in (0, -1, 1) for j in (0, -1, 1)]
-        shift = max(around, key=lambda place: fits(*place).mean())
+    reach = range(1 - REACH, REACH)
+    right = max(reach, key=lambda right: fits(0, right).mean())
+    down = max(reach, key=lambda down: fits(down, right).mean())
+    shift = down, max(reach, key=lambda right: fits(down, right).mean())
     # Clean masks may fit best one cell away, and farther by chance.
     better = np.mean(fits(*shift) > fits(0, 0))
     if max(map(abs, shift)) < 2 or better < 0.5 + 1.2 / np.sqrt(len(measured)):
@@ -359,9 +347,8 @@ def absent(shares, class_names):
     filled = [split for split in shares if shares[split].any()]
     lacking = {}
     for i, name in enumerate(class_names):
-        without = tuple(split for split in filled if not shares[split][i])
-        lacking.setdefault(without, []).append(name)
-    lacking.pop((), None)
+        if without := tuple(split for split in filled if not shares[split][i]):
+            lacking.setdefault(without, []).append(name)
     for without, names in lacking.items():
         advice = "It will have no score there (nan, left out of the mean)."
         if "train" in without:
@@ -376,8 +363,7 @@ def copies(seen, splits):
     for first, second in combinations(splits, 2):
         mine, theirs = ([s for s in seen if s.split == split] for split in (first, second))
         known = {s.fingerprint: s for s in mine}
-        same = [s for s in theirs if s.fingerprint in known]
-        if same:
+        if same := [s for s in theirs if s.fingerprint in known]:
             sentence = (
                 f"{len(same)} of {len(theirs)} images of {second} are also in {first}, pixel by "
                 f"pixel, such as {same[0].image} = {known[same[0].fingerprint].image}. A score on "
@@ -386,8 +372,7 @@ def copies(seen, splits):
             yield Finding("error", "copies across splits", sentence, tuple(s.image for s in same))
         partners = near_copies([s.thumbnail for s in theirs], [s.thumbnail for s in mine])
         pairs = zip(theirs, partners, strict=True)
-        near = [(s, mine[p]) for s, p in pairs if p >= 0 and s.fingerprint not in known]
-        if near:
+        if near := [(s, mine[p]) for s, p in pairs if p >= 0 and s.fingerprint not in known]:
             sentence = (
                 f"{len(near)} of {len(theirs)} images of {second} look almost like one of {first}, "
                 f"such as {near[0][0].image} and {near[0][1].image}. Are they frames of one "

@@ -9,8 +9,6 @@ from unet_helpers.files import atomic_write, check_space, checksum, explained
 from unet_helpers.labels import DataError
 
 CHUNK = 1 << 20
-# What an archive may become: this many files, and this many bytes or times its own size.
-MOST_ENTRIES, MOST_BYTES, MOST_TIMES = 1_000_000, 1 << 30, 20
 
 
 def fetch(url, target, size=0, sha256=None, timeout=60):
@@ -47,8 +45,8 @@ def unpack(archive, folder, inside):
     """Unpack one folder of a .tar.gz or .zip; `folder` appears only when everything is in it.
 
     `inside` is the archive's folder whose content is to lie in `folder`. Returns Path; if it is
-    there already, nothing is done. Raises DataError if the archive is damaged, is unsafe or lacks
-    the folder, or if there is no space.
+    there already, nothing is done. Raises DataError for a damaged, unsafe or other archive, or
+    without space.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.is_dir():
@@ -62,15 +60,8 @@ def unpack(archive, folder, inside):
             is_zip = zipfile.is_zipfile(archive)
             # zipfile and tarfile's filter see to it that nothing is written outside the folder
             safe = {} if is_zip else {"filter": "data"}
-            total, most = 0, max(MOST_BYTES, MOST_TIMES * archive.stat().st_size)
             with (zipfile.ZipFile if is_zip else tarfile.open)(archive) as file:
-                for count, entry in enumerate(file.infolist() if is_zip else file, 1):
-                    total += entry.file_size if is_zip else entry.size
-                    if total > most or count > MOST_ENTRIES:
-                        raise DataError(
-                            f"{archive} would make more than {most:,.0f} bytes or {MOST_ENTRIES:,} "
-                            "files: it is not a data set of images, or damaged. Delete it."
-                        )
+                for entry in file.infolist() if is_zip else file:
                     check_space(part, entry.file_size if is_zip else entry.size)
                     file.extract(entry, part, **safe)
             if not (part / inside).is_dir() or (part / inside).is_symlink():

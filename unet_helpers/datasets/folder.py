@@ -1,7 +1,4 @@
-"""A folder of your own images, in `images`, `masks` and `labels.csv`, as docs/data.md describes it.
-
-In memory the classes are 0, 1, 2 ... in the order of `labels.csv`, and void is 255.
-"""
+"""A folder of your own images, in `images`, `masks` and `labels.csv`, as docs/data.md describes."""
 
 import csv
 import functools
@@ -16,10 +13,10 @@ import numpy as np
 
 from unet_helpers.datasets import pipeline
 from unet_helpers.datasets.images import is_lossy, open_image, read_image, read_mask
-from unet_helpers.datasets.pairs import choose, pair_up, plain_name, split_at_random
+from unet_helpers.datasets.pairs import SPLITS, choose, pair_up, plain_name, split_at_random
+from unet_helpers.files import explained
 from unet_helpers.labels import VOID, DataError, Labels, colour_to_mask, distinct_colours, note
 
-SPLITS = ("train", "val", "test")
 COLUMNS = ("name", "id", "colour")
 MOST_BYTES = 1_000_000  # a larger text file is not a list of names
 
@@ -45,8 +42,8 @@ def load(split, root, image_size=(96, 128), split_by="random", seed=0, cache="au
             15 % of the names by `seed`; "recording" keeps names together that are equal up to their
             last underscore or hyphen (street-7_0012, street-7_0013), for frames of a video.
 
-    Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), void 255), unbatched.
-    Raises DataError that names what is missing or cannot be used.
+    Returns a tf.data.Dataset of (image uint8 (H, W, 3), mask uint8 (H, W), classes from 0 in the
+    order of labels.csv, void 255), unbatched. Raises DataError that names what cannot be used.
     """
     label_map = read_label_map(root)
     pairs, name = find_pairs(split, root, split_by, seed), f"{split} images"
@@ -96,12 +93,9 @@ def read_labels(root):
 def files(root):
     """Describe a folder's masks for the checks: `check_pairs(splits, **folder.files(root))`."""
     label_map = read_label_map(root)
-    return {
-        "codes": range(label_map.labels.n_classes),
-        "class_names": label_map.labels.classes,
-        "void": (VOID,),
-        "read_code": partial(read_classes, label_map=label_map),
-    }
+    names = label_map.labels.classes
+    read_code = partial(read_classes, label_map=label_map)
+    return dict(codes=range(len(names)), class_names=names, read_code=read_code)
 
 
 def read_pair(image_path, mask_path, label_map=None):
@@ -119,7 +113,7 @@ def read_classes(path, label_map):
 
     One channel holds ids, or, where `labels.csv` has colours only, grey levels or a palette of
     these colours; several channels hold colours. Raises DataError for a file that is not an image,
-    or for an id or a colour that is missing from `labels.csv`.
+    or an id or colour that `labels.csv` lacks.
     """
     with open_image(path) as image:
         painted = len(image.getbands()) > 1 or not label_map.ids
@@ -131,8 +125,7 @@ def read_classes(path, label_map):
                 f"{path} is painted in colours, but {label_map.file} has no column colour. Add "
                 "one, such as #804080 in the line of road, or save the masks as one channel of ids."
             )
-        names = label_map.labels.classes
-        return colour_to_mask(read_image(path), label_map.colours, path, names)
+        return colour_to_mask(read_image(path), label_map.colours, path, label_map.labels.classes)
     values = read_levels(path) if two_tone else read_mask(path)
     mask = ids_to_classes(values, label_map, path)
     if with_palette:
@@ -163,17 +156,15 @@ def values_of(mask, jpeg, time):
 
 def compare_palette(mask, image, label_map, path):
     """Raise DataError where a palette shows another class; void, often black, does not count."""
-    classes = {colour: value for colour, value in label_map.colours.items() if value != VOID}
-    for colour, value in classes.items():
+    for colour, value in label_map.colours.items():
         wrong = (image == colour).all(axis=-1) & (mask != value)
-        if wrong.any():
+        if value != VOID and wrong.any():
             row, column = np.argwhere(wrong)[0]
             names = {**dict(enumerate(label_map.labels.classes)), VOID: "void"}
             raise DataError(
                 f"{path} contradicts itself in row {row}, column {column}: its id there means "
-                f"{names[mask[row, column]]}, the colour of its palette {names[value]}. If a "
-                "program renumbered the palette, remove the column id from "
-                f"{label_map.file.name}; otherwise correct the colours there."
+                f"{names[mask[row, column]]}, the colour of its palette {names[value]}. Remove the "
+                f"column id from {label_map.file.name} to go by the colours, or correct them there."
             )
 
 
@@ -196,16 +187,11 @@ def ids_to_classes(values, label_map, path):
 
 
 def read_label_map(root):
-    """Read and check the `labels.csv` of a folder; returns a LabelMap.
-
-    Without colours, `labels.distinct_colours` chooses them. Raises DataError that names the line.
-    """
+    """Read the `labels.csv` of a folder: LabelMap; raises DataError that names the line."""
     file = find(root) / "labels.csv"
     rows = csv.reader(read_lines(file, "name,id,colour and a line for every class"))
-    try:
+    with explained(f"{file} is not a table of cells between commas", "Export it again.", csv.Error):
         rows = [[cell.strip() for cell in row] for row in rows]
-    except csv.Error as error:
-        raise DataError(f"{file} is not a table of cells between commas ({error}).") from None
     rows = [(number, row) for number, row in enumerate(rows, 1) if any(row)]
     columns = [cell.lower() for cell in rows[0][1]] if rows else []
     if "name" not in columns or len(set(columns)) < len(columns) or set(columns) - set(COLUMNS):
@@ -217,10 +203,8 @@ def read_label_map(root):
     for number, row in rows[1:]:
         where = f"Line {number} of {file}"
         if len(row) > len(columns):
-            raise DataError(
-                f"{where} has {len(row)} cells, the first line {len(columns)}. Write a colour as "
-                "#804080 or as 128 64 128, without commas."
-            )
+            counts = f"{len(row)} cells, the first line {len(columns)}"
+            raise DataError(f"{where} has {counts}. Write colours without commas: 128 64 128.")
         cells = dict(zip(columns, row, strict=False))
         name = cells.pop("name")
         if ";" in name or "\t" in name:
@@ -236,9 +220,7 @@ def read_label_map(root):
         for column, cell in cells.items():
             key = cell and (parse_id if column == "id" else parse_colour)(cell, where)
             if key in keys[column]:
-                raise DataError(
-                    f"{where} has the {column} {cell} again. Each may stand for one class only."
-                )
+                raise DataError(f"{where} has the {column} {cell} again. Each means one class.")
             if cell:
                 keys[column][key] = value
     if not 1 <= len(names) <= VOID:
@@ -268,11 +250,9 @@ def read_label_map(root):
                 f"{names[classes[1]]}, and no pixel is void."
             )
             ids = {0: classes[0], 255: classes[1]}
-    by_class = {value: colour for colour, value in reversed(colours.items())}
-    shown = [by_class[i] for i in range(len(names))] if colours else distinct_colours(len(names))
-    id_of = {value: key for key, value in reversed(ids.items())}
-    kept = tuple(id_of[value] for value in (*range(len(names)), VOID) if value in id_of)
-    labels = Labels(file.parent.name, tuple(names), tuple(shown), kept or None)
+    shown = sorted(colours, key=colours.get)[: len(names)] or distinct_colours(len(names))
+    kept = sorted(ids, key=ids.get)[: len(names) + 1]  # by class, and the first of void
+    labels = Labels(file.parent.name, tuple(names), tuple(shown), tuple(kept) or None)
     return LabelMap(file, labels, ids, colours)
 
 
@@ -290,29 +270,24 @@ def parse_colour(text, where):
     parts = text.split()
     if len(parts) == 3 and all(re.fullmatch("[0-9]{1,3}", p) and int(p) <= 255 for p in parts):
         return tuple(map(int, parts))
-    raise DataError(
-        f"{where} has the colour {text!r}; expected six hexadecimal digits such as #804080, or "
-        "red, green and blue from 0 to 255 such as 128 64 128."
-    )
+    expected = "six hexadecimal digits (#804080) or three numbers from 0 to 255 (128 64 128)"
+    raise DataError(f"{where} has the colour {text!r}; expected {expected}.")
 
 
 def read_lines(file, expected):
     """Read the lines of a small text file; raises DataError that says what was expected."""
-    try:
+    expected = f"expected a small text file with {expected}."
+    with explained(f"{file} cannot be read", f"Change its permissions; {expected}", OSError):
         if not file.is_file():
-            raise DataError(f"{file} is not a file; expected a text file with {expected}.")
+            raise DataError(f"{file} is not a file; {expected}")
         if file.stat().st_size > MOST_BYTES:
-            size = f"{file.stat().st_size:,} bytes"
-            raise DataError(f"{file} has {size}; expected a small text file with {expected}.")
-        # utf-8-sig: spreadsheets put a mark before the first letter
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror}).") from None
+            raise DataError(f"{file} has {file.stat().st_size:,} bytes; {expected}")
+        content = file.read_bytes()
+    try:  # utf-8-sig: spreadsheets put a mark before the first letter
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file} is not text in UTF-8 (byte {error.start:,} is invalid). Save it as UTF-8; "
-            f"expected {expected}."
-        ) from None
+        problem = f"{file} is not text in UTF-8 (byte {error.start:,} is invalid)"
+        raise DataError(f"{problem}. Save it as UTF-8; {expected}") from None
     return text.replace("\0", "\\0").splitlines()
 
 
@@ -341,8 +316,7 @@ def read_lists(folder, pairs):
                 )
             if name in seen:
                 raise DataError(
-                    f"Line {number} of {file} names {name!r}, which is in {seen[name]} already. "
-                    "An image belongs to one split, once."
+                    f"Line {number} of {file} names {name!r}, already in {seen[name]}. Delete one."
                 )
             if line:
                 seen[name] = file.name

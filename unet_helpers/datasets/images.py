@@ -2,7 +2,6 @@
 
 import io
 import os
-import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from unet_helpers.files import explained
 from unet_helpers.labels import CARLA, DataError
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif")
-# The formats of these endings, whatever a file is called. Pillow knows others, for some of which
-# it starts another program (Ghostscript for EPS).
+# The formats of these endings. For some others, such as EPS, Pillow would start another program.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 # A file of a few bytes can claim any size. 8,192 x 8,192 pixels need up to 1 GB to decode.
 MAX_PIXELS = 2**26
@@ -25,8 +23,7 @@ def image_files(folder):
     problem = f"There is no folder {folder} to read images from"
     with explained(problem, "Check its name and permissions.", OSError):
         files = sorted(Path(folder).iterdir())
-    visible = (file for file in files if not file.name.startswith("."))
-    return [file for file in visible if file.suffix.lower() in IMAGE_ENDINGS]
+    return [f for f in files if f.suffix.lower() in IMAGE_ENDINGS and not f.name.startswith(".")]
 
 
 class EncodedImage:
@@ -47,22 +44,18 @@ def read_image(path):
     alike. Raises DataError for a file that is not an image or whose values have no known range.
     """
     with open_image(path) as image, decoding(path):
-        if image.mode.startswith(("I", "F")):
-            return grey_to_rgb(np.asarray(image), path)
-        if image.mode == "P" and "transparency" in image.info:
+        if image.mode.startswith(("I", "F")):  # one channel of more than 8 bits
+            values = np.asarray(image)
+            if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+                raise DataError(
+                    f"{path} holds {values.dtype} numbers from {values.min():g} to {values.max():g}"
+                    "; expected 8 or 16 bits. Scale them to 0 .. 255 and save them as PNG."
+                )
+            grey = (values.astype(np.uint32) * 255 + 32767) // 65535
+            image = Image.fromarray(grey.astype(np.uint8))
+        elif image.mode == "P" and "transparency" in image.info:
             image = image.convert("RGBA")
         return np.asarray(image.convert("RGB"))
-
-
-def grey_to_rgb(values, path):
-    """Convert 16-bit grey values to uint8 RGB; for others nobody knows which number is white."""
-    if values.dtype.kind == "f" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-        raise DataError(
-            f"{path} holds {values.dtype} numbers from {values.min():g} to {values.max():g}; "
-            "expected 8 or 16 bits. Scale them to 0 .. 255 yourself and save the result as PNG."
-        )
-    grey = (values.astype(np.uint32) * 255 + 32767) // 65535
-    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def read_mask(path):
@@ -74,10 +67,9 @@ def read_mask(path):
     with open_image(path) as image:
         if image.mode not in ("L", "P", "1", "I", "I;16", "I;16B", "I;16L"):
             raise DataError(
-                f"{path} is a {image.mode} image with {len(image.getbands())} channels; a "
-                "mask has one channel of class ids. If its classes are colours, convert it with "
-                "unet_helpers.labels.colour_to_mask and save the result as PNG, or read the whole "
-                "folder with unet_helpers.datasets.folder."
+                f"{path} is a {image.mode} image with {len(image.getbands())} channels; a mask has "
+                "one channel of class ids. If its classes are colours, convert it to a PNG of ids "
+                "by labels.colour_to_mask, or read its folder by datasets.folder."
             )
         check_lossless(image, path)
         values = np.asarray(image)
@@ -132,10 +124,10 @@ def open_image(path):
     with decoding(path):
         if isinstance(path, EncodedImage):
             source = io.BytesIO(path.content)
-        else:
+        elif os.path.isfile(path) or not os.path.exists(path):
             source = path
-            if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would never return
-                raise DataError(f"{path} is not a file but a folder, pipe or device. Remove it.")
+        else:  # opening a pipe would never return
+            raise DataError(f"{path} is not a file but a folder, pipe or device. Remove it.")
         image = Image.open(source, formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
@@ -180,8 +172,7 @@ def resize_image(image, size):
     """
     if image.shape[:2] == tuple(size):
         return image
-    image = Image.fromarray(image)
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def resize_mask(mask, size):
@@ -191,5 +182,4 @@ def resize_mask(mask, size):
     """
     if mask.shape == tuple(size):
         return mask
-    image = Image.fromarray(mask)
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST))
+    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))

@@ -10,6 +10,8 @@ from unet_helpers.datasets.images import IMAGE_ENDINGS, image_files
 from unet_helpers.files import sample_folder
 from unet_helpers.labels import DataError, note
 
+SPLITS = ("train", "val", "test")
+
 
 def choose(data, name, get_full):
     """Return the folder that a notebook's line `DATA = "sample"` stands for.
@@ -36,8 +38,7 @@ def pair_up(image_folder, mask_folder):
     """Pair the images and masks of two folders by name, without the ending.
 
     Returns a list of (image Path, mask Path), sorted by name, and says which files it leaves out.
-    Raises DataError if there are no images, an image or mask has no partner, two files have the
-    same name, or at least half of the pairs have endings that are not read or lie in sub-folders.
+    Raises DataError for no images, a file without partner, two of one name, or half left out.
     """
     images, masks = by_name(image_files(image_folder)), by_name(image_files(mask_folder))
     if not images and not masks:
@@ -45,15 +46,13 @@ def pair_up(image_folder, mask_folder):
             f"No images in {image_folder} and {mask_folder}. Expected one file per image in "
             f"each, with the same name. These endings are read: {', '.join(IMAGE_ENDINGS)}."
         )
-    for have, lack, kind in ((images, masks, "mask"), (masks, images, "image")):
-        alone = sorted(set(have) - set(lack))
-        if alone:
-            folder = mask_folder if kind == "mask" else image_folder
-            raise DataError(
-                f"{have[alone[0]]} has no {kind} in {folder}"
-                + (f", and {len(alone) - 1} more like it" if len(alone) > 1 else "")
-                + ". Is a download incomplete? Delete the file or add its partner."
-            )
+    if alone := sorted(set(images) ^ set(masks)):
+        lack, where = ("mask", mask_folder) if alone[0] in images else ("image", image_folder)
+        more = f", and {len(alone) - 1} more like it" * (len(alone) > 1)
+        raise DataError(
+            f"{(images | masks)[alone[0]]} has no {lack} in {where}{more}. Is a download "
+            "incomplete? Delete the file or add its partner."
+        )
     unused = unused_files(image_folder, images.values()), unused_files(mask_folder, masks.values())
     if names := sorted({str(file) for files in unused for file in files}):
         count = (
@@ -72,11 +71,11 @@ def pair_up(image_folder, mask_folder):
 
 def unused_files(folder, used):
     """List files of other names than those used, and images in sub-folders, within a folder."""
-    names = {file.stem for file in used}
-    others = (entry for entry in sorted(Path(folder).iterdir()) if entry.stem not in names)
-    visible = (entry for entry in others if not entry.name.startswith("."))
-    found = (image_files(entry) if entry.is_dir() else [entry] for entry in visible)
-    return [file.relative_to(folder) for files in found for file in files]
+    names, found = {file.stem for file in used}, []
+    for entry in sorted(Path(folder).iterdir()):
+        if entry.stem not in names and not entry.name.startswith("."):
+            found += image_files(entry) if entry.is_dir() else [entry]
+    return [file.relative_to(folder) for file in found]
 
 
 def by_name(files):
@@ -86,8 +85,7 @@ def by_name(files):
         name = plain_name(file)
         if name in found:
             raise DataError(
-                f"{found[name]} and {file.name!r} have the same name, so either could be the "
-                "partner of that name. Delete or rename one of them."
+                f"{found[name]} and {file.name!r} have the same name. Delete or rename one of them."
             )
         found[name] = file
     return found
@@ -113,12 +111,9 @@ def split_at_random(names, shares=(0.7, 0.15, 0.15), seed=0):
         raise DataError("Some names occur twice; an image could end up in two splits.")
     order = np.random.default_rng(seed).permutation(len(names))
     ends = np.round(np.cumsum(shares) * len(names)).astype(int)
-    parts = np.split(order, ends[:2])
-    splits = {
-        split: [names[i] for i in sorted(part)]
-        for split, part in zip(("train", "val", "test"), parts, strict=True)
-    }
-    for (split, part), share in zip(splits.items(), shares, strict=True):
-        if share > 0 and not part:
+    splits = {}
+    for split, part, share in zip(SPLITS, np.split(order, ends[:2]), shares, strict=True):
+        splits[split] = [names[i] for i in sorted(part)]
+        if share > 0 and not splits[split]:
             raise DataError(f"{len(names)} images are too few for a {split} split of {share:.0%}.")
     return splits

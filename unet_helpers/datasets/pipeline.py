@@ -3,7 +3,6 @@
 import math
 import os
 import re
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -106,13 +105,8 @@ def in_threads(function, items):
     """Call a function for every item, several at once, and yield the results in order."""
     workers = os.cpu_count()
     with ThreadPoolExecutor(workers) as pool:
-        waiting = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        for start in range(0, len(items), 4 * workers):  # all at once, they would fill the memory
+            yield from pool.map(function, items[start : start + 4 * workers])
 
 
 def from_arrays(images, masks):

@@ -33,9 +33,7 @@ SPREAD = HERE / "spread.json"
 TIMEOUT = 1800  # seconds a cell may take
 KEPT = ("tags", "jupyter", "cellView")  # of a cell's metadata
 # what sanitize.cfg replaces, but no time or rate: those are the machine's
-DECIDED = re.compile(
-    r"≈\s*([-+]?(?:[\d.,]*\d(?:e[-+]?\d+)?|nan|inf))(?![\d.]* ?(?:m?s|thousand)\b)"
-)
+DECIDED = re.compile(r"≈\s*([-+]?(?:[\d.,]*\d(?:e[-+]?\d+)?|nan|inf))(?![\d.]* ?(?:m?s|billion)\b)")
 
 
 def first_cell():

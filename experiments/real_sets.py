@@ -4,7 +4,7 @@
 
 FOLDER holds `camvid` and `tensorflow_datasets`, the real sets. CamVid is trained on train and
 scored on val, the pets are trained on train and val and scored on their official test images;
-three seeds each. Both recipes see the same images equally often. The plain recipe is what most
+three seeds each. An epoch shows all recipes the same images. The plain recipe is what most
 write-ups do: no batch normalisation, dropout of 0.3, no augmentation, Adam with a constant rate of
 1e-3. "streets first" and "pets first" are the course's recipe from the weights of
 `experiments/pretrain.py`, none of them frozen. "small images first" is the course's recipe with two

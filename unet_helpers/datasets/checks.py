@@ -285,7 +285,7 @@ def mismatched(images, masks, flips):
         if better > 0.7 and other.mean() > flips[""].mean():
             return "pairs off by one", (
                 f"{better:.0%} of the images fit the mask of the {where} pair better than their "
-                "own. Is an image missing, or the order another? Pair by file name, not position."
+                "own. Is an image missing, or one folder sorted differently? Pair by file name."
             )
     half = len(masks) // 2  # so far away, even a video shows something else
     others = [fit(images, masks[half:] + masks[:half], flip) for flip in FLIPS.values()]

@@ -45,8 +45,8 @@ def unpack(archive, folder, inside):
     """Unpack one folder of a .tar.gz or .zip; `folder` appears only when everything is in it.
 
     `inside` is the archive's folder whose content is to lie in `folder`. Returns Path; if it is
-    there already, nothing is done. Raises DataError for a damaged, unsafe or other archive, or
-    without space.
+    there already, nothing is done. Raises DataError if the archive is damaged, unsafe or
+    lacks the folder, or if there is no space.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.is_dir():

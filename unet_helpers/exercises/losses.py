@@ -7,7 +7,8 @@ from unet_helpers.exercises.comparison import compare
 from unet_helpers.exercises.exercise import Incorrect, as_array, as_number
 from unet_helpers.exercises.slips import edited
 from unet_helpers.labels import VOID
-from unet_helpers.training.losses import border_weights, median_frequency_weights
+from unet_helpers.training.borders import border_weights
+from unet_helpers.training.losses import median_frequency_weights
 
 OVERFLOW = (
     "With ordinary logits it is right, but with logits of 1000 the exponential overflows. Subtract "
